@@ -1,0 +1,10 @@
+"""Start-up of accounts."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    """Connect receivers and register checks."""
+
+    name = "accounts"
+    verbose_name = "Accounts"

@@ -1,0 +1,225 @@
+"""The project's settings, all of them from the environment; see docs/settings.md."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from csp.constants import NONCE, NONE, SELF
+
+from config.environment import BASE_DIR, IS_PRODUCTION, env, secret
+
+VAR_DIR = BASE_DIR / env.str("VAR_DIR", "var")
+
+# --- Who we are -----------------------------------------------------------------------------------
+SECRET_KEY = secret("SECRET_KEY")
+DEBUG = False
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+USE_TZ = True
+TIME_ZONE = env.str("TIME_ZONE", "UTC")
+LANGUAGE_CODE = "en-us"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SITE_NAME = env.str("SITE_NAME", "Django Garrison")
+
+INSTALLED_APPS = [
+    "garrison",
+    # who someone is · what is going wrong
+    "accounts",
+    "security_monitoring",
+    # one concern each
+    "sessions_tracking",
+    "rate_limiting",
+    "http_hardening",
+    "backups",
+    # what happened · secrets at rest
+    "audit",
+    "encryption",
+    # what they stand on
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "axes",
+    "csp",
+    "corsheaders",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+]
+
+MIDDLEWARE = [
+    "garrison.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "http_hardening.middleware.HeadersMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "sessions_tracking.middleware.TrackedSessionMiddleware",
+    "rate_limiting.middleware.RateLimitMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+            ],
+        },
+    },
+]
+
+# --- Stores ---------------------------------------------------------------------------------------
+DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=60, conn_health_checks=True)}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # IMMEDIATE takes the write lock at BEGIN: SQLite has no SELECT … FOR UPDATE.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+
+REDIS_URL = env.str("REDIS_URL")
+STORE_TIMEOUT_SECONDS = 0.2
+CACHES = {
+    "default": {
+        "BACKEND": "rate_limiting.cache.CounterCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {
+            "socket_timeout": STORE_TIMEOUT_SECONDS,
+            "socket_connect_timeout": STORE_TIMEOUT_SECONDS,
+        },
+    },
+}
+
+STORAGES = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": VAR_DIR / "media"},
+    },
+    "backups": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": VAR_DIR / "backups",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+
+# --- Mail: files unless a server is named ---------------------------------------------------------
+if env.str("EMAIL_URL", ""):
+    _mail = env.dj_email_url("EMAIL_URL")
+    globals().update({name: value for name, value in _mail.items() if name.startswith("EMAIL_")})
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = VAR_DIR / "mail"
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "security@localhost")
+
+# --- Signing in -----------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.AccountsBackend"]
+PASSWORD_HASHERS = ["accounts.password.hashers.GarrisonArgon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.password.validators.PolicyValidator"}]
+LOGIN_URL = "admin:login"
+
+# --- Browsers -------------------------------------------------------------------------------------
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", False)
+SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())  # ASVS 5.0 V3.4.1: at least a year
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
+# The __Host- prefix binds a cookie to this host and to HTTPS (ASVS 5.0 V3.3.3).
+SESSION_COOKIE_NAME = "__Host-session" if IS_PRODUCTION else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if IS_PRODUCTION else "csrf"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
+CONTENT_SECURITY_POLICY: dict[str, Any] = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+    },
+}
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", [])
+CORS_URLS_REGEX = r"^/api/"
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# --- Programs -------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "sessions_tracking.authentication.SessionTokenAuthentication"
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["http_hardening.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["rate_limiting.throttles.ScopedThrottle"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "http_hardening.problems.exception_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Django Garrison",
+    "DESCRIPTION": "Accounts, sessions and security of this site.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# --- Work in the background -----------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TIME_LIMIT = int(timedelta(hours=6).total_seconds())
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Longer than any task may run, or the broker would hand a running task out again.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": CELERY_TASK_TIME_LIMIT + 600}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+
+# --- Garrison -------------------------------------------------------------------------------------
+GARRISON_TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
+SESSIONS_SIGNING_KEYS = [f"k1:{secret('JWT_SECRET')}"]
+ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEY")
+BACKUPS_RECIPIENTS: list[str] = env.list("BACKUP_ENCRYPTION_KEY", [])
+BACKUPS_IDENTITY_FILE = env.str("BACKUP_IDENTITY_FILE", "")
+DEVELOPMENT_FACTOR = 1 if IS_PRODUCTION else 20
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+}

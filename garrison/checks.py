@@ -1,0 +1,89 @@
+"""Checks of the ground floor: every app's settings are known, typed, and resolve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
+from django.utils.module_loading import import_string
+
+from garrison import conf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+W001 = "garrison.W001"  # unknown setting under a known prefix
+E002 = "garrison.E002"  # a setting of the wrong type or value
+E003 = "garrison.E003"  # a dotted path that does not resolve
+W004 = "garrison.W004"  # the context middleware is missing or not first
+E005 = "garrison.E005"  # a trusted proxy that is not a CIDR
+
+CONTEXT_MIDDLEWARE = "garrison.middleware.RequestContextMiddleware"
+
+
+def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Find unknown names, wrong types and values out of range."""
+    return [*_unknown(), *_wrong(), *_bad_proxies()]
+
+
+def _unknown() -> Iterator[CheckMessage]:
+    for name, near in conf.unknown_names():
+        hint = f"Did you mean {near[0]}?" if near else "Remove it, or look at docs/settings.md."
+        yield Warning(f"The setting {name} is not known.", hint=hint, id=W001)
+
+
+def _declared() -> Iterator[conf.Setting[Any]]:
+    for cls in conf.registered().values():
+        for item in cls.declared():
+            yield item.setting
+
+
+def _wrong() -> Iterator[CheckMessage]:
+    for setting in _declared():
+        if problem := setting.problem():
+            yield Error(f"{setting.name}: {problem}", hint=setting.help, id=E002)
+
+
+def _bad_proxies() -> Iterator[CheckMessage]:
+    import ipaddress
+
+    for cidr in conf.settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(cidr, strict=False)
+        except ValueError:
+            yield Error(
+                f"GARRISON_TRUSTED_PROXIES holds {cidr!r}, which is not an address range.",
+                hint="Write each proxy as a CIDR, such as 10.0.0.0/8 or 192.0.2.7/32.",
+                id=E005,
+            )
+
+
+def check_dotted_paths(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Import every callable that a setting names."""
+    return [message for setting in _declared() if (message := _unresolved(setting))]
+
+
+def _unresolved(setting: conf.Setting[Any]) -> CheckMessage | None:
+    path = getattr(django_settings, setting.name, setting.default)
+    if not setting.dotted_path or not path:
+        return None
+    try:
+        import_string(path)
+    except ImportError as failure:
+        hint = "Write the full path: package.module.name."
+        return Error(f"{setting.name} = {path!r} does not resolve: {failure}", hint=hint, id=E003)
+    return None
+
+
+def check_middleware(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Warn when events would miss their request, because the context is bound late or never."""
+    if list(django_settings.MIDDLEWARE)[:1] == [CONTEXT_MIDDLEWARE]:
+        return []
+    return [
+        Warning(
+            "The request context is not bound before everything else.",
+            hint=f"Put {CONTEXT_MIDDLEWARE!r} first in MIDDLEWARE.",
+            id=W004,
+        )
+    ]

@@ -1,0 +1,148 @@
+"""Who asks, from where, in which request: one frozen value, carried by a context variable.
+
+The middleware binds it for a request; a Celery task inherits the one of the code that sent it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+HEADER = "garrison_context"  # the Celery message header
+LONGEST_USER_AGENT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What is known of the present request or task.
+
+    ``ip`` is canonical text or ``None``; ``actor_id`` the user's key as text once they are known;
+    ``session_id`` the tracked session's UUID as text; ``started_at`` is aware, in UTC.
+    """
+
+    request_id: str = ""
+    ip: str | None = None
+    user_agent: str = ""
+    actor_id: str | None = None
+    session_id: str | None = None
+    started_at: datetime | None = None
+
+
+_EMPTY = RequestContext()
+_current: ContextVar[RequestContext] = ContextVar("garrison_request_context", default=_EMPTY)
+
+
+def current() -> RequestContext:
+    """Give the bound context, or an empty one outside any request or task."""
+    return _current.get()
+
+
+def bind(context: RequestContext) -> Token[RequestContext]:
+    """Bind until :func:`unbind` is called with the token; prefer :func:`bound`."""
+    return _current.set(context)
+
+
+def unbind(token: Token[RequestContext]) -> None:
+    """Undo :func:`bind`."""
+    _current.reset(token)
+
+
+@contextmanager
+def bound(context: RequestContext) -> Iterator[RequestContext]:
+    """Bind the context for a block."""
+    token = bind(context)
+    try:
+        yield context
+    finally:
+        unbind(token)
+
+
+def learn(*, actor_id: str | None = None, session_id: str | None = None) -> None:
+    """Add what authentication found out; a value once known is kept when none is given."""
+    known = _current.get()
+    _current.set(
+        replace(
+            known,
+            actor_id=actor_id or known.actor_id,
+            session_id=session_id or known.session_id,
+        )
+    )
+
+
+def new_request_id() -> str:
+    """Give a fresh, unguessable id: 32 lower-case hex digits."""
+    return uuid.uuid4().hex
+
+
+def to_header(context: RequestContext) -> dict[str, Any]:
+    """Flatten for a Celery header: JSON types only."""
+    fields = asdict(context)
+    fields["started_at"] = context.started_at.isoformat() if context.started_at else None
+    return fields
+
+
+def from_header(fields: Mapping[str, Any] | None) -> RequestContext:
+    """Rebuild what :func:`to_header` wrote; unknown or damaged parts are dropped."""
+    fields = fields or {}
+    texts = {
+        name: str(fields[name])
+        for name in ("request_id", "ip", "user_agent", "actor_id", "session_id")
+        if fields.get(name)
+    }
+    try:
+        started_at = datetime.fromisoformat(str(fields["started_at"]))
+    except (KeyError, ValueError):
+        started_at = timezone.now()
+    return RequestContext(**texts, started_at=started_at)  # type: ignore[arg-type]  # all are text
+
+
+def carry_into_tasks() -> None:
+    """Connect Celery's signals, where Celery is installed.
+
+    Each sent message carries the sender's context; a task runs with it bound, and its refusals are
+    written when it ends, outside the task's own transactions.
+    """
+    try:
+        from celery import signals
+    except ImportError:  # a host without Celery: nothing to carry
+        return
+    signals.before_task_publish.connect(_write_header, dispatch_uid="garrison.context.publish")
+    signals.task_prerun.connect(_enter_task, dispatch_uid="garrison.context.prerun")
+    signals.task_postrun.connect(_leave_task, dispatch_uid="garrison.context.postrun")
+
+
+_entered: ContextVar[tuple[Any, ...] | None] = ContextVar("garrison_entered_task", default=None)
+
+
+def _write_header(headers: dict[str, Any] | None = None, **_: object) -> None:
+    if headers is not None:
+        headers[HEADER] = to_header(current())
+
+
+def _enter_task(task: Any = None, **_: object) -> None:
+    from garrison import events
+
+    fields = getattr(getattr(task, "request", None), HEADER, None)
+    scope = events.kept_refusals()
+    scope.__enter__()
+    # An eager task runs inside another one: remember the outer entry, and come back to it.
+    _entered.set((scope, bind(from_header(fields)), _entered.get()))
+
+
+def _leave_task(**_: object) -> None:
+    entered = _entered.get()
+    if entered is None:
+        return
+    scope, token, outer = entered
+    _entered.set(outer)
+    scope.__exit__(None, None, None)
+    unbind(token)

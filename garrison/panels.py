@@ -1,0 +1,78 @@
+"""The registry of panels on the security dashboard.
+
+An app brings a ``panels.py`` that registers its panels; it is found as Django finds ``admin.py``.
+The dashboard itself lives in ``security_monitoring``; without it, nothing here is shown.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from django.http import HttpRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time a panel speaks of: ``start`` ≤ t < ``end``, drawn in steps of ``step``."""
+
+    slug: str
+    label: str
+    start: datetime
+    end: datetime
+    step: timedelta
+
+
+SPANS: dict[str, tuple[str, timedelta, timedelta]] = {
+    "1h": ("last hour", timedelta(hours=1), timedelta(minutes=2)),
+    "24h": ("last 24 hours", timedelta(hours=24), timedelta(minutes=30)),
+    "7d": ("last 7 days", timedelta(days=7), timedelta(hours=4)),
+    "30d": ("last 30 days", timedelta(days=30), timedelta(hours=12)),
+}
+DEFAULT_SPAN = "24h"
+
+
+def window(slug: str, *, now: datetime) -> Window:
+    """Give the window of that name ending now; an unknown name is the default, 24 h."""
+    slug = slug if slug in SPANS else DEFAULT_SPAN
+    label, length, step = SPANS[slug]
+    return Window(slug=slug, label=label, start=now - length, end=now, step=step)
+
+
+class Panel(abc.ABC):
+    """One panel: what it is called, who may see it, and what its template is given.
+
+    ``permission`` is a Django permission (``audit.view_securityevent``) that the viewer must have;
+    ``width`` is in columns of twelve on a wide screen; ``order`` sorts panels, low first.
+    """
+
+    slug: ClassVar[str]
+    title: ClassVar[str]
+    template: ClassVar[str]
+    permission: ClassVar[str]
+    width: ClassVar[Literal[3, 4, 6, 8, 12]] = 6
+    order: ClassVar[int] = 100
+
+    @abc.abstractmethod
+    def context(self, *, request: HttpRequest, window: Window) -> Mapping[str, Any]:
+        """Give the template's variables; bounded in queries and rows, whatever the table's size."""
+
+
+_panels: dict[str, Panel] = {}
+
+
+def register(panel: type[Panel]) -> type[Panel]:
+    """Add a panel; a class decorator. A second panel of the same slug replaces the first."""
+    _panels[panel.slug] = panel()
+    return panel
+
+
+def registered() -> list[Panel]:
+    """Every panel in the order it is shown."""
+    return sorted(_panels.values(), key=lambda panel: (panel.order, panel.slug))
