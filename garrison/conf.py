@@ -57,10 +57,6 @@ class Setting(Generic[T]):
         self.secret = secret
         self.validate = validate
 
-    def __set_name__(self, owner: type[AppSettings], attribute: str) -> None:
-        """Learn the full name from the class the setting stands on."""
-        self.name = self.name or f"{owner.prefix}_{attribute.upper()}"
-
     @overload
     def __get__(self, instance: None, owner: type) -> Setting[T]: ...
     @overload
@@ -108,8 +104,11 @@ class AppSettings:
     prefix: ClassVar[str]
 
     def __init_subclass__(cls, *, prefix: str) -> None:
-        """Make the prefix known, so that unknown names under it can be found."""
+        """Name the settings, and make the prefix known so that unknown names can be found."""
         cls.prefix = prefix
+        for declared in cls.declared():
+            setting = declared.setting
+            setting.name = setting.name or f"{prefix}_{declared.attribute.upper()}"
         _registry[prefix] = cls
 
     @classmethod

@@ -131,7 +131,9 @@ def _write_header(headers: dict[str, Any] | None = None, **_: object) -> None:
 def _enter_task(task: Any = None, **_: object) -> None:
     from garrison import events
 
-    fields = getattr(getattr(task, "request", None), HEADER, None)
+    request = getattr(task, "request", None)
+    # A worker puts the message's headers on the request itself, an eager call into its headers.
+    fields = getattr(request, HEADER, None) or (getattr(request, "headers", None) or {}).get(HEADER)
     scope = events.kept_refusals()
     scope.__enter__()
     # An eager task runs inside another one: remember the outer entry, and come back to it.

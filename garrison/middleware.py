@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import contextmanager
-from inspect import iscoroutinefunction, markcoroutinefunction
 from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import JsonResponse
 from django.utils import timezone
 

@@ -1,8 +1,6 @@
-"""What every test shares: fast hashing where hashing is not the subject, and an empty store."""
+"""What every test shares: an empty store, and what is skipped on SQLite."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 from django.core.cache import cache
@@ -10,10 +8,9 @@ from django.db import connection
 
 
 @pytest.fixture(autouse=True)
-def _empty_store() -> Iterator[None]:
+def _empty_store() -> None:
     """Begin with no counters: a limit reached in one test must not refuse the next."""
     cache.clear()
-    yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

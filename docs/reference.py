@@ -1,0 +1,138 @@
+"""Write the reference pages that follow from the code: settings, events, checks.
+
+``python docs/reference.py`` writes them; ``--check`` exits with 1 where one is out of date.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+NOTE = "<!-- Written by docs/reference.py from the code; change it there. -->"
+
+
+def _set_up() -> list[str]:
+    """Load every app with a throw-away environment, and name the packages."""
+    import base64
+    import secrets
+
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "GARRISON_ENV": "production",
+        "GARRISON_ENV_FILE": os.devnull,
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "JWT_SECRET": secrets.token_urlsafe(50),
+        "ENCRYPTION_KEY": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        "DATABASE_URL": "sqlite://:memory:",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }
+    import django
+
+    django.setup()
+    packages = sorted(p.parent.name for p in ROOT.glob("*/conf.py"))
+    for package in packages:
+        for module in ("conf", "events"):
+            if find_spec(f"{package}.{module}"):
+                import_module(f"{package}.{module}")
+    return packages
+
+
+def settings_page() -> str:
+    """Every setting with its default and its sentence, by app."""
+    from garrison import conf
+
+    lines = ["# Settings", "", NOTE, "", "Written in Django's settings; safe as they stand.", ""]
+    for prefix, cls in conf.registered().items():
+        declared = list(cls.declared())
+        if not declared:
+            continue
+        lines += [f"## {prefix}", "", "| setting | default | what it does |", "| --- | --- | --- |"]
+        for item in declared:
+            default = "" if item.setting.secret else f"`{item.setting.default!r}`"
+            sentence = item.setting.help.replace("|", "\\|")
+            lines.append(
+                f"| `{item.setting.name}` | {default.replace('|', chr(92) + '|')} | {sentence} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def events_page() -> str:
+    """Every event kind with its severity and meaning."""
+    from garrison import events
+
+    head = [
+        "# Security events",
+        "",
+        NOTE,
+        "",
+        "| kind | severity | outcome | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
+    rows = [
+        f"| `{kind.name}` | {kind.severity.name.lower()} | {kind.outcome} | {kind.description} |"
+        for kind in events.kinds().values()
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+def checks_page(packages: list[str]) -> str:
+    """Every check id with the comment beside its constant."""
+    lines = [
+        "# Checks",
+        "",
+        NOTE,
+        "",
+        "`manage.py check` (and `check --deploy`) reports these.",
+        "",
+    ]
+    lines += ["| id | finds |", "| --- | --- |"]
+    for package in packages:
+        path = ROOT / package / "checks.py"
+        if not path.exists():
+            continue
+        text = path.read_text().splitlines()
+        for node in ast.parse("\n".join(text)).body:
+            value = getattr(getattr(node, "value", None), "value", None)
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(value, str)
+                and re.match(r"^[a-z_]+\.[EWI]\d{3}$", value)
+            ):
+                comment = text[node.lineno - 1].partition("#")[2].strip()
+                lines.append(f"| `{value}` | {comment} |")
+    return "\n".join([*lines, ""])
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    packages = _set_up()
+    pages = {
+        "settings.md": settings_page(),
+        "events.md": events_page(),
+        "checks.md": checks_page(packages),
+    }
+    stale = []
+    for name, text in pages.items():
+        path = ROOT / "docs" / name
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(text)
+    if stale and "--check" in sys.argv:
+        print(f"out of date: {', '.join(stale)}. Run `make docs`.")
+        return 1
+    print(f"{'wrote' if stale else 'up to date:'} {', '.join(stale or pages)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

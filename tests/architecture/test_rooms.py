@@ -1,0 +1,132 @@
+"""The house keeps its plan: closed lists, uniform rooms, short files."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.architecture.house import APPS, PACKAGES, ROOT, lines_of_code, sources, tree
+
+GARRISON = {
+    "__init__",
+    "admin",
+    "apps",
+    "checks",
+    "client_ip",
+    "conf",
+    "context",
+    "drills",
+    "errors",
+    "events",
+    "field_policy",
+    "health",
+    "middleware",
+    "panels",
+}
+NEVER = {"utils", "helpers", "manager", "managers", "common", "data", "misc", "services2"}
+LONGEST_FILE = 300  # lines; STYLE calls it a smell
+GROUND_FLOOR = 1_000  # statements
+
+
+def test_the_ground_floor_is_a_closed_list():
+    assert {path.stem for path in (ROOT / "garrison").glob("*.py")} == GARRISON
+    assert {p.name for p in (ROOT / "garrison").iterdir() if p.is_dir()} <= {"__pycache__"}
+
+
+def test_the_ground_floor_stays_small():
+    assert sum(map(lines_of_code, sources("garrison"))) <= GROUND_FLOOR
+
+
+def test_the_ground_floor_has_no_models_views_or_apps():
+    imports = {
+        node.module or ""
+        for path in sources("garrison")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert not {name for name in imports if name.split(".")[0] in APPS}
+    assert "rest_framework" not in {name.split(".")[0] for name in imports}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_file_is_called_by_its_layer(package):
+    assert [str(p.relative_to(ROOT)) for p in sources(package) if p.stem in NEVER] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_files_stay_short(package):
+    long = {
+        str(p.relative_to(ROOT)): n
+        for p in sources(package)
+        if (n := len(p.read_text().splitlines())) > LONGEST_FILE
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_every_app_has_the_rooms_that_every_app_has(app):
+    folder = ROOT / app
+    missing = [
+        n for n in ("__init__.py", "apps.py", "conf.py", "py.typed") if not (folder / n).exists()
+    ]
+    assert missing == []
+    assert ast.get_docstring(tree(folder / "__init__.py"))
+    assert len(tree(folder / "__init__.py").body) == 1, "__init__ holds a docstring only"
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_django_rest_framework_is_imported_only_where_the_api_is(app):
+    allowed = {
+        "authentication",
+        "throttles",
+        "parsers",
+        "serializers",
+        "problems",
+        "permissions",
+        "schema",
+    }
+    strangers = [
+        str(path.relative_to(ROOT))
+        for path in sources(app)
+        if "api" not in path.parts and path.stem not in allowed and _imports(path, "rest_framework")
+    ]
+    assert strangers == []
+
+
+def _imports(path, package):
+    """Tell whether the file imports the package when it is loaded."""
+    return any(
+        (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package)
+        or (
+            isinstance(node, ast.Import)
+            and any(a.name.split(".")[0] == package for a in node.names)
+        )
+        for node in tree(path).body
+    )
+
+
+def test_imports_go_down_only():
+    ran = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_public_names_are_documented_and_receivers_are_short():
+    for app in APPS:
+        path = ROOT / app / "receivers.py"
+        if not path.exists():
+            continue
+        for node in tree(path).body:
+            if isinstance(node, ast.FunctionDef):
+                body = [
+                    n
+                    for n in node.body
+                    if not isinstance(n, ast.Expr) or not isinstance(n.value, ast.Constant)
+                ]
+                assert len(body) <= 5, f"{app}.receivers.{node.name} does more than call a service"

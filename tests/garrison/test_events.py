@@ -1,0 +1,140 @@
+"""The two rules: a success commits with its change, a refusal survives the rollback."""
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, transaction
+
+from garrison import events
+from garrison.errors import ConfigurationError, EventNotRecorded
+from garrison.events import EventKind, Outcome, Severity, emit, listener
+
+DONE = EventKind("tests.thing.done", Severity.INFO, "Something was done.")
+REFUSED = EventKind("tests.thing.refused", Severity.LOW, "It was refused.", Outcome.REFUSED)
+
+
+def write_row(event):
+    """Store the event where a rollback would take it away."""
+    ContentType.objects.create(app_label="tests", model=f"{event.kind}:{event.target}"[:100])
+
+
+def stored():
+    return set(ContentType.objects.filter(app_label="tests").values_list("model", flat=True))
+
+
+@pytest.fixture
+def connected():
+    """Connect receivers for one test."""
+    receivers = []
+
+    def connect(receiver):
+        receivers.append(receiver)
+        events.security_event.connect(receiver, weak=False)
+        return receiver
+
+    yield connect
+    for receiver in receivers:
+        events.security_event.disconnect(receiver)
+
+
+@pytest.fixture
+def writer(connected):
+    return connected(listener(write_row))
+
+
+class Boom(Exception):
+    """Something that rolls a transaction back."""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_success_commits_with_its_change(writer):
+    with transaction.atomic():
+        emit(DONE, target="kept")
+    assert stored() == {"tests.thing.done:kept"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_success_is_rolled_back_with_its_change(writer):
+    with pytest.raises(Boom), transaction.atomic():
+        emit(DONE, target="lost")
+        raise Boom
+    assert stored() == set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_in_a_request_survives_the_rollback(writer):
+    with pytest.raises(Boom), events.kept_refusals(), transaction.atomic():
+        emit(REFUSED, target="kept")
+        assert stored() == set()
+        raise Boom
+    assert stored() == {"tests.thing.refused:kept"}
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_outside_a_request_survives_the_rollback_too(writer):
+    with pytest.raises(Boom), transaction.atomic():
+        emit(REFUSED, target="kept")
+        raise Boom
+    assert stored() == {"tests.thing.refused:kept"}
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_is_written_although_the_transaction_is_already_broken(writer):
+    with pytest.raises(Boom), transaction.atomic():
+        with pytest.raises(Exception, match="division"), connection.cursor() as cursor:
+            cursor.execute("SELECT 1/0")
+        emit(REFUSED, target="kept")
+        raise Boom
+    assert stored() == {"tests.thing.refused:kept"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nested_scopes_write_when_the_outer_one_ends(writer):
+    with events.kept_refusals():
+        with events.kept_refusals():
+            emit(REFUSED, target="inner")
+        assert stored() == set()
+    assert stored() == {"tests.thing.refused:inner"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broken_listener_never_poisons_the_caller(connected, writer, caplog):
+    def broken(event):
+        ContentType.objects.create(app_label="tests", model="half")
+        raise Boom
+
+    connected(listener(broken))
+    with transaction.atomic():
+        emit(DONE, target="kept")
+    assert stored() == {"tests.thing.done:kept"}
+    assert "failed on tests.thing.done" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_recording_is_required_an_unrecorded_success_is_refused(connected, caplog):
+    def broken(event):
+        raise Boom
+
+    connected(listener(broken, must_record=lambda: True))
+    with pytest.raises(EventNotRecorded), transaction.atomic():
+        ContentType.objects.create(app_label="tests", model="change")
+        emit(DONE)
+    assert stored() == set()
+    assert emit(REFUSED).kind is REFUSED  # a refusal stands whether or not it was recorded
+
+
+@pytest.mark.django_db
+def test_the_actor_is_a_snapshot(connected, django_user_model):
+    seen = []
+    connected(lambda event, **_: seen.append(event))
+    user = django_user_model.objects.create_user(email="kim@example.com", password=None)
+    emit(DONE, actor=user, data={"a": 1})
+    assert (seen[0].actor_id, seen[0].actor_label) == (str(user.pk), "kim@example.com")
+
+
+def test_a_kind_is_named_once_and_well():
+    with pytest.raises(ConfigurationError, match="past_participle"):
+        EventKind("login", Severity.INFO, "Nameless.")
+    with pytest.raises(ConfigurationError, match="twice"):
+        EventKind("tests.thing.done", Severity.HIGH, "Another meaning.")

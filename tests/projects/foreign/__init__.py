@@ -1,0 +1,1 @@
+"""A host app with a user model of its own."""
