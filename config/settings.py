@@ -86,7 +86,7 @@ TEMPLATES = [
 ]
 
 # --- Stores ---------------------------------------------------------------------------------------
-DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=60, conn_health_checks=True)}
+DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=60)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE takes the write lock at BEGIN: SQLite has no SELECT … FOR UPDATE.
     DATABASES["default"]["OPTIONS"] = {

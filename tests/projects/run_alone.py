@@ -15,7 +15,7 @@ def main() -> int:
     django.setup()
     serious = [m for m in checks.run_checks() if m.is_serious()]
     if serious:
-        print("\n".join(map(str, serious)))
+        sys.stdout.write("\n".join(map(str, serious)))
         return 1
     call_command("migrate", verbosity=0)
     app = os.environ["GARRISON_APP"]
