@@ -7,9 +7,11 @@ servers that run already; ``TEST_DATABASE_URL=sqlite`` runs the suite on SQLite.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import os
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -34,6 +36,7 @@ def _environment(scratch: Path) -> dict[str, str]:
 def _start() -> None:
     """Set up the environment once, in the process that the workers inherit it from."""
     scratch = Path(tempfile.mkdtemp(prefix="garrison-tests-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     for name in ("EMAIL_URL", "SIEM_URL", "TRUSTED_PROXIES", "BACKUP_ENCRYPTION_KEY"):
         os.environ.pop(name, None)
     os.environ |= _environment(scratch)

@@ -1,0 +1,94 @@
+"""Questions about processes that may have outlived whoever started them.
+
+A pid alone proves nothing, because the system gives numbers out again. So a process counts as
+"ours" only with a second sign: its command line names our folder, or it began at the very tick
+that was written down with its pid.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+PROC = Path("/proc")
+POLL_SECONDS = 0.05
+
+
+def command_line(pid: int) -> list[str]:
+    """Give the arguments of a process; empty when it is gone or a zombie."""
+    if PROC.is_dir():
+        with suppress(OSError):
+            raw = (PROC / str(pid) / "cmdline").read_bytes()
+            return [os.fsdecode(part) for part in raw.split(b"\0") if part]
+        return []
+    return _ask_ps(pid, "args").split()
+
+
+def birth(pid: int) -> str:
+    """Give a text that no other process of this machine shares; empty when it is gone.
+
+    The kernel's boot id and the clock tick at which the process began; where there is no
+    ``/proc``, the date that ``ps`` tells.
+    """
+    if not PROC.is_dir():
+        return _ask_ps(pid, "lstart")
+    with suppress(OSError, IndexError):
+        # The name in parentheses may itself hold blanks and parentheses: read after the last one.
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        state, started_tick = fields[0], fields[19]  # proc(5): fields 3 and 22
+        if state not in {"Z", "X"}:
+            boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
+            return f"{boot}:{started_tick}"
+    return ""
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether the process exists and is no zombie."""
+    return bool(birth(pid))
+
+
+def _ask_ps(pid: int, column: str) -> str:
+    asked = ["ps", "-ww", "-o", f"{column}=", "-p", str(pid)]
+    with suppress(OSError):
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603
+        return answer.stdout.strip()
+    return ""
+
+
+def end(
+    pid: int, *, ask_with: signal.Signals, patience_seconds: float, group: bool = False
+) -> bool:
+    """Ask a process to end, wait, and kill it when its time is over.
+
+    With ``group`` the signals go to the process group that the pid leads. Returns whether it went
+    by itself; whoever calls has made sure that the pid is the process that is meant.
+    """
+    born = birth(pid)
+    if not born:
+        return True
+    _send(pid, ask_with, group=group)
+    if _gone_within(pid, born, patience_seconds):
+        return True
+    _send(pid, signal.SIGKILL, group=group)
+    _gone_within(pid, born, 5)
+    return False
+
+
+def _send(pid: int, sent: signal.Signals, *, group: bool) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(pid, sent) if group else os.kill(pid, sent)
+
+
+def _gone_within(pid: int, born: str, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while birth(pid) == born:
+        with suppress(ChildProcessError):  # it may be a child of ours that waits to be reaped
+            os.waitpid(pid, os.WNOHANG)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True

@@ -1,0 +1,88 @@
+"""Valkey from its wheel: loopback only, with a password, nothing kept on disk, nothing evicted."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import IO, ClassVar
+
+import redis
+
+from config.starter import wheels
+from config.starter.ports import LOOPBACK
+from config.starter.server import EmbeddedServer, plain_environment
+
+ANSWER_SECONDS = 2.0
+
+
+class EmbeddedValkey(EmbeddedServer):
+    """The counters and the task queue of a development machine."""
+
+    name: ClassVar[str] = "Valkey"
+    slug: ClassVar[str] = "valkey"
+    program: ClassVar[str] = "valkey-server"
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+
+    def home(self) -> Path:
+        """Its working folder."""
+        return self.folder
+
+    def pid_file(self) -> Path:
+        """Written by Valkey itself."""
+        return self.folder / "valkey.pid"
+
+    def url(self) -> str:
+        """Give the address, with the password."""
+        return f"redis://:{self.password}@{LOOPBACK}:{self.port}/0"
+
+    def prepare(self) -> None:
+        """Nothing is kept, so there is nothing to prepare."""
+
+    def launch(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start it; the password goes in by stdin, for arguments are everybody's to read."""
+        arguments = [str(wheels.valkey()), "-", "--dir", str(self.folder)]
+        process = subprocess.Popen(  # noqa: S603 - our own arguments
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=plain_environment(),
+            start_new_session=True,  # Ctrl-C is for the starter, which stops it last
+        )
+        if process.stdin:
+            with suppress(BrokenPipeError), process.stdin as configuration:
+                configuration.write(self.configuration().encode())
+        return process
+
+    def configuration(self) -> str:
+        """Give the directives, one a line."""
+        return "\n".join(
+            [
+                f"bind {LOOPBACK}",
+                f"port {self.port}",
+                f"requirepass {self.password}",
+                f'pidfile "{self.pid_file()}"',
+                'save ""',
+                "appendonly no",
+                "maxmemory-policy noeviction",  # an evicted counter would be a free guess
+                "databases 64",  # the test suite gives each of its workers one
+                "set-proc-title no",  # running_pid() reads the arguments
+                "",
+            ]
+        )
+
+    def is_ready(self) -> bool:
+        """Tell whether it answers a ping under the password."""
+        with closing(redis.Redis.from_url(self.url(), socket_timeout=ANSWER_SECONDS)) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+    def destroy(self) -> None:
+        """Stop it and remove its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
