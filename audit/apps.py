@@ -8,3 +8,10 @@ class AuditConfig(AppConfig):
 
     name = "audit"
     verbose_name = "Audit"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Listen to what is said."""
+        from audit import receivers
+
+        receivers.connect()

@@ -1,0 +1,42 @@
+"""What audit does when something is said on ``garrison.events``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from audit import services
+from audit.conf import settings
+from garrison.events import Outcome, listener, security_event
+
+if TYPE_CHECKING:
+    from garrison.events import SecurityEvent
+
+
+def store(event: SecurityEvent) -> None:
+    """Store the event where it commits or falls with the change it describes."""
+    services.record(event=event)
+
+
+def log(event: SecurityEvent) -> None:
+    """Write the event to the log: a refusal at once, a success when it is committed."""
+    if settings.log_events and event.kind.outcome is Outcome.REFUSED:
+        services.write_to_log(event=event)
+    elif settings.log_events:
+        transaction.on_commit(lambda: services.write_to_log(event=event), robust=True)
+
+
+def must_record() -> bool:
+    """Tell whether a change falls with its event."""
+    return settings.on_failure == "refuse"
+
+
+def connect() -> None:
+    """Listen; called once at start. The log comes first, so that it has what cannot be stored."""
+    security_event.connect(listener(log), weak=False, dispatch_uid="audit.receivers.log")
+    security_event.connect(
+        listener(store, must_record=must_record),
+        weak=False,
+        dispatch_uid="audit.receivers.store",
+    )
