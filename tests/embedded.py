@@ -57,7 +57,9 @@ def _hold(scratch: Path) -> None:
     postgresql = EmbeddedPostgreSQL(scratch / "servers", options=FOR_SPEED)
     valkey = EmbeddedValkey(scratch / "servers")
     try:
-        print(json.dumps({"database": postgresql.start(), "redis": valkey.start()}), flush=True)
+        addresses = {"database": postgresql.start(), "redis": valkey.start()}
+        sys.stdout.write(json.dumps(addresses) + "\n")
+        sys.stdout.flush()
         sys.stdin.read()
     except StartFailure as failure:
         sys.exit(str(failure))

@@ -6,10 +6,12 @@ import json
 import os
 import secrets
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config.starter.failure import StartFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ONLY_OWNER = 0o600
 ONLY_OWNER_FOLDER = 0o700
@@ -48,14 +50,14 @@ def write_new(path: Path, content: str) -> bool:
 
 def replace(path: Path, content: str) -> None:
     """Write a file of mode 0600, whole or not at all, in place of an older one."""
-    os.replace(_draft(path, content), path)
+    _draft(path, content).replace(path)
 
 
 def _draft(path: Path, content: str) -> Path:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, ONLY_OWNER)
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -5,15 +5,17 @@ from __future__ import annotations
 import abc
 import os
 import secrets
-import signal
 import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from config.starter import ports, private_files, processes
 from config.starter.failure import StartFailure
+
+if TYPE_CHECKING:
+    import signal
 
 READY_SECONDS = 60  # a cold disk on a busy machine; both usually take one second
 STOP_SECONDS = 20
@@ -133,9 +135,9 @@ class EmbeddedServer(abc.ABC):
 
     def _open_log(self) -> IO[bytes]:
         with suppress(FileNotFoundError):
-            os.replace(self.log_path, self.log_path.with_suffix(".log.1"))
+            self.log_path.replace(self.log_path.with_suffix(".log.1"))
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        return open(os.open(self.log_path, flags, private_files.ONLY_OWNER), "ab")
+        return os.fdopen(os.open(self.log_path, flags, private_files.ONLY_OWNER), "ab")
 
     def log_tail(self) -> str:
         """Quote the last lines of the log, for a failure's message."""

@@ -6,14 +6,16 @@ import shutil
 import signal
 import subprocess
 from contextlib import closing, suppress
-from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, TYPE_CHECKING, ClassVar
 
 import redis
 
 from config.starter import wheels
 from config.starter.ports import LOOPBACK
 from config.starter.server import EmbeddedServer, plain_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ANSWER_SECONDS = 2.0
 
