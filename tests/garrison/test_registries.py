@@ -99,3 +99,12 @@ def test_evidence_is_neither_added_nor_changed_nor_deleted():
     assert not evidence.has_add_permission(None)
     assert not evidence.has_change_permission(None)
     assert not evidence.has_delete_permission(None)
+
+
+def test_figures_come_in_order_and_are_replaced_by_name(monkeypatch):
+    monkeypatch.setattr(panels, "_figures", {})
+    panels.figure("later", label="Later", permission="a.b", order=9)(lambda window: 1)
+    panels.figure("first", label="Old", permission="a.b", order=1)(lambda window: 2)
+    panels.figure("first", label="First", permission="a.b", order=1)(lambda window: 3)
+    shown = [(f.name, f.label, f.count(panels.window("1h", now=NOW))) for f in panels.figures()]
+    assert shown == [("first", "First", 3), ("later", "Later", 1)]
