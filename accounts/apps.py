@@ -8,3 +8,4 @@ class AccountsConfig(AppConfig):
 
     name = "accounts"
     verbose_name = "Accounts"
+    default_auto_field = "django.db.models.BigAutoField"

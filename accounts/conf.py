@@ -2,11 +2,73 @@
 
 from __future__ import annotations
 
-from garrison.conf import AppSettings
+from garrison.conf import AppSettings, Setting
+
+
+def _positive(value: float) -> str | None:
+    return None if value > 0 else f"{value} is not above 0."
 
 
 class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
     """Each setting with its default and one sentence."""
+
+    site_name = Setting(
+        "Django Garrison",
+        "The site's name, as mails call it and as a word no password may lean on.",
+        name="SITE_NAME",
+    )
+    context_words = Setting[list[str]](
+        [],
+        "More words that no password may lean on: names of products, towns, departments.",
+    )
+    password_min_length = Setting(
+        12,
+        "Fewest characters of a new password; at least 8 (OWASP ASVS 5.0 V6.2.1).",
+        validate=lambda value: None if 8 <= value <= 64 else f"{value} is not from 8 to 64.",
+    )
+    password_min_score = Setting(
+        3,
+        "Lowest zxcvbn score of a new password, from 0 (anything) to 4 (very hard to guess).",
+        choices=(0, 1, 2, 3, 4),
+    )
+    hashing_slots = Setting(
+        4,
+        "How many passwords one process hashes at once; each takes 46 MiB while it is hashed.",
+        validate=_positive,
+    )
+    hashing_wait_seconds = Setting(
+        10.0,
+        "How long a sign-in waits for a hashing slot before it is answered 503.",
+        validate=_positive,
+    )
+    lockout_failures = Setting(
+        5,
+        "Failed sign-ins of one account, within the window, that lock it.",
+        validate=_positive,
+    )
+    lockout_address_failures = Setting(
+        50,
+        "Failed sign-ins from one address (an IPv6 /64), within the window, that lock the address.",
+        validate=_positive,
+    )
+    lockout_window_seconds = Setting(
+        900, "The time within which failed sign-ins are counted together.", validate=_positive
+    )
+    lockout_seconds = Setting(
+        900, "The first lock's length; each further one is twice as long.", validate=_positive
+    )
+    lockout_max_seconds = Setting(
+        86_400,
+        "The longest lock; after this long without one, the next starts short again.",
+        validate=_positive,
+    )
+    code_seconds = Setting(600, "How long a mailed code is good for.", validate=_positive)
+    code_tries = Setting(5, "How many guesses a mailed code stands.", validate=_positive)
+    mails_per_hour = Setting(
+        5,
+        "How many mails an hour strangers can make the site send to one account.",
+        validate=_positive,
+    )
 
 
 settings = AccountsSettings()

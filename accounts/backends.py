@@ -1,0 +1,7 @@
+"""placeholder"""
+
+from django.contrib.auth.backends import ModelBackend
+
+
+class AccountsBackend(ModelBackend):
+    """Grows."""

@@ -1,0 +1,73 @@
+"""What accounts refuses, one sentence each."""
+
+from __future__ import annotations
+
+from garrison.errors import Refusal
+
+
+class AccountRefusal(Refusal):
+    """Base of every refusal here."""
+
+
+class InvalidCredentials(AccountRefusal):
+    """Unknown, wrong, inactive: one answer for all, so that it tells nobody which it was."""
+
+    code = "invalid_credentials"
+    status = 401
+    title = "The address or the password is not right"
+
+
+class LockedOut(AccountRefusal):
+    """Too many failures; the same whether the account exists or not."""
+
+    code = "locked_out"
+    status = 429
+    title = "Too many failed sign-ins; wait before trying again"
+
+
+class EmailUnverified(AccountRefusal):
+    """The password was right, and the address has not been verified; said only then."""
+
+    code = "email_unverified"
+    status = 403
+    title = "Verify your address first: enter the code that was mailed to you"
+
+
+class PasswordRejected(AccountRefusal):
+    """A new password that the policy refuses; ``errors`` holds each reason."""
+
+    code = "password_rejected"
+    status = 400
+    title = "The new password was not accepted"
+
+
+class CodeInvalid(AccountRefusal):
+    """A wrong, used, replaced or unknown code, or one that was guessed at too often."""
+
+    code = "code_invalid"
+    status = 400
+    title = "The code is not right; ask for a new one if this was the last try"
+
+
+class CodeExpired(AccountRefusal):
+    """The right code, too late."""
+
+    code = "code_expired"
+    status = 400
+    title = "The code has expired; ask for a new one"
+
+
+class HashingBusy(AccountRefusal):
+    """Every hashing slot was taken for too long; nothing was checked."""
+
+    code = "busy"
+    status = 503
+    title = "Too many sign-ins at this moment; try again in a second"
+
+
+class AccountUnknown(AccountRefusal):
+    """Told to staff only: no account has this name."""
+
+    code = "account_unknown"
+    status = 404
+    title = "There is no such account"

@@ -1,0 +1,48 @@
+"""Codes that were mailed, as digests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Purpose(models.TextChoices):
+    """What a code proves; a code of one purpose is void for every other."""
+
+    VERIFY_EMAIL = "verify_email", "verify the address"
+
+
+class MailedCode(models.Model):
+    """The one live code of a person and purpose.
+
+    Kept as an HMAC, never in clear. ``tries`` only grows, by one conditional ``UPDATE``: a guess
+    that did not win its place in the row is not compared.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="mailed_codes"
+    )
+    purpose = models.CharField(max_length=20, choices=Purpose.choices)
+    digest = models.CharField(max_length=64)
+    tries = models.PositiveSmallIntegerField(default=0)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        """One live code for each person and purpose."""
+
+        constraints = [
+            models.UniqueConstraint(fields=["user", "purpose"], name="accounts_one_live_code"),
+        ]
+
+    def __str__(self) -> str:
+        """Name the purpose and the person; the digest is not shown."""
+        return f"{self.purpose} for {self.user_id}"
+
+    def is_expired(self, *, now: datetime) -> bool:
+        """Tell whether the code's time is over."""
+        return self.expires_at <= now

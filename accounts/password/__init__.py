@@ -1,0 +1,1 @@
+"""Passwords: how they are hashed, verified, and judged before they are accepted."""

@@ -1,0 +1,124 @@
+"""The password policy: a list of small rules, each with a code and a sentence.
+
+No composition rules: they make passwords worse (NIST SP 800-63B §5.1.1.2, OWASP ASVS 5.0 V6.2.5).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from accounts.conf import settings
+from accounts.password.strength import estimate
+from garrison.errors import FieldError
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+LONGEST_PASSWORD = 1_024  # characters; hashing a longer one is work without a gain
+SHORTEST_WORD = 3  # characters; a shorter word would forbid too much
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A password to judge, and the words its owner would be guessed by; never shown in a repr."""
+
+    password: str
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, password: str, *, user: AbstractBaseUser | None = None, email: str = "", name: str = ""
+    ) -> Candidate:
+        """Collect the words: address, name, site, and what ``ACCOUNTS_CONTEXT_WORDS`` lists."""
+        if user is not None:
+            email = email or str(getattr(user, user.get_email_field_name(), "") or "")
+            full_name = getattr(user, "get_full_name", str)
+            name = name or f"{full_name()} {user.get_username()}"
+        said = [email, *re.split(r"\W+", email), name, *name.split(), settings.site_name]
+        said += [*settings.site_name.split(), *settings.context_words]
+        words = dict.fromkeys(word.lower() for word in said if len(word) >= SHORTEST_WORD)
+        return cls(password=password, words=tuple(words))
+
+    def __repr__(self) -> str:
+        """Show the length alone."""
+        return f"<Candidate of {len(self.password)} characters>"
+
+
+class Rule(Protocol):
+    """One reason for which a password is refused."""
+
+    code: str
+
+    def sentence(self) -> str:
+        """Say what is asked for."""
+
+    def refuses(self, candidate: Candidate) -> str | None:
+        """Say what is wrong, or ``None``."""
+
+
+class Length:
+    """From ``ACCOUNTS_PASSWORD_MIN_LENGTH`` to 1,024 characters."""
+
+    code = "length"
+
+    def sentence(self) -> str:
+        """Say what is asked for."""
+        return f"Use {settings.password_min_length} to {LONGEST_PASSWORD:,} characters."
+
+    def refuses(self, candidate: Candidate) -> str | None:
+        """Count characters, not bytes."""
+        if settings.password_min_length <= len(candidate.password) <= LONGEST_PASSWORD:
+            return None
+        return f"It has {len(candidate.password):,} characters. {self.sentence()}"
+
+
+class Encodable:
+    """Text that can be written as UTF-8 and kept by every store."""
+
+    code = "characters"
+
+    def sentence(self) -> str:
+        """Say what is asked for."""
+        return "Any character is welcome, save NUL and broken ones."
+
+    def refuses(self, candidate: Candidate) -> str | None:
+        """Find NUL and lone surrogates."""
+        if "\0" in candidate.password or any("\ud800" <= c <= "\udfff" for c in candidate.password):
+            return "It holds a character that cannot be stored. Type it again."
+        return None
+
+
+class Guessability:
+    """A zxcvbn score of at least ``ACCOUNTS_PASSWORD_MIN_SCORE``."""
+
+    code = "guessable"
+
+    def sentence(self) -> str:
+        """Say what is asked for."""
+        return "Use words that do not belong together, and nothing that is known about you."
+
+    def refuses(self, candidate: Candidate) -> str | None:
+        """Estimate, and pass on what the estimator advises."""
+        strength = estimate(candidate.password, words=candidate.words)
+        if strength.score >= settings.password_min_score:
+            return None
+        return " ".join(["It would be guessed too soon.", *strength.feedback]) or None
+
+
+RULES: tuple[Rule, ...] = (Length(), Encodable(), Guessability())
+
+
+def reasons_against(candidate: Candidate) -> list[FieldError]:
+    """Give every reason for which the policy refuses, in the order of the rules."""
+    return [
+        FieldError(code=rule.code, message=message, field="password")
+        for rule in RULES
+        if (message := rule.refuses(candidate))
+    ]
+
+
+def sentences() -> list[str]:
+    """Say what the policy asks for, rule by rule."""
+    return [rule.sentence() for rule in RULES]

@@ -1,0 +1,47 @@
+"""How hard a password is to guess, as zxcvbn estimates it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.views.decorators.debug import sensitive_variables
+from zxcvbn import zxcvbn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MOST_JUDGED = 72  # characters; zxcvbn raises above, and its time grows with the square
+MOST_WORDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """An estimate without the password in it.
+
+    ``score`` is 0 to 4; ``crack_time`` a phrase for an offline attack on a slow hash (10⁴ guesses a
+    second); ``feedback`` sentences for the person who chose it.
+    """
+
+    score: int
+    crack_time: str
+    feedback: tuple[str, ...]
+
+
+@sensitive_variables()
+def estimate(password: str, *, words: Sequence[str] = ()) -> Strength:
+    """Estimate from the first 72 characters.
+
+    What zxcvbn returns holds the password in clear, piece by piece: only score, time and advice
+    leave this function.
+    """
+    if not password:
+        return Strength(score=0, crack_time="less than a second", feedback=())
+    found = zxcvbn(password[:MOST_JUDGED], user_inputs=list(words[:MOST_WORDS]))
+    advice = found["feedback"]
+    said = [advice["warning"], *advice["suggestions"]]
+    return Strength(
+        score=int(found["score"]),
+        crack_time=str(found["crack_times_display"]["offline_slow_hashing_1e4_per_second"]),
+        feedback=tuple(f"{sentence.rstrip('.')}." for sentence in said if sentence),
+    )
