@@ -7,9 +7,15 @@ from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
 
-from config.environment import BASE_DIR, IS_PRODUCTION, env, secret
-
-VAR_DIR = BASE_DIR / env.str("VAR_DIR", "var")
+from config.environment import (
+    BASE_DIR,
+    IS_PRODUCTION,
+    VAR_DIR,
+    encryption_keys,
+    env,
+    required,
+    secret,
+)
 
 # --- Who we are -----------------------------------------------------------------------------------
 SECRET_KEY = secret("SECRET_KEY")
@@ -24,6 +30,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SITE_NAME = env.str("SITE_NAME", "Django Garrison")
 
 INSTALLED_APPS = [
+    "config.starter",
     "garrison",
     # who someone is · what is going wrong
     "accounts",
@@ -86,6 +93,9 @@ TEMPLATES = [
 ]
 
 # --- Stores ---------------------------------------------------------------------------------------
+required(
+    "DATABASE_URL", hint="`make run` starts a server; elsewhere: postgresql://user:password@host/db"
+)
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=60)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE takes the write lock at BEGIN: SQLite has no SELECT … FOR UPDATE.
@@ -95,7 +105,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 
-REDIS_URL = env.str("REDIS_URL")
+REDIS_URL = required(
+    "REDIS_URL", hint="`make run` starts a server; elsewhere: redis://:password@host:6379/0"
+)
 STORE_TIMEOUT_SECONDS = 0.2
 CACHES = {
     "default": {
@@ -208,10 +220,12 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
 # --- Garrison -------------------------------------------------------------------------------------
 GARRISON_TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
-SESSIONS_SIGNING_KEYS = [f"k1:{secret('JWT_SECRET')}"]
-ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEY")
+SESSIONS_SIGNING_KEYS = [f"k1:{secret('JWT_SECRET', unlike='SECRET_KEY')}"]
+ENCRYPTION_KEYS: list[str] = encryption_keys("ENCRYPTION_KEY")
 BACKUPS_RECIPIENTS: list[str] = env.list("BACKUP_ENCRYPTION_KEY", [])
 BACKUPS_IDENTITY_FILE = env.str("BACKUP_IDENTITY_FILE", "")
+if BACKUPS_IDENTITY_FILE:
+    BACKUPS_IDENTITY_FILE = str(BASE_DIR / BACKUPS_IDENTITY_FILE)
 DEVELOPMENT_FACTOR = 1 if IS_PRODUCTION else 20
 
 LOGGING: dict[str, Any] = {

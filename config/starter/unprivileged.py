@@ -143,7 +143,7 @@ def _fingerprint(build: Path) -> str:
 def _readable_to_all(tree: Path) -> None:
     """Let everyone read and run the copy; only root, its owner, can write to it."""
     for folder, _, files in os.walk(tree):
-        Path(folder).chmod(0o755)  # noqa: S103 - public programs
+        Path(folder).chmod(0o755)
         for name in files:
             path = Path(folder, name)
             if not path.is_symlink():
