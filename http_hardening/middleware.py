@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from inspect import iscoroutinefunction, markcoroutinefunction
 from typing import TYPE_CHECKING, ClassVar
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

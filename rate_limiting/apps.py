@@ -1,10 +1,20 @@
 """Start-up of rate_limiting."""
 
 from django.apps import AppConfig
+from django.core.checks import register
 
 
 class RateLimitingConfig(AppConfig):
-    """Connect receivers and register checks."""
+    """Declare the events and register the checks."""
 
     name = "rate_limiting"
     verbose_name = "Rate limiting"
+
+    def ready(self) -> None:
+        """Run once, after every app's models are loaded."""
+        from rate_limiting import checks, events  # noqa: F401 - importing declares the kinds
+
+        register(checks.check_cache)
+        register(checks.check_scopes)
+        register(checks.check_keys)
+        register(checks.check_middleware)

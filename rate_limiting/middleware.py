@@ -1,18 +1,32 @@
-"""The middleware of this app."""
+"""Counts named views that are no API's, such as the admin's sign-in, and sets the headers."""
 
 from __future__ import annotations
 
-from inspect import iscoroutinefunction, markcoroutinefunction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.http import HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+
+from garrison import context
+from garrison.errors import PROBLEM_JSON
+from rate_limiting import requests
+from rate_limiting.conf import settings
+from rate_limiting.decorators import UNSAFE, count_view
+from rate_limiting.errors import LimiterUnavailable, RateLimited
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from django.http import HttpRequest, HttpResponseBase
 
+SIGNED_IN = frozenset(
+    {302, 303}
+)  # Django's sign-in redirects a success, and shows a failure as 200
+
 
 class RateLimitMiddleware:
-    """Pass every request on, and harden the answer."""
+    """Stand below the authentication middleware, so that a signed-in person is known."""
 
     sync_capable: ClassVar[bool] = True
     async_capable: ClassVar[bool] = True
@@ -28,4 +42,45 @@ class RateLimitMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Serve one request."""
-        return self.get_response(request)
+        if self.is_async:
+            return self._acall(request)
+        response: HttpResponseBase = self.get_response(request)  # type: ignore[assignment]
+        requests.finish(request, response)
+        return response
+
+    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
+        if hasattr(request, requests.ATTRIBUTE):
+            await sync_to_async(requests.finish)(request, response)
+        return response
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: object,
+        args: tuple[Any, ...],  # noqa: ARG002 - Django's signature
+        kwargs: dict[str, Any],  # noqa: ARG002 - Django's signature
+    ) -> HttpResponse | None:
+        """Count what is sent to a view that ``RATE_LIMITING_VIEWS`` names."""
+        if request.method not in UNSAFE or request.resolver_match is None:
+            return None
+        scope = settings.views.get(request.resolver_match.view_name)
+        if scope is None:
+            return None
+        try:
+            count_view(request, view, scope=scope, refund_statuses=SIGNED_IN)
+        except (RateLimited, LimiterUnavailable) as refusal:
+            return answer(request, refusal)
+        return None
+
+
+def answer(request: HttpRequest, refusal: RateLimited | LimiterUnavailable) -> HttpResponse:
+    """Answer a refusal: a page to a browser, problem+json to a program."""
+    if "text/html" in request.headers.get("Accept", ""):
+        page = render_to_string("rate_limiting/refused.html", {"refusal": refusal}, request)
+        response = HttpResponse(page, status=refusal.status)
+    else:
+        body = refusal.problem(request_id=context.current().request_id)
+        response = JsonResponse(body, status=refusal.status, content_type=PROBLEM_JSON)
+    response.headers["Retry-After"] = str(refusal.retry_after_seconds)
+    return response

@@ -2,18 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from rest_framework.exceptions import APIException
 from rest_framework.throttling import BaseThrottle
 
+from rate_limiting import requests
+from rate_limiting.errors import RateLimited
+
 if TYPE_CHECKING:
+    from django.http import HttpRequest
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
+DEFAULT_SCOPE = "api"
+SUCCESSES = range(200, 300)
+
 
 class ScopedThrottle(BaseThrottle):
-    """Count a request under its view's ``throttle_scope``."""
+    """Count a request under its view's ``throttle_scope``, which is ``api`` unless the view says.
 
-    def allow_request(self, request: Request, view: APIView) -> bool:  # noqa: ARG002 - DRF's signature
-        """Tell whether the request may go on."""
+    ``throttle_scope = None`` leaves a view uncounted. ``throttle_refunds_success = True`` gives the
+    place back when the view answers 2xx, so that only failures are counted: right for a sign-in,
+    wrong for anything that sends mail.
+
+    A refusal is raised, as :class:`~rate_limiting.errors.RateLimited`, and not returned: it then
+    carries the exact wait and the headers through any exception handler.
+    """
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Say that the request may go on, or raise."""
+        scope: str | None = getattr(view, "throttle_scope", DEFAULT_SCOPE)
+        if scope is None:
+            return True
+        body = _Body(request)
+        django_request: HttpRequest = request._request
+        refunds = getattr(view, "throttle_refunds_success", False)
+        try:
+            requests.check(
+                django_request,
+                scope=scope,
+                endpoint=requests.endpoint_of(django_request, view),
+                user=request.user,
+                read_body=body.read,
+                refund_statuses=SUCCESSES if refunds else (),
+            )
+        except RateLimited as refusal:
+            setattr(django_request, requests.ATTRIBUTE, refusal.verdict)
+            raise
+        if body.failure is not None:
+            raise body.failure
         return True
+
+
+class _Body:
+    """The parsed body. One that cannot be parsed is counted all the same, and refused afterwards.
+
+    DRF parses once and gives an empty body to whoever asks again, so the failure must be kept.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.failure: Exception | None = None
+
+    def read(self) -> Mapping[str, object]:
+        try:
+            data = self._request.data
+        except (APIException, ValueError, OSError) as failure:
+            self.failure = failure
+            return {}
+        return data if isinstance(data, Mapping) else {}

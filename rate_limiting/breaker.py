@@ -1,0 +1,66 @@
+"""The circuit breaker: a dead store is found dead once, then asked again by one caller at a time.
+
+Closed, every call goes through. The first failure opens it: calls are refused at no cost until the
+pause is over. Then one call is let through as a probe; its success closes the breaker, its failure
+doubles the pause, up to a cap. State is per process: it speaks of this process' line to the store,
+and decides nothing about a client.
+"""
+
+from __future__ import annotations
+
+import threading
+
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 4.0
+
+
+class CircuitBreaker:
+    """Thread-safe; times are seconds of a monotonic clock, passed in."""
+
+    def __init__(
+        self,
+        *,
+        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+        longest_pause_seconds: float = LONGEST_PAUSE_SECONDS,
+    ) -> None:
+        """Start closed."""
+        self._first_pause_seconds = first_pause_seconds
+        self._longest_pause_seconds = longest_pause_seconds
+        self._pause_seconds = first_pause_seconds
+        self._retry_at = 0.0
+        self._lock = threading.Lock()
+        self.is_open = False
+
+    def admits(self, *, now: float) -> bool:
+        """Tell whether a call may go through; while open, one probe per pause may."""
+        if not self.is_open:
+            return True
+        with self._lock:
+            if not self.is_open:
+                return True
+            if now < self._retry_at:
+                return False
+            # This caller probes; the others wait another pause for what it finds.
+            self._retry_at = now + self._pause_seconds
+            return True
+
+    def fail(self, *, now: float) -> None:
+        """Learn that a call failed: open, or after a failed probe wait twice as long."""
+        with self._lock:
+            if self.is_open:
+                doubled = self._pause_seconds * 2
+                self._pause_seconds = min(doubled, self._longest_pause_seconds)
+            self.is_open = True
+            self._retry_at = now + self._pause_seconds
+
+    def succeed(self) -> None:
+        """Learn that a call went through: close."""
+        if not self.is_open:
+            return
+        with self._lock:
+            self.is_open = False
+            self._pause_seconds = self._first_pause_seconds
+
+    def retry_in_seconds(self, *, now: float) -> float:
+        """Tell after how long the next probe may go."""
+        return max(0.0, self._retry_at - now) if self.is_open else 0.0

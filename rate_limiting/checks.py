@@ -1,0 +1,98 @@
+"""Checks: what is counted is counted exactly, and every scope that a view names exists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
+from django.utils.module_loading import import_string
+
+from garrison.errors import ConfigurationError
+from rate_limiting.cache import CounterCache
+from rate_limiting.endpoints import endpoints
+from rate_limiting.policy import KNOWN_PARTS, policy_for, scopes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+E001 = "rate_limiting.E001"  # the cache that counts is not CounterCache
+E002 = "rate_limiting.E002"  # a view names a scope that has no rates
+E003 = "rate_limiting.E003"  # a custom key does not resolve
+W004 = "rate_limiting.W004"  # the middleware is missing
+
+MIDDLEWARE = "rate_limiting.middleware.RateLimitMiddleware"
+
+
+def check_cache(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Refuse a cache that is per process, or counts in two steps."""
+    alias = getattr(django_settings, "RATELIMIT_USE_CACHE", "default")
+    path = django_settings.CACHES.get(alias, {}).get("BACKEND", "")
+    try:
+        backend = import_string(path)
+    except ImportError:
+        backend = None
+    if isinstance(backend, type) and issubclass(backend, CounterCache):
+        return []
+    return [
+        Error(
+            f"CACHES[{alias!r}] is {path or 'missing'}, which does not count exactly across "
+            "processes.",
+            hint="Set its BACKEND to 'rate_limiting.cache.CounterCache' and its LOCATION to a "
+            "redis:// address.",
+            id=E001,
+        )
+    ]
+
+
+def check_scopes(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Refuse a view whose scope has no rates: its every request would fail."""
+    named = {(endpoint.name, endpoint.scope) for endpoint in endpoints()}
+    known = set(scopes())
+    return [
+        Error(
+            f"The view {name!r} is counted under the scope {scope!r}, which has no rates.",
+            hint=f"Add {scope!r} to RATE_LIMITS.",
+            id=E002,
+        )
+        for name, scope in sorted(named)
+        if scope not in known
+    ]
+
+
+def check_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Refuse a custom key that cannot be imported."""
+    return list(_unresolved_keys())
+
+
+def _unresolved_keys() -> Iterator[CheckMessage]:
+    for path in sorted(_custom_keys()):
+        try:
+            import_string(path)
+        except ImportError as failure:
+            yield Error(
+                f"RATE_LIMITS counts by {path!r}, which does not resolve: {failure}",
+                hint="Write the full path of a callable that is given the request.",
+                id=E003,
+            )
+
+
+def _custom_keys() -> set[str]:
+    try:
+        policies = [policy_for(scope) for scope in scopes()]
+    except ConfigurationError:  # garrison.E002 says which rate cannot be read
+        return set()
+    return {part for policy in policies for rate in policy.rates for part in rate.key} - KNOWN_PARTS
+
+
+def check_middleware(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Warn when the admin's sign-in is not counted and no answer carries the headers."""
+    if MIDDLEWARE in django_settings.MIDDLEWARE:
+        return []
+    return [
+        Warning(
+            "RATE_LIMITING_VIEWS are not counted, and answers carry no RateLimit headers.",
+            hint=f"Put {MIDDLEWARE!r} behind the authentication middleware in MIDDLEWARE.",
+            id=W004,
+        )
+    ]

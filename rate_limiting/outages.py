@@ -1,0 +1,37 @@
+"""When the store was lost, so that it is told once and not by every request."""
+
+from __future__ import annotations
+
+import threading
+
+TELL_AGAIN_AFTER_SECONDS = 60.0
+
+
+class Outages:
+    """Remembers, per process, what has been told of an outage; times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        """Begin with the store well."""
+        self._told_at: float | None = None
+        self._owes_recovery = False
+        self._lock = threading.Lock()
+
+    def begin(self, *, now: float) -> bool:
+        """Tell whether this loss should be told: at most one a minute, flapping or lasting."""
+        with self._lock:
+            if self._told_at is not None and now - self._told_at < TELL_AGAIN_AFTER_SECONDS:
+                return False
+            self._told_at = now
+            self._owes_recovery = True
+            return True
+
+    def end(self) -> bool:
+        """Tell whether the recovery should be told: once, after a loss that was."""
+        if not self._owes_recovery:
+            return False
+        with self._lock:
+            owed, self._owes_recovery = self._owes_recovery, False
+            return owed
+
+
+outages = Outages()

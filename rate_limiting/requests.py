@@ -1,0 +1,69 @@
+"""Checks that belong to a request: the verdict travels with it until the headers are set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from rate_limiting import limiter
+from rate_limiting.conf import settings
+from rate_limiting.policy import policy_for
+from rate_limiting.subject import subject_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from django.http import HttpRequest, HttpResponseBase
+
+    from rate_limiting.verdicts import Verdict
+
+    BodyReader: TypeAlias = Callable[[], Mapping[str, object]]
+
+ATTRIBUTE = "rate_limit_verdict"
+REFUND_ATTRIBUTE = "rate_limit_refund_statuses"
+
+
+def check(  # noqa: PLR0913 - what a check knows of a request, by keyword
+    request: HttpRequest,
+    *,
+    scope: str,
+    endpoint: str,
+    user: object,
+    read_body: BodyReader,
+    refund_statuses: Collection[int] = (),
+) -> Verdict:
+    """Count the request; raises what :func:`rate_limiting.limiter.take_place` raises.
+
+    ``read_body`` is called only where a rate counts by account. ``refund_statuses`` are those of
+    the answers after which the place is given back.
+    """
+    body = read_body() if policy_for(scope).needs_account else None
+    subject = subject_of(
+        request,
+        endpoint=endpoint,
+        user=user,
+        body=body,
+        account_fields=settings.account_fields,
+    )
+    verdict = limiter.take_place(scope=scope, subject=subject)
+    setattr(request, ATTRIBUTE, verdict)
+    setattr(request, REFUND_ATTRIBUTE, refund_statuses)
+    return verdict
+
+
+def finish(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Set the headers of the verdict, and give the place back where the answer earns it."""
+    verdict: Verdict | None = getattr(request, ATTRIBUTE, None)
+    if verdict is None:
+        return
+    for name, value in verdict.headers().items():
+        response.headers[name] = value
+    if response.status_code in getattr(request, REFUND_ATTRIBUTE, ()):
+        limiter.give_back(verdict=verdict)
+
+
+def endpoint_of(request: HttpRequest, view: object = None) -> str:
+    """Name the view: by its URL's name where it has one, so that names in events can be read."""
+    match = getattr(request, "resolver_match", None)
+    if match is not None and match.view_name:
+        return str(match.view_name)
+    return f"{view.__module__}.{getattr(view, '__qualname__', type(view).__qualname__)}"
