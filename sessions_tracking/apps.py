@@ -1,6 +1,7 @@
 """Start-up of sessions_tracking."""
 
 from django.apps import AppConfig
+from django.core.checks import register
 
 
 class SessionsTrackingConfig(AppConfig):
@@ -8,3 +9,18 @@ class SessionsTrackingConfig(AppConfig):
 
     name = "sessions_tracking"
     verbose_name = "Sessions"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Wire the app; runs once, after every app's models are loaded."""
+        from django.contrib.auth.signals import user_logged_in, user_logged_out
+
+        from garrison.events import security_event
+        from sessions_tracking import checks, receivers
+
+        register(checks.check_signing_keys)
+        register(checks.check_blacklist_absent)
+        register(checks.check_middleware)
+        user_logged_in.connect(receivers.begin_cookie_session, dispatch_uid="sessions.begin_cookie")
+        user_logged_out.connect(receivers.end_cookie_session, dispatch_uid="sessions.end_cookie")
+        security_event.connect(receivers.end_refused_family, dispatch_uid="sessions.end_refused")

@@ -1,0 +1,88 @@
+"""Who a browser's cookie belongs to: Django's answer, as long as the row is alive."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+from django.contrib import auth
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from garrison import context
+from sessions_tracking import cookies
+from sessions_tracking.errors import SessionEnded
+from sessions_tracking.living import living_session, note_use
+from sessions_tracking.models import Session
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.http import HttpRequest
+
+
+def user_of_cookie(request: HttpRequest) -> Any:
+    """Give the user of the request's cookie session, or an anonymous one.
+
+    Two statements, as many as Django alone takes: its session, and the row joined with the user. A
+    signed-in session without a living row is flushed, so its holder signs in again; that includes
+    those from before this app was installed.
+    """
+    if auth.SESSION_KEY not in request.session:
+        return AnonymousUser()
+    now = timezone.now()
+    session = _row(request, now=now)
+    user = _confirmed_user(request, session) if session else None
+    if session is None or user is None:
+        request.session.flush()
+        return AnonymousUser()
+    note_use(session, now=now)
+    _reseal(request, session)
+    request.tracked_session = session  # type: ignore[attr-defined]  # for require_fresh_request
+    context.learn(actor_id=str(user.pk), session_id=str(session.pk))
+    return user
+
+
+def _row(request: HttpRequest, *, now: datetime) -> Session | None:
+    try:
+        key = uuid.UUID(request.session.get(cookies.SESSION_ID, ""))
+        session = living_session(session_id=key, now=now)
+    except (ValueError, SessionEnded):
+        return None
+    return session if session.kind == Session.Kind.COOKIE else None
+
+
+def _confirmed_user(request: HttpRequest, session: Session) -> Any:
+    """Give the joined user where Django would give the same one, else ask Django itself."""
+    if _django_would_agree(request, session.user):
+        return session.user
+    user = auth.get_user(request)  # rotated SECRET_KEY, changed password, a backend of its own kind
+    return user if user.pk == session.user_id else None
+
+
+def _django_would_agree(request: HttpRequest, user: Any) -> bool:
+    """Check what ``django.contrib.auth.get_user`` checks, without its query for the user."""
+    known = request.session
+    path = known.get(auth.BACKEND_SESSION_KEY, "")
+    if path not in django_settings.AUTHENTICATION_BACKENDS:
+        return False
+    backend = auth.load_backend(path)
+    return (
+        getattr(type(backend), "get_user", None) is ModelBackend.get_user
+        and backend.user_can_authenticate(user)
+        and known[auth.SESSION_KEY] == user._meta.pk.value_to_string(user)
+        and constant_time_compare(
+            known.get(auth.HASH_SESSION_KEY, ""), user.get_session_auth_hash()
+        )
+    )
+
+
+def _reseal(request: HttpRequest, session: Session) -> None:
+    """Follow a changed key of Django's session: a changed password cycles it."""
+    django_key = request.session.session_key or ""
+    if cookies.unseal(session.sealed_cookie_key, session.pk) != django_key:
+        sealed = cookies.seal(django_key, session.pk)
+        Session.objects.filter(pk=session.pk).update(sealed_cookie_key=sealed)

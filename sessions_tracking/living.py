@@ -1,0 +1,55 @@
+"""The one query: a session with its user, and whether both may still be used."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from garrison import context
+from sessions_tracking.conf import settings
+from sessions_tracking.errors import SessionEnded
+from sessions_tracking.models import Session
+
+if TYPE_CHECKING:
+    import uuid
+    from datetime import datetime
+
+
+def living_session(*, session_id: uuid.UUID, now: datetime) -> Session:
+    """Give the session joined with its user, in one statement.
+
+    Raises ``SessionEnded`` where the row is gone (with its user, or cleaned away), was ended, has
+    lapsed, or its user is disabled; a client cannot tell which.
+    """
+    session = Session.objects.select_related("user").filter(pk=session_id).first()
+    if session is None or not session.is_alive(now=now) or not session.user.is_active:
+        raise SessionEnded
+    return session
+
+
+def idle_allowance(kind: str) -> timedelta:
+    """Tell how long a session of that kind lasts without being used."""
+    if kind == Session.Kind.COOKIE:
+        return timedelta(minutes=settings.cookie_idle_minutes)
+    return timedelta(days=settings.idle_days)
+
+
+def note_use(session: Session, *, now: datetime) -> None:
+    """Write the time and place of use, at most once a minute, by one conditional UPDATE.
+
+    Of many requests at once only the first one writes; the others find the condition false.
+    """
+    interval = timedelta(seconds=settings.last_seen_seconds)
+    if now - session.last_seen_at < interval:
+        return
+    known = context.current()
+    session.last_seen_at = now
+    session.idle_expires_at = session.idle_expiry(now=now, idle=idle_allowance(session.kind))
+    session.ip = known.ip or session.ip
+    Session.objects.filter(
+        pk=session.pk, ended_at__isnull=True, last_seen_at__lte=now - interval
+    ).update(
+        last_seen_at=session.last_seen_at,
+        idle_expires_at=session.idle_expires_at,
+        ip=session.ip,
+    )

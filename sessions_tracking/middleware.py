@@ -1,0 +1,73 @@
+"""Cookie sessions are looked up with their user, and a 401 says how to authenticate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings as django_settings
+from django.utils.functional import SimpleLazyObject
+
+from sessions_tracking.browsers import user_of_cookie
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from django.http import HttpRequest, HttpResponseBase
+
+UNAUTHENTICATED = 401
+BEARER = 'Bearer realm="api"'
+BEARER_REFUSED = f'{BEARER}, error="invalid_token"'  # RFC 6750 §3.1
+
+
+class TrackedSessionMiddleware:
+    """Let a cookie session live only as long as its row, and answer every 401 with a challenge.
+
+    Must stand after Django's ``AuthenticationMiddleware``, whose lazy ``request.user`` it replaces
+    for requests that carry a session cookie. A request that never asks for its user costs nothing.
+    """
+
+    sync_capable: ClassVar[bool] = True
+    async_capable: ClassVar[bool] = True
+
+    def __init__(
+        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+    ) -> None:
+        """Keep the next layer, and be a coroutine function where it is one."""
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Serve one request."""
+        if self.is_async:
+            return self._acall(request)
+        track(request)
+        return challenge(request, self.get_response(request))  # type: ignore[arg-type]
+
+    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+        track(request)
+        return challenge(request, await self.get_response(request))  # type: ignore[misc]
+
+
+def track(request: HttpRequest) -> None:
+    """Replace the request's lazy user by one that asks for the row too."""
+    if django_settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        return
+
+    def user() -> Any:
+        if not hasattr(request, "_cached_user"):  # where Django keeps it too
+            request._cached_user = user_of_cookie(request)  # type: ignore[attr-defined]
+        return request._cached_user  # type: ignore[attr-defined]
+
+    request.user = SimpleLazyObject(user)  # type: ignore[assignment]
+    request.auser = sync_to_async(user)  # type: ignore[assignment]
+
+
+def challenge(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Say with every 401 that a bearer token is wanted (RFC 9110 §11.6.1, RFC 6750 §3)."""
+    if response.status_code == UNAUTHENTICATED and "WWW-Authenticate" not in response:
+        sent = request.META.get("HTTP_AUTHORIZATION")
+        response["WWW-Authenticate"] = BEARER_REFUSED if sent else BEARER
+    return response

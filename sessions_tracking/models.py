@@ -1,0 +1,128 @@
+"""Session rows, and the questions asked of them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+from django.db import models
+from django.db.models import Q
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+LONGEST_KEY_ID = 32  # characters
+LONGEST_USER_AGENT = 512
+LONGEST_REASON = 40
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """Questions asked of sessions."""
+
+    def alive(self, *, now: datetime) -> SessionQuerySet:
+        """Sessions that have neither been ended nor lapsed."""
+        return self.filter(ended_at__isnull=True, expires_at__gt=now, idle_expires_at__gt=now)
+
+    def of_user(self, user: Any) -> SessionQuerySet:
+        """Sessions of one user, dead or alive."""
+        return self.filter(user_id=user.pk)
+
+    def over_since(self, cutoff: datetime) -> SessionQuerySet:
+        """Sessions that were ended, or reached their last possible moment, before the cutoff."""
+        ended = Q(ended_at__isnull=False, ended_at__lt=cutoff)
+        return self.filter(ended | Q(ended_at__isnull=True, expires_at__lt=cutoff))
+
+
+class Session(models.Model):
+    """One signed-in device, by tokens or by a cookie.
+
+    ``counter`` is how often the refresh token was rotated, ``key_id`` names the key the present one
+    was issued under, and ``rotated_at`` when: from these the present refresh token can be computed
+    again, so none is stored. ``authenticated_at`` is when its user last proved who they are.
+    """
+
+    class Kind(models.TextChoices):
+        """What the device holds."""
+
+        TOKEN = "token", "Tokens"
+        COOKIE = "cookie", "Cookie"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(
+        django_settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="tracked_sessions",
+        db_index=False,  # the composite index below begins with it
+    )
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    counter = models.BigIntegerField(default=0)
+    key_id = models.CharField(max_length=LONGEST_KEY_ID, blank=True)
+    sealed_cookie_key = models.BinaryField(
+        blank=True, default=bytes, help_text="The key of Django's session, sealed (cookies.py)."
+    )
+
+    created_at = models.DateTimeField()
+    authenticated_at = models.DateTimeField()
+    rotated_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    idle_expires_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    amr = models.JSONField(
+        "authentication methods", default=list, help_text="By their names in RFC 8176."
+    )
+    ip = models.GenericIPAddressField("address", null=True, blank=True)
+    user_agent = models.CharField(max_length=LONGEST_USER_AGENT, blank=True)
+    device = models.CharField(max_length=120, blank=True)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    location = models.CharField(max_length=120, blank=True)
+    risk = models.JSONField(default=list, blank=True)
+
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=LONGEST_REASON, blank=True)
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        """Every question asked while serving a request is answered by an index."""
+
+        default_permissions = ("view",)
+        permissions = [("end_session", "Can end sessions of others")]
+        constraints = [
+            models.CheckConstraint(name="sessions_kind", condition=Q(kind__in=["token", "cookie"])),
+            models.CheckConstraint(name="sessions_counter", condition=Q(counter__gte=0)),
+            models.CheckConstraint(
+                name="sessions_ended_with_reason",
+                condition=Q(ended_at__isnull=True, end_reason="")
+                | (Q(ended_at__isnull=False) & ~Q(end_reason="")),
+            ),
+            models.CheckConstraint(
+                name="sessions_idle_within_lifetime",
+                condition=Q(idle_expires_at__lte=models.F("expires_at")),
+            ),
+            models.CheckConstraint(
+                name="sessions_token_has_key", condition=~Q(kind="token", key_id="")
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["user", "ended_at"], name="sessions_user_ended"),
+            models.Index(
+                fields=["expires_at"], name="sessions_running", condition=Q(ended_at__isnull=True)
+            ),
+            models.Index(
+                fields=["ended_at"], name="sessions_over", condition=Q(ended_at__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Name the row without telling whose it is."""
+        return f"session {self.pk}"
+
+    def is_alive(self, *, now: datetime) -> bool:
+        """Tell whether the session itself may be used; its user is asked separately."""
+        return self.ended_at is None and self.expires_at > now and self.idle_expires_at > now
+
+    def idle_expiry(self, *, now: datetime, idle: timedelta) -> datetime:
+        """Give the moment at which the session lapses when it is not used after ``now``."""
+        return min(now + idle, self.expires_at)
