@@ -5,8 +5,114 @@ from __future__ import annotations
 from garrison.conf import AppSettings, Setting
 
 
+def _positive(value: float) -> str | None:
+    return None if value > 0 else f"{value!r} is not above zero."
+
+
+def _not_negative(value: float) -> str | None:
+    return None if value >= 0 else f"{value!r} is below zero."
+
+
+def _hour(value: int) -> str | None:
+    return None if 0 <= value <= 23 else f"{value!r} is not an hour; 0 to 23 are."
+
+
+def _weekday(value: int) -> str | None:
+    return None if 0 <= value <= 6 else f"{value!r} is not a weekday; 0 (Monday) to 6 (Sunday) are."
+
+
 class BackupsSettings(AppSettings, prefix="BACKUPS"):
     """Each setting with its default and one sentence."""
+
+    # What is backed up, and where it goes
+    database = Setting("default", "Alias of the database that is backed up.")
+    file_storages = Setting[list[str]](
+        ["default"], "Aliases of STORAGES whose files are backed up; names not in STORAGES are refused."
+    )
+    targets = Setting[list[str]](
+        ["backups"], "Aliases of STORAGES that backups are written to, each on its own and all at once."
+    )
+    folder = Setting("", "Folder inside each target, so that several sites can share one.")
+    bytes_per_second = Setting(
+        0, "Most encrypted bytes written to the targets in a second; 0 is no limit.",
+        validate=_not_negative,
+    )
+    object_lock_days = Setting(
+        0,
+        "Days for which the targets refuse deletion (S3 Object Lock); pruning waits for as long.",
+        validate=_not_negative,
+    )
+
+    # Keys
+    recipients = Setting[list[str]](
+        [], "age recipients (age1…) to whom backups are encrypted; each of them can open them alone."
+    )
+    identity_file = Setting(
+        "", "Path of the age identity file; set only where restores and drills run."
+    )
+    restores_run_here = Setting(
+        False, "True on the machine where restores and drills run, so an identity there is no finding."
+    )
+    allow_unencrypted = Setting(
+        False, "True writes backups in plain text when there is no recipient; a check then shouts."
+    )
+    signing_secret = Setting(
+        "",
+        "Secret from which the Ed25519 key that signs manifests is derived; SECRET_KEY when empty.",
+        secret=True,
+    )
+    trusted_signers = Setting[list[str]](
+        [], "Public keys (ed25519:…) whose manifests are also believed: older keys, other machines."
+    )
+
+    # When
+    hour = Setting(2, "Hour of the nightly backup in the site's time zone.", validate=_hour)
+    drill_weekday = Setting(
+        6, "Day of the weekly drill; 0 is Monday, 6 is Sunday.", validate=_weekday
+    )
+    drill_hour = Setting(4, "Hour of the weekly drill in the site's time zone.", validate=_hour)
+    attempts = Setting(3, "How often the backup of one night is tried.", validate=_positive)
+    lease_seconds = Setting(
+        90, "Seconds without a heartbeat after which a run counts as dead.", validate=_positive
+    )
+    timeout_seconds = Setting(
+        6 * 3600, "Seconds after which a run's programs are killed.", validate=_positive
+    )
+
+    # How long
+    retention_days = Setting(30, "Days for which every backup is kept.", validate=_positive)
+    keep_weekly = Setting(
+        8, "Weeks for which the first good backup of each is kept.", validate=_not_negative
+    )
+    keep_monthly = Setting(
+        12, "Months for which the first good backup of each is kept.", validate=_not_negative
+    )
+    keep_last = Setting(
+        3, "Number of the newest good backups that are never pruned.", validate=_positive
+    )
+
+    # When somebody is told
+    overdue_hours = Setting(
+        26, "Hours without a good backup after which an alert is said.", validate=_positive
+    )
+    drill_overdue_days = Setting(
+        8, "Days without a passed drill after which an alert is said.", validate=_positive
+    )
+    identity_unproven_days = Setting(
+        30,
+        "Days in which no identity has opened a backup after which the key counts as nearly lost.",
+        validate=_positive,
+    )
+
+    # How
+    postgresql_tools = Setting(
+        "", "Folder of pg_dump, pg_restore and psql; looked for in the known places when empty."
+    )
+    require_fresh = Setting(
+        "",
+        "Dotted path of a callable that takes the request and raises unless its session is fresh.",
+        dotted_path=True,
+    )
 
 
 settings = BackupsSettings()

@@ -1,0 +1,49 @@
+"""Deletions of files that wait until no backup needs them.
+
+Give a storage this class, and a file deleted while a backup runs is deleted when the backup has
+ended: its snapshot of the database still speaks of it. The deletion must come after the commit that
+drops the row, as it should anyway.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.core.files.storage import FileSystemStorage, storages
+from django.utils import timezone
+
+from backups.models import Backup, WaitingDeletion
+from backups.models.backup import Content
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def must_wait() -> bool:
+    """Tell whether a backup of files is running; its row says so before its snapshot is taken."""
+    return Backup.objects.live().exclude(content=Content.DATABASE).exists()
+
+
+class PatientFileSystemStorage(FileSystemStorage):
+    """A file system storage whose deletions wait for a running backup."""
+
+    def delete(self, name: str) -> None:
+        """Delete now, or when the running backup has ended."""
+        if not must_wait():
+            return super().delete(name)
+        alias = next((a for a in storages.backends if storages[a] is self), "default")
+        WaitingDeletion.objects.create(storage=alias, name=name, asked_at=timezone.now())
+        return None
+
+
+def carry_out(*, now: datetime) -> int:
+    """Make up for the deletions that have waited; gives how many. Nothing while a backup runs."""
+    if must_wait():
+        return 0
+    done = 0
+    for row in WaitingDeletion.objects.filter(asked_at__lte=now).iterator():
+        if row.storage in storages.backends:
+            storages[row.storage].delete(row.name)
+        row.delete()
+        done += 1
+    return done

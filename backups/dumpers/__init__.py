@@ -1,0 +1,27 @@
+"""One consistent snapshot of a database, as a stream and as a description."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+from backups.dumpers.base import Dumper
+from backups.errors import EngineUnsupported
+
+__all__ = ["Dumper", "dumper"]
+
+
+def dumper(using: str, *, timeout_seconds: float) -> Dumper:
+    """Give the dumper for a database alias; a context manager that holds the snapshot."""
+    vendor = connections[using].vendor
+    if vendor == "postgresql":
+        from backups.dumpers.postgresql import PostgreSQLDumper
+
+        return PostgreSQLDumper(using, timeout_seconds=timeout_seconds)
+    if vendor == "sqlite":
+        from backups.dumpers.sqlite import SQLiteDumper
+
+        return SQLiteDumper(using, timeout_seconds=timeout_seconds)
+    raise EngineUnsupported(
+        f"The database {using!r} is {vendor}; backups know PostgreSQL and SQLite. "
+        "Point BACKUPS_DATABASE at one of these."
+    )

@@ -1,0 +1,142 @@
+"""SQLite: the database file itself, read while nothing can change it, and no copy on disk.
+
+``VACUUM INTO`` and the backup API both need a second, plain file. Instead a moment is caught at
+which the write-ahead log is wholly checkpointed, and a read transaction is opened in that moment:
+from then on no checkpoint may write a page that this reader does not see already, so the main file
+stays, byte for byte, the snapshot until the transaction ends, while others go on writing to the
+log. The reason why this holds, and how it is tested, stands in ADR 0021.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from django.db import connections
+from django.utils import timezone
+
+from backups.dumpers import sqlite_state
+from backups.dumpers.base import Dumper
+from backups.errors import BackupBusy, EngineUnsupported, ToolMissing
+from backups.processes import Program
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from backups.manifest import DatabaseState
+
+PATIENCE_SECONDS = 30
+PAUSE_SECONDS = 0.05
+
+
+def path_of(using: str) -> Path:
+    """Give the file of a SQLite alias; a database in memory has none and is refused."""
+    name = str(connections[using].settings_dict["NAME"])
+    if not name or name == ":memory:" or name.startswith("file:"):
+        raise EngineUnsupported(
+            f"The SQLite database {using!r} is in memory or given as a URI; only one in a file "
+            "can be backed up. Set its NAME to a path."
+        )
+    return Path(name).absolute()
+
+
+class SQLiteDumper(Dumper):
+    """Holds a read transaction at a checkpointed moment, and streams the main file."""
+
+    part: ClassVar[str] = "database.sqlite3"
+
+    def __init__(self, using: str, *, timeout_seconds: float) -> None:
+        """Prepare; nothing is opened yet."""
+        self._path = path_of(using)
+        self._timeout_seconds = timeout_seconds
+        self._open = ExitStack()
+
+    def __enter__(self) -> SQLiteDumper:
+        """Take the snapshot, or refuse after 30 seconds of other readers in the way."""
+        if not self._path.is_file():
+            raise EngineUnsupported(f"There is no database file {self._path}.")
+        try:
+            self._take()
+        except BaseException:
+            self._open.close()
+            raise
+        return self
+
+    def _connect(self) -> sqlite3.Connection:
+        return self._open.enter_context(
+            closing(
+                sqlite3.connect(
+                    f"{self._path.as_uri()}?mode=rw",
+                    uri=True,
+                    timeout=PATIENCE_SECONDS,
+                    isolation_level=None,
+                    check_same_thread=False,
+                )
+            )
+        )
+
+    def _take(self) -> None:
+        gate, self._reader = self._connect(), self._connect()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._catch_moment(gate):
+            if time.monotonic() > deadline:
+                raise BackupBusy(
+                    "Another connection has been reading the SQLite database for so long that its "
+                    "log cannot be checkpointed. End that transaction and try again."
+                )
+            time.sleep(PAUSE_SECONDS)
+        self.expected_bytes = self._path.stat().st_size
+
+    def _catch_moment(self, gate: sqlite3.Connection) -> bool:
+        """With writers shut out: checkpoint everything, then begin to read."""
+        gate.execute("BEGIN IMMEDIATE")
+        try:
+            (mode,) = self._reader.execute("PRAGMA journal_mode").fetchone()
+            if mode == "wal" and not self._is_checkpointed():
+                return False
+            self._reader.execute("BEGIN")
+            self._reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            self.snapshot_at = timezone.now()
+            return True
+        finally:
+            gate.execute("ROLLBACK")
+
+    def _is_checkpointed(self) -> bool:
+        row = self._reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        busy, in_log, checkpointed = row
+        return busy == 0 and in_log == checkpointed
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the read transaction; checkpoints may go on."""
+        self._open.close()
+
+    def cancel(self) -> None:
+        """Interrupt the count."""
+        self._reader.interrupt()
+
+    def stream(self) -> Program:
+        """Read the main file in a process of its own.
+
+        Not in this one: closing a file drops every POSIX lock the process holds on it, and with
+        them those of Django's own connection.
+        """
+        cat = shutil.which("cat")
+        if cat is None:
+            raise ToolMissing("The program cat is not on PATH; it reads the SQLite file.")
+        return Program(
+            [cat, os.fspath(self._path)], environment={}, timeout_seconds=self._timeout_seconds
+        )
+
+    def describe(self) -> DatabaseState:
+        """Count and checksum in the transaction that holds the snapshot."""
+        return sqlite_state.describe(self._reader, name=self._path.name)

@@ -1,0 +1,116 @@
+"""Refusals of backups: each says what was found and what to do."""
+
+from __future__ import annotations
+
+from garrison.errors import Refusal
+
+
+class BackupsRefusal(Refusal):
+    """Base of every refusal here."""
+
+    code = "backup_refused"
+    status = 409
+    title = "The backup operation was refused"
+
+
+class RecipientMissing(BackupsRefusal):
+    """There is nobody to encrypt to, and writing plain text was not asked for."""
+
+    code = "backup_recipient_missing"
+    title = "No age recipient is configured"
+
+
+class RecipientInvalid(BackupsRefusal):
+    """A configured recipient is not one."""
+
+    code = "backup_recipient_invalid"
+    title = "An age recipient is malformed"
+
+
+class IdentityMissing(BackupsRefusal):
+    """Nothing here can open a backup."""
+
+    code = "backup_identity_missing"
+    title = "No age identity is available"
+
+
+class IdentityWrong(BackupsRefusal):
+    """The identity at hand is none of those the backup was encrypted to."""
+
+    code = "backup_identity_wrong"
+    title = "The identity cannot open this backup"
+
+
+class ToolMissing(BackupsRefusal):
+    """The PostgreSQL programs that match the server are not here."""
+
+    code = "backup_tool_missing"
+    status = 503
+    title = "A PostgreSQL program is missing"
+
+
+class EngineUnsupported(BackupsRefusal):
+    """The database is neither PostgreSQL nor a SQLite file."""
+
+    code = "backup_engine_unsupported"
+    title = "This database cannot be backed up"
+
+
+class BackupBusy(BackupsRefusal):
+    """Another run holds the lease."""
+
+    code = "backup_busy"
+    title = "Another backup operation is running"
+
+
+class LeaseLost(BackupsRefusal):
+    """This run's lease expired and somebody else may have taken over; nothing more is changed."""
+
+    code = "backup_lease_lost"
+    title = "The run lost its lease"
+
+
+class BackupNotFound(BackupsRefusal):
+    """There is no such backup, or it is not good."""
+
+    code = "backup_not_found"
+    status = 404
+    title = "There is no such backup"
+
+
+class BackupDamaged(BackupsRefusal):
+    """Parts are damaged, missing, swapped or not signed by this site; nothing was touched."""
+
+    code = "backup_damaged"
+    status = 422
+    title = "The backup is damaged or not genuine"
+
+
+class TargetFailed(BackupsRefusal):
+    """No target could take the backup."""
+
+    code = "backup_target_failed"
+    status = 503
+    title = "No target could store the backup"
+
+
+class ProgramFailed(BackupsRefusal):
+    """A program ended with an error, or was killed for taking too long."""
+
+    code = "backup_program_failed"
+    status = 503
+    title = "A program failed"
+
+
+class DatabaseNotEmpty(BackupsRefusal):
+    """The target of a restore holds data, and its name was not typed."""
+
+    code = "restore_not_confirmed"
+    title = "The database is not empty"
+
+
+class RestoreMismatch(BackupsRefusal):
+    """What was restored is not what the manifest describes; everything was rolled back."""
+
+    code = "restore_mismatch"
+    title = "The restored data does not match the manifest"

@@ -1,0 +1,70 @@
+"""What backups says happened."""
+
+from __future__ import annotations
+
+from garrison.events import EventKind, Outcome, Severity
+
+BACKUP_REQUESTED = EventKind(
+    "backups.backup.requested", Severity.INFO, "Somebody or the schedule asked for a backup."
+)
+BACKUP_CREATED = EventKind(
+    "backups.backup.created", Severity.INFO, "A backup was completed on at least one target."
+)
+BACKUP_FAILED = EventKind(
+    "backups.backup.failed", Severity.HIGH, "A backup ended without a result."
+)
+BACKUP_MISSED = EventKind(
+    "backups.backup.missed", Severity.CRITICAL, "There is no good backup within the limit."
+)
+COPY_FAILED = EventKind(
+    "backups.copy.failed", Severity.HIGH, "One of several targets could not store a backup."
+)
+LEASE_EXPIRED = EventKind(
+    "backups.lease.expired", Severity.MEDIUM, "A run stopped answering and was declared dead."
+)
+BACKUP_VERIFIED = EventKind(
+    "backups.backup.verified", Severity.INFO, "Every byte of a backup was read and found right."
+)
+VERIFICATION_FAILED = EventKind(
+    "backups.verification.failed",
+    Severity.CRITICAL,
+    "A backup is damaged, incomplete, not genuine, or cannot be opened.",
+)
+BACKUP_PRUNED = EventKind(
+    "backups.backup.pruned", Severity.INFO, "A backup was deleted because its time had come."
+)
+DRILL_PASSED = EventKind(
+    "backups.drill.passed", Severity.INFO, "A backup was restored into a scratch database, whole."
+)
+DRILL_FAILED = EventKind(
+    "backups.drill.failed", Severity.CRITICAL, "A drill found that a backup does not restore whole."
+)
+DRILL_MISSED = EventKind(
+    "backups.drill.missed", Severity.HIGH, "No drill has passed within the limit."
+)
+IDENTITY_UNPROVEN = EventKind(
+    "backups.identity.unproven",
+    Severity.HIGH,
+    "No identity has opened a backup for so long that the key may be lost.",
+)
+RESTORE_STARTED = EventKind(
+    "backups.restore.started", Severity.CRITICAL, "A restore over existing data was begun."
+)
+RESTORE_COMPLETED = EventKind(
+    "backups.restore.completed", Severity.CRITICAL, "Data was replaced from a backup."
+)
+RESTORE_REFUSED = EventKind(
+    "backups.restore.refused",
+    Severity.HIGH,
+    "A restore was refused or rolled back; the data is as before.",
+    outcome=Outcome.REFUSED,
+)
+KEY_GENERATED = EventKind(
+    "backups.key.generated", Severity.MEDIUM, "A new age identity was generated."
+)
+BACKUP_RESEALED = EventKind(
+    "backups.backup.resealed", Severity.MEDIUM, "A backup was encrypted again to the present keys."
+)
+INDEX_REBUILT = EventKind(
+    "backups.index.rebuilt", Severity.MEDIUM, "The index was rebuilt from what the targets hold."
+)

@@ -1,0 +1,107 @@
+"""Holding a lease: one run at a time, over all processes and machines.
+
+A thread renews the lease while the work goes on. Whoever works asks :meth:`Held.require` at every
+step and before every change that others can see; after the lease is lost it raises, and nothing is
+changed any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
+
+from backups.conf import settings
+from backups.errors import BackupBusy, LeaseLost
+from backups.models import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+logger = logging.getLogger("backups")
+
+BACKUP, DRILL = "backup", "drill"
+
+
+class Held:
+    """A lease that this process holds, as far as it knows."""
+
+    def __init__(self, name: str, owner: uuid.UUID, fence: int) -> None:
+        """Begin with a lease just acquired."""
+        self.name = name
+        self.owner = owner
+        self.fence = fence
+        self.on_beat: Callable[[], None] = lambda: None
+        self._seconds = settings.lease_seconds
+        self._renewed = time.monotonic()
+        self._is_lost = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+
+    def require(self) -> None:
+        """Raise once the lease is lost; asks nobody, so it may be called for every block."""
+        if self._is_lost or time.monotonic() - self._renewed > self._seconds:
+            raise LeaseLost(
+                "This run did not answer in time and was declared dead; another one may have "
+                "begun. It stops here and changes nothing more."
+            )
+
+    def require_now(self) -> None:
+        """Ask the database, and raise unless the lease is still ours at this moment."""
+        self._renew()
+        self.require()
+
+    def _renew(self) -> None:
+        asked = time.monotonic()
+        now = timezone.now()
+        if Lease.objects.renew(self.name, owner=self.owner, seconds=self._seconds, now=now):
+            self._renewed = asked
+        else:
+            self._is_lost = True
+
+    def _beat(self) -> None:
+        try:
+            while not self._ended.wait(self._seconds / 4) and not self._is_lost:
+                try:
+                    self._renew()
+                    self.on_beat()
+                except (DatabaseError, InterfaceError) as failure:
+                    # Tried again at the next beat; without success, require() raises in time.
+                    logger.warning("A lease could not be renewed: %s.", type(failure).__name__)
+                    connection.close()
+        finally:
+            connection.close()  # this thread's own
+
+    def end(self) -> None:
+        """Stop renewing and give the lease back."""
+        self._ended.set()
+        self._thread.join()
+        with contextlib.suppress(DatabaseError, InterfaceError):  # gone: the lease will expire
+            Lease.objects.release(self.name, owner=self.owner)
+
+
+@contextmanager
+def hold(name: str, *, now: datetime) -> Iterator[Held]:
+    """Hold a lease for a block; refused while another run holds it."""
+    owner = uuid.uuid4()
+    seconds = settings.lease_seconds
+    fence = Lease.objects.acquire(name, owner=owner, seconds=seconds, now=now)
+    if fence is None:
+        raise BackupBusy(
+            f"Another {name} run holds the lease. Wait for its end; if its process is dead, the "
+            f"lease expires within {seconds} seconds."
+        )
+    held = Held(name, owner, fence)
+    try:
+        yield held
+    finally:
+        held.end()

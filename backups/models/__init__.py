@@ -1,0 +1,19 @@
+"""Rows of backups: runs, their copies, drills, stored files, leases."""
+
+from backups.models.backup import Backup, BackupQuerySet
+from backups.models.copy import Copy
+from backups.models.drill import Drill
+from backups.models.lease import Lease
+from backups.models.run import State
+from backups.models.stored_file import StoredFile, WaitingDeletion
+
+__all__ = [
+    "Backup",
+    "BackupQuerySet",
+    "Copy",
+    "Drill",
+    "Lease",
+    "State",
+    "StoredFile",
+    "WaitingDeletion",
+]

@@ -1,0 +1,92 @@
+"""The index of backups: small, clear rows; what is inside stands in the encrypted manifest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.db import models
+
+from backups.models.run import Run, RunQuerySet, State
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Kind(models.TextChoices):
+    """Why a backup was made."""
+
+    SCHEDULED = "scheduled", "scheduled"
+    REQUESTED = "requested", "requested"
+    SAFETY = "safety", "before a restore"
+
+
+class Content(models.TextChoices):
+    """What a backup holds."""
+
+    ALL = "all", "database and files"
+    DATABASE = "database", "database"
+    FILES = "files", "files"
+
+
+class BackupQuerySet(RunQuerySet["Backup"]):
+    """Questions about backups."""
+
+    def newest_good(self) -> Backup | None:
+        """Give the good backup with the latest snapshot."""
+        return self.filter(state=State.GOOD).order_by("-snapshot_at").first()
+
+    def with_database(self) -> BackupQuerySet:
+        """Backups that hold a database."""
+        return self.exclude(content=Content.FILES)
+
+    def within(self, first: datetime, last: datetime) -> BackupQuerySet:
+        """Backups whose snapshot lies between two instants, both included."""
+        return self.filter(snapshot_at__gte=first, snapshot_at__lte=last)
+
+
+class Backup(Run):
+    """One backup: when, where, how big, in which state; nothing of what is inside."""
+
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.REQUESTED)
+    content = models.CharField(max_length=10, choices=Content.choices, default=Content.ALL)
+    folder = models.CharField(max_length=120, blank=True, editable=False)
+    stage = models.CharField(max_length=40, blank=True)
+    bytes_done = models.PositiveBigIntegerField(default=0)
+    bytes_expected = models.PositiveBigIntegerField(default=0)
+    snapshot_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    engine = models.CharField(max_length=40, blank=True)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    raw_bytes = models.PositiveBigIntegerField(default=0)
+    rows = models.PositiveBigIntegerField(default=0)
+    files = models.PositiveBigIntegerField(default=0)
+    parts = models.JSONField(default=list, blank=True, editable=False)
+    recipients = models.JSONField(default=list, blank=True)
+    signer = models.CharField(max_length=80, blank=True)
+    manifest_sha256 = models.CharField(max_length=64, blank=True)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    opened_at = models.DateTimeField(
+        null=True, blank=True, help_text="When an identity last opened this backup."
+    )
+    drilled_at = models.DateTimeField(null=True, blank=True)
+    damage = models.CharField(
+        max_length=500, blank=True, help_text="What verification found wrong; empty when whole."
+    )
+
+    objects: ClassVar[BackupQuerySet] = BackupQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        """Newest first; one backup for each scheduled slot."""
+
+        ordering = ("-queued_at",)
+        indexes = (models.Index(fields=("state", "-snapshot_at"), name="backups_state_snapshot"),)
+        constraints = (
+            models.UniqueConstraint(fields=("slot",), name="backups_one_backup_per_slot"),
+        )
+        permissions = (
+            ("verify_backup", "Can verify backups"),
+            ("drill_backup", "Can drill backups"),
+        )
+
+    def __str__(self) -> str:
+        """Name it by its folder, or by its id while it has none."""
+        return self.folder or str(self.pk)

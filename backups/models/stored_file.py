@@ -1,0 +1,55 @@
+"""Files that the targets hold already, and deletions that wait for a backup to end."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class StoredFile(models.Model):
+    """One encrypted file, shared by all backups whose snapshot it was part of.
+
+    ``digest`` is keyed, so neither the index nor a target tells which known file it is. The file
+    is needed by every backup with ``first_used_at`` ≤ snapshot ≤ ``last_used_at``; where a file was
+    absent for a while in between, it is kept longer than needed, never shorter.
+    """
+
+    name = models.CharField(max_length=200, unique=True)
+    digest = models.CharField(max_length=64, db_index=True)
+    sealed_to = models.CharField(max_length=64, help_text="Hash of the recipients it is sealed to.")
+    sha256 = models.CharField(max_length=64, help_text="Of the encrypted bytes.")
+    size = models.PositiveBigIntegerField(help_text="Of the encrypted bytes.")
+    targets = models.JSONField(default=list, help_text="Aliases of the targets that hold it.")
+    first_used_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(db_index=True)
+
+    objects: ClassVar[models.Manager[StoredFile]] = models.Manager()
+
+    class Meta:
+        """Not shown anywhere."""
+
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        """Name it as the targets do."""
+        return self.name
+
+
+class WaitingDeletion(models.Model):
+    """A file whose deletion was asked for while a backup still needed it."""
+
+    storage = models.CharField(max_length=64)
+    name = models.CharField(max_length=500)
+    asked_at = models.DateTimeField()
+
+    objects: ClassVar[models.Manager[WaitingDeletion]] = models.Manager()
+
+    class Meta:
+        """Not shown anywhere."""
+
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        """Name the file."""
+        return f"{self.storage}:{self.name}"

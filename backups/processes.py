@@ -1,0 +1,158 @@
+"""Child programs: no shell, a group of their own, every exit code checked.
+
+A program that fails must never look like one that finished: :meth:`Program.read` gives the end of
+its output only after the exit code was seen to be zero.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from typing import IO, TYPE_CHECKING
+
+from backups.errors import ProgramFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+logger = logging.getLogger("backups")
+
+KEPT_COMPLAINT_BYTES = 8192
+NICENESS = 10  # below whatever serves people, who wait; a backup does not
+# Lines of PostgreSQL's messages that quote rows: data has no place in a log.
+_QUOTES_DATA = re.compile(r"(?:^|\n)(?:DETAIL|CONTEXT|STATEMENT|QUERY|LINE \d+):.*", re.DOTALL)
+
+
+def be_nice(process_or_thread_id: int) -> None:
+    """Lower the priority of a process or, on Linux, of a single thread; elsewhere do nothing."""
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError):  # it has ended already, or may not be lowered
+        os.setpriority(os.PRIO_PROCESS, process_or_thread_id, NICENESS)
+
+
+def be_nice_here() -> None:
+    """Lower the priority of the calling thread, not of its process."""
+    be_nice(threading.get_native_id())
+
+
+class Program:
+    """One running program, killed with its whole group when left early or too slow."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        timeout_seconds: float,
+        takes_input: bool = False,
+    ) -> None:
+        """Start it. ``argv`` must hold no secret: every user of the machine can read it."""
+        self.name = os.path.basename(argv[0])  # noqa: PTH119 - a name, not a path operation
+        self._process = subprocess.Popen(  # noqa: S603 - argv is ours, and there is no shell
+            list(argv),
+            env=dict(environment),
+            stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+            close_fds=True,
+        )
+        be_nice(self._process.pid)
+        self._complaint = bytearray()
+        self._timed_out = False
+        self._drain = threading.Thread(target=self._drain_stderr, daemon=True)
+        self._drain.start()
+        self._timer = threading.Timer(timeout_seconds, self._time_out)
+        self._timer.daemon = True
+        self._timer.start()
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """Where its input goes."""
+        return self._process.stdin  # type: ignore[return-value]  # a pipe was asked for
+
+    def read(self, size: int) -> bytes:
+        """Read its output; the empty end is given only after a zero exit code."""
+        chunk = self._process.stdout.read(size)  # type: ignore[union-attr]  # a pipe was asked for
+        if not chunk:
+            self.finish()
+        return chunk
+
+    def write(self, chunk: bytes) -> int:
+        """Write all of it to the program's input."""
+        view = memoryview(chunk)
+        try:
+            while view:
+                view = view[self.stdin.write(view) :]
+        except BrokenPipeError:
+            self.finish()  # its own complaint tells more than a broken pipe
+            raise ProgramFailed(f"{self.name} stopped reading before its input ended.") from None
+        return len(chunk)
+
+    def end_input(self) -> None:
+        """Tell the program that there is no more input."""
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.close()
+
+    def finish(self) -> None:
+        """Wait for its end; anything but exit code zero is refused."""
+        code = self._process.wait()
+        self._timer.cancel()
+        self._drain.join(timeout=5)
+        if self._timed_out:
+            raise ProgramFailed(f"{self.name} was killed because it ran too long.")
+        if code != 0:
+            raise ProgramFailed(f"{self.name} ended with code {code}: {self.complaint()}")
+
+    def complaint(self) -> str:
+        """Give what it said on stderr, short and without the rows it may quote."""
+        text = self._complaint.decode("utf-8", "replace").strip()
+        text = _QUOTES_DATA.sub("", text).strip()
+        return " ".join(text.split())[-400:] or "it said nothing"
+
+    def kill(self) -> None:
+        """Kill the group at once; safe to call at any time, also when it has ended."""
+        self._timer.cancel()
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._drain.join(timeout=5)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def __enter__(self) -> Program:
+        """Give the program; it does not outlive the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Kill what is still running and close the pipes."""
+        self.kill()
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _drain_stderr(self) -> None:
+        stream = self._process.stderr
+        with contextlib.suppress(OSError, ValueError):
+            while chunk := stream.read(4096):  # type: ignore[union-attr]  # a pipe was asked for
+                self._complaint += chunk
+                del self._complaint[:-KEPT_COMPLAINT_BYTES]

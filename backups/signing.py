@@ -1,0 +1,89 @@
+"""Who wrote a manifest.
+
+age encrypts to a public key, so anybody can make a file that opens with our identity. What makes a
+backup *ours* is an Ed25519 signature over its manifest, which names the hash of every part. The
+key is derived from a secret that only this site's machines hold. It proves that one of them wrote
+the manifest; it does not prove that a newer backup has not been withheld.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings as django_settings
+
+from backups.conf import settings
+from backups.errors import BackupDamaged
+
+PREFIX = "ed25519:"
+CONTEXT = b"garrison.backups.manifest.v1\x00"
+
+
+def _derive(secret: str, purpose: str) -> bytes:
+    info = f"garrison.backups.{purpose}.v1".encode()
+    return HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(secret.encode())
+
+
+def _secrets() -> list[str]:
+    first = settings.signing_secret or django_settings.SECRET_KEY
+    return [first, *django_settings.SECRET_KEY_FALLBACKS]
+
+
+def _private_key() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(_derive(_secrets()[0], "signing"))
+
+
+def _text(key: Ed25519PublicKey) -> str:
+    return PREFIX + base64.b64encode(key.public_bytes_raw()).decode()
+
+
+def signer() -> str:
+    """Give this site's public key as text, to be noted beside the identity."""
+    return _text(_private_key().public_key())
+
+
+def trusted_signers() -> set[str]:
+    """Give every public key whose manifests are believed here."""
+    derived = (
+        Ed25519PrivateKey.from_private_bytes(_derive(secret, "signing")).public_key()
+        for secret in _secrets()
+    )
+    return {_text(key) for key in derived} | set(settings.trusted_signers)
+
+
+def parse_public_key(text: str) -> Ed25519PublicKey:
+    """Read ``ed25519:…``; raises :class:`ValueError` for anything else."""
+    if not text.startswith(PREFIX):
+        raise ValueError("it does not begin with ed25519:")
+    raw = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def sign(body: bytes) -> bytes:
+    """Sign a manifest's body: 64 bytes."""
+    return _private_key().sign(CONTEXT + body)
+
+
+def require_genuine(*, body: bytes, signer: str, signature: bytes) -> None:
+    """Refuse a body that no trusted key has signed."""
+    if signer not in trusted_signers():
+        raise BackupDamaged(
+            f"The manifest is signed by {signer[:80]!r}, which is not a key of this site. If it is "
+            "an older key or another machine's, add it to BACKUPS_TRUSTED_SIGNERS."
+        )
+    try:
+        parse_public_key(signer).verify(signature, CONTEXT + body)
+    except (InvalidSignature, ValueError):
+        raise BackupDamaged("The signature of the manifest is wrong: it was altered.") from None
+
+
+def keyed_digest(sha256: bytes) -> str:
+    """Give the name of a content: the same for the same bytes, and telling nobody else which."""
+    key = _derive(_secrets()[0], "names")
+    return hmac.new(key, sha256, hashlib.sha256).hexdigest()

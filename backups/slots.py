@@ -1,0 +1,40 @@
+"""When scheduled work is due: pure arithmetic of local times."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone, tzinfo
+
+
+def latest_daily(*, now: datetime, hour: int, zone: tzinfo) -> datetime:
+    """Give the latest instant at or before ``now`` at which the clock in ``zone`` said ``hour``.
+
+    A day on which that hour does not exist (a clock put forward) gets the instant at which it would
+    have been; one on which it comes twice gets the first. So each day has exactly one slot.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> utc = timezone.utc
+    >>> latest_daily(now=datetime(2026, 3, 1, 1, 59, tzinfo=utc), hour=2, zone=utc).isoformat()
+    '2026-02-28T02:00:00+00:00'
+    >>> berlin = ZoneInfo("Europe/Berlin")
+    >>> latest_daily(now=datetime(2026, 3, 29, 9, tzinfo=utc), hour=2, zone=berlin).isoformat()
+    '2026-03-29T01:00:00+00:00'
+    """
+    day = now.astimezone(zone).date()
+    while True:
+        slot = datetime(day.year, day.month, day.day, hour, tzinfo=zone).astimezone(timezone.utc)
+        if slot <= now:
+            return slot
+        day -= timedelta(days=1)
+
+
+def latest_weekly(*, now: datetime, weekday: int, hour: int, zone: tzinfo) -> datetime:
+    """Give the latest such instant on a given weekday (0 is Monday).
+
+    >>> utc = timezone.utc
+    >>> latest_weekly(now=datetime(2026, 11, 24, tzinfo=utc), weekday=6, hour=4, zone=utc).isoformat()
+    '2026-11-22T04:00:00+00:00'
+    """
+    slot = latest_daily(now=now, hour=hour, zone=zone)
+    while slot.astimezone(zone).weekday() != weekday:
+        slot = latest_daily(now=slot - timedelta(minutes=1), hour=hour, zone=zone)
+    return slot

@@ -1,0 +1,59 @@
+"""A host project that has only backups: what a run needs, and nothing of the other apps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+VAR = Path(os.environ["HOST_VAR"])
+SECRET_KEY = "k7Qm2vXz9Lw4Rt8Yc3Nb6Hs1Jd5Gf0Pa-Ue"
+USE_TZ = True
+INSTALLED_APPS = [
+    "garrison",
+    "backups",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+]
+MIDDLEWARE = ["garrison.middleware.RequestContextMiddleware"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+def _database(url: str) -> dict[str, object]:
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": parts.path,
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL",
+            },
+        }
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": parts.port or "",
+    }
+
+
+DATABASES = {"default": _database(os.environ["HOST_DATABASE_URL"])}
+STORAGES = {
+    "default": {
+        "BACKEND": "backups.deletions.PatientFileSystemStorage",
+        "OPTIONS": {"location": VAR / "media"},
+    },
+    "backups": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": os.environ.get("HOST_TARGET", VAR / "backups")},
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+BACKUPS_RECIPIENTS = [r for r in os.environ.get("HOST_RECIPIENTS", "").split(",") if r]
+BACKUPS_IDENTITY_FILE = os.environ.get("HOST_IDENTITY_FILE", "")
+BACKUPS_RESTORES_RUN_HERE = True
+BACKUPS_LEASE_SECONDS = float(os.environ.get("HOST_LEASE_SECONDS", "90"))
