@@ -5,6 +5,12 @@ from __future__ import annotations
 import base64
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from config.starter.failure import StartFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECRET_BYTES = 48  # 64 characters
 ENCRYPTION_KEY_BYTES = 32  # AES-256
@@ -35,6 +41,19 @@ def generate() -> FreshKeys:
         "BACKUP_ENCRYPTION_KEY": str(identity.to_public()),
     }
     return FreshKeys(variables, str(identity))
+
+
+def recipient_of(identity_path: Path) -> str:
+    """Give the public half of the identity in a file, as backups are encrypted to it."""
+    from pyrage import IdentityError, x25519
+
+    try:
+        return str(x25519.Identity.from_str(identity_path.read_text().strip()).to_public())
+    except (OSError, UnicodeDecodeError, IdentityError) as refusal:
+        raise StartFailure(
+            f"{identity_path} holds no age identity that can be read. Move it away; a new one is "
+            "made then, and older backups need the old one."
+        ) from refusal
 
 
 def as_environment_file(variables: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, ClassVar
 
 import psycopg
 
-from config.starter import private_files, unprivileged, wheels
+from config.starter import logs, private_files, unprivileged, wheels
 from config.starter.failure import StartFailure
 from config.starter.ports import LOOPBACK
 from config.starter.server import EmbeddedServer, plain_environment
@@ -145,7 +145,7 @@ class EmbeddedPostgreSQL(EmbeddedServer):
             *("--encoding", "UTF8", "--locale", "C"),
             *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
         ]
-        with self._open_log() as log:
+        with logs.open_new(self.log_path) as log:
             try:
                 done = subprocess.run(  # noqa: S603 - our own arguments
                     command,

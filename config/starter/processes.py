@@ -13,9 +13,14 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROC = Path("/proc")
 POLL_SECONDS = 0.05
+KILL_SECONDS = 5.0
 
 
 def command_line(pid: int) -> list[str]:
@@ -60,35 +65,39 @@ def _ask_ps(pid: int, column: str) -> str:
 
 
 def end(
-    pid: int, *, ask_with: signal.Signals, patience_seconds: float, group: bool = False
+    pid: int,
+    *,
+    ask_with: signal.Signals,
+    patience_seconds: float,
+    group: bool = False,
+    hurry: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Ask a process to end, wait, and kill it when its time is over.
+    """Ask a process to end, wait, and kill it when its time is over or ``hurry`` says so.
 
-    With ``group`` the signals go to the process group that the pid leads. Returns whether it went
-    by itself; whoever calls has made sure that the pid is the process that is meant.
+    With ``group``, what is left of the process group that the pid leads is killed in any case.
+    Returns whether the process went by itself; whoever calls has made sure that the pid is the
+    process that is meant.
     """
     born = birth(pid)
-    if not born:
-        return True
-    _send(pid, ask_with, group=group)
-    if _gone_within(pid, born, patience_seconds):
-        return True
-    _send(pid, signal.SIGKILL, group=group)
-    _gone_within(pid, born, 5)
-    return False
+    went = True
+    if born:
+        _send(pid, ask_with)
+        went = _gone_within(pid, born, patience_seconds, hurry=hurry)
+    if group or not went:
+        _send(pid, signal.SIGKILL, group=group)
+        _gone_within(pid, born, KILL_SECONDS, hurry=lambda: False)
+    return went
 
 
-def _send(pid: int, sent: signal.Signals, *, group: bool) -> None:
-    with suppress(ProcessLookupError):
+def _send(pid: int, sent: signal.Signals, *, group: bool = False) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # gone, or not ours any more
         os.killpg(pid, sent) if group else os.kill(pid, sent)
 
 
-def _gone_within(pid: int, born: str, seconds: float) -> bool:
+def _gone_within(pid: int, born: str, seconds: float, *, hurry: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + seconds
-    while birth(pid) == born:
-        with suppress(ChildProcessError):  # it may be a child of ours that waits to be reaped
-            os.waitpid(pid, os.WNOHANG)
-        if time.monotonic() > deadline:
+    while born and birth(pid) == born:
+        if time.monotonic() > deadline or hurry():
             return False
         time.sleep(POLL_SECONDS)
     return True

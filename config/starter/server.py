@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from config.starter import ports, private_files, processes
+from config.starter import interruption, logs, ports, private_files, processes
 from config.starter.failure import StartFailure
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 READY_SECONDS = 60  # a cold disk on a busy machine; both usually take one second
 STOP_SECONDS = 20
 PORT_ATTEMPTS = 5
-LOG_TAIL_LINES = 15
 
 
 class EmbeddedServer(abc.ABC):
@@ -39,7 +38,7 @@ class EmbeddedServer(abc.ABC):
         """Name the folders; nothing is created before ``start()``."""
         self.var_dir = var_dir.absolute()
         self.folder = self.var_dir / self.slug
-        self.log_path = self.var_dir / "log" / f"{self.slug}.log"
+        self.log_path = logs.path_for(self.var_dir, self.slug)
         self.state_path = self.folder / "state.json"
         self.state: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes] | None = None
@@ -75,7 +74,6 @@ class EmbeddedServer(abc.ABC):
     def start(self) -> str:
         """Start, wait until it answers, and give its address; raises :class:`StartFailure`."""
         private_files.make_folder(self.folder)
-        private_files.make_folder(self.log_path.parent)
         self.state = private_files.read_state(self.state_path)
         self.state.setdefault("password", secrets.token_urlsafe(24))
         self.stop_survivor()
@@ -109,7 +107,7 @@ class EmbeddedServer(abc.ABC):
     def _start_on(self, port: int) -> bool:
         """Try one port; ``False`` when somebody else took it in between."""
         self.remember(port=port)
-        with self._open_log() as log:
+        with logs.open_new(self.log_path) as log, interruption.shielded():
             self.process = self._launch(log)
         deadline = time.monotonic() + READY_SECONDS
         while self.process.poll() is None:
@@ -133,20 +131,9 @@ class EmbeddedServer(abc.ABC):
         except OSError as refusal:
             raise StartFailure(f"{self.name} cannot be started: {refusal.strerror}.") from refusal
 
-    def _open_log(self) -> IO[bytes]:
-        with suppress(FileNotFoundError):
-            self.log_path.replace(self.log_path.with_suffix(".log.1"))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        return os.fdopen(os.open(self.log_path, flags, private_files.ONLY_OWNER), "ab")
-
     def log_tail(self) -> str:
         """Quote the last lines of the log, for a failure's message."""
-        with suppress(OSError):
-            lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
-            if lines:
-                quoted = "\n".join(f"  | {line}" for line in lines[-LOG_TAIL_LINES:])
-                return f"The end of {self.log_path}:\n{quoted}"
-        return f"Its log {self.log_path} is empty."
+        return logs.tail(self.log_path)
 
     # --- Stopping ---------------------------------------------------------------------------------
 

@@ -1,0 +1,90 @@
+"""A process of the site itself: the web server, the worker, beat."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from config.starter import interruption, logs, private_files, processes
+from config.starter.failure import StartFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+PATIENCE_SECONDS = 10.0  # to answer what is being asked, and to finish the task at hand
+
+
+class Child:
+    """One process in a session of its own, so that a Ctrl-C reaches only the starter.
+
+    Its pid and birth are written to ``var_dir/run/<slug>.json`` as long as it lives: the next run
+    finds there what a killed run has left behind.
+    """
+
+    def __init__(self, *, name: str, slug: str, var_dir: Path, command: Sequence[str]) -> None:
+        """Describe the process; nothing is started."""
+        self.name = name
+        self.command = list(command)
+        self.log_path = logs.path_for(var_dir, slug)
+        self.record_path = var_dir / "run" / f"{slug}.json"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, environment: Mapping[str, str], *, working_folder: Path) -> None:
+        """Start it; whether it serves is for the caller to find out."""
+        private_files.make_folder(self.record_path.parent)
+        with logs.open_new(self.log_path) as log, interruption.shielded():
+            try:
+                self.process = subprocess.Popen(  # noqa: S603 - our own arguments
+                    self.command,
+                    cwd=working_folder,
+                    env=dict(environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as refusal:
+                raise StartFailure(
+                    f"The {self.name} cannot be started: {refusal.strerror}."
+                ) from refusal
+            pid = self.process.pid
+            record = {"pid": pid, "birth": processes.birth(pid)}
+            private_files.write_state(self.record_path, record)
+
+    def poll(self) -> int | None:
+        """Give the exit code when it has ended by itself, else ``None``."""
+        return self.process.poll() if self.process else None
+
+    def stop(self) -> None:
+        """End it and everything it has started; harmless when it does not run."""
+        if self.process:
+            self._end(self.process.pid)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=1)
+        self.record_path.unlink(missing_ok=True)
+
+    def stop_survivor(self) -> bool:
+        """End what a killed run has left behind; tell whether there was something."""
+        record = private_files.read_state(self.record_path)
+        pid, born = record.get("pid"), record.get("birth")
+        found = isinstance(pid, int) and pid > 1 and bool(born) and processes.birth(pid) == born
+        if found and isinstance(pid, int):
+            self._end(pid)
+        self.record_path.unlink(missing_ok=True)
+        return found
+
+    def log_tail(self) -> str:
+        """Quote the last lines of its log."""
+        return logs.tail(self.log_path)
+
+    def _end(self, pid: int) -> None:
+        processes.end(
+            pid,
+            ask_with=signal.SIGTERM,
+            patience_seconds=PATIENCE_SECONDS,
+            group=True,
+            hurry=interruption.is_urgent,
+        )

@@ -1,0 +1,146 @@
+"""What is done with Django before the site is served; run as a process of its own.
+
+    python -m config.starter.prepare
+
+Checks the configuration, reaches both stores, migrates, collects static files and makes the first
+administrator. Speaks to the starter by one JSON object on stdout; what Django prints goes to
+stderr. A refusal that a person can act on is ``{"refused": "…"}`` with exit code 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from contextlib import closing
+from typing import Any
+
+STORE_SECONDS = 5
+PASSWORD_BYTES = 15  # 20 characters
+
+
+class Refused(Exception):  # noqa: N818 - a sentence for a person
+    """The site cannot be served as it is configured."""
+
+
+def main() -> int:
+    """Prepare, and tell the starter what it has to show."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    os.environ.setdefault("PGCONNECT_TIMEOUT", str(STORE_SECONDS))
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management.base import SystemCheckError
+    from environs.exceptions import EnvError
+
+    try:
+        told = _prepare()
+    except (ImproperlyConfigured, EnvError, Refused, SystemCheckError) as refusal:
+        told = {"refused": str(refusal)}
+    print(json.dumps(told))
+    return 1 if "refused" in told else 0
+
+
+def _prepare() -> dict[str, Any]:
+    import django
+    from django.conf import settings
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("check", stdout=sys.stderr, stderr=sys.stderr)
+    _reach_database()
+    _reach_store(settings.REDIS_URL)
+    call_command("migrate", interactive=False, verbosity=1, stdout=sys.stderr)
+    call_command("collectstatic", interactive=False, verbosity=0, stdout=sys.stderr)
+    return {
+        "host_name": _host_name(settings.ALLOWED_HOSTS),
+        "administrator": first_administrator(
+            email=os.environ.get("GARRISON_ADMIN_EMAIL", "").strip() or "admin@localhost",
+            password=os.environ.get("GARRISON_ADMIN_PASSWORD", ""),
+        ),
+    }
+
+
+def _reach_database() -> None:
+    from django.db import DatabaseError, connection
+
+    try:
+        connection.ensure_connection()
+    except DatabaseError as failure:
+        reason = str(failure).strip().partition("\n")[0]  # names host and user, no password
+        raise Refused(
+            f"The database of DATABASE_URL cannot be reached: {reason}. "
+            "Start it, correct the address, or unset DATABASE_URL to have one started."
+        ) from failure
+
+
+def _reach_store(url: str) -> None:
+    import redis
+
+    try:
+        with closing(redis.Redis.from_url(url, socket_connect_timeout=STORE_SECONDS)) as store:
+            store.ping()
+    except (redis.RedisError, ValueError) as failure:
+        raise Refused(
+            f"The Valkey or Redis of REDIS_URL cannot be reached: {failure}. "
+            "Start it, correct the address, or unset REDIS_URL to have one started."
+        ) from failure
+
+
+def _host_name(allowed: list[str]) -> str:
+    """Choose a host name under which the site answers, for the starter's own question."""
+    names = [name.lstrip(".") for name in allowed if name != "*"]
+    return "localhost" if "localhost" in names or not names else names[0]
+
+
+def first_administrator(*, email: str, password: str) -> dict[str, str] | None:
+    """Make the first administrator, unless there is one.
+
+    Returns the address, and the password when it was generated here: it is shown once and stored
+    nowhere but as a hash. A given password must fulfil the site's rules in production; in
+    development a weaker one is taken, and said to be weak.
+    """
+    from django.conf import settings
+    from django.contrib.auth import get_user_model
+
+    users: Any = get_user_model()._default_manager
+    if users.filter(is_superuser=True, is_active=True).exists():
+        return None
+    made = {"email": email}
+    if not password:
+        password = made["password"] = secrets.token_urlsafe(PASSWORD_BYTES)
+    elif weakness := _weakness(password):
+        if settings.IS_PRODUCTION:
+            raise Refused(weakness)
+        made["warning"] = weakness
+    _require_new_address(users.model, email)
+    users.create_superuser(**{users.model.USERNAME_FIELD: email}, password=password)
+    return made
+
+
+def _weakness(password: str) -> str | None:
+    from django.contrib.auth.password_validation import validate_password
+    from django.core.exceptions import ValidationError
+
+    try:
+        validate_password(password)
+    except ValidationError as weakness:
+        return f"GARRISON_ADMIN_PASSWORD is too weak: {' '.join(weakness.messages)}"
+    return None
+
+
+def _require_new_address(model: Any, email: str) -> None:
+    from django.core.exceptions import ValidationError
+
+    try:
+        model._meta.get_field(model.USERNAME_FIELD).clean(email, None)
+    except ValidationError as problem:
+        raise Refused(f"GARRISON_ADMIN_EMAIL={email}: {' '.join(problem.messages)}") from problem
+    if model._default_manager.filter(**{f"{model.USERNAME_FIELD}__iexact": email}).exists():
+        raise Refused(
+            f"GARRISON_ADMIN_EMAIL={email} is an account that is no active administrator. "
+            "Name another address."
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Keeping everything that was started in view, and stopping it in order."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from config.starter import interruption
+from config.starter.failure import StartFailure
+from config.starter.server import EmbeddedServer
+
+LOOK_SECONDS = 0.2
+RESTART_AFTER_SECONDS = 3.0
+MOST_RESTARTS = 3  # of one server in …
+RESTARTS_WINDOW_SECONDS = 60.0  # … this time; more is a fault that a restart does not mend
+
+
+class Part(Protocol):
+    """Something that was started: a server or a process of the site."""
+
+    name: str
+
+    def poll(self) -> int | None:
+        """Give the exit code when it has ended, else ``None``."""
+
+    def stop(self) -> None:
+        """End it; harmless when it does not run."""
+
+    def log_tail(self) -> str:
+        """Quote the last lines of its log."""
+
+
+class Supervisor:
+    """Holds the parts in the order they were started.
+
+    A process of the site that ends by itself ends everything, with its name and the end of its
+    log. The database and the store are started again, as a service manager would: the site is
+    built to live through their absence, and a development machine should show that.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.parts: list[Part] = []
+        self._restarts: dict[str, list[float]] = {}
+
+    def add(self, part: Part) -> None:
+        """Answer for a part; called before it is started, so that none is ever forgotten."""
+        self.parts.append(part)
+
+    def watch(self) -> None:
+        """Look after the parts until an interruption or a failure ends it."""
+        while True:
+            self.look()
+            time.sleep(LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Look once; raises :class:`StartFailure` when a process has ended."""
+        for part in self.parts:
+            code = part.poll()
+            if code is None:
+                continue
+            if isinstance(part, EmbeddedServer) and self._may_restart(part.name):
+                self._restart(part, code)
+                continue
+            raise StartFailure(
+                f"The {part.name} has ended unexpectedly, {_how(code)}. {part.log_tail()}"
+            )
+
+    def stop(self) -> None:
+        """Stop what was started last first, so that nothing loses the ground it stands on."""
+        with interruption.shielded():
+            while self.parts:
+                part = self.parts.pop()
+                part.stop()
+
+    def _may_restart(self, name: str) -> bool:
+        now = time.monotonic()
+        recent = [at for at in self._restarts.get(name, []) if now - at < RESTARTS_WINDOW_SECONDS]
+        self._restarts[name] = [*recent, now]
+        return len(recent) < MOST_RESTARTS
+
+    def _restart(self, server: EmbeddedServer, code: int) -> None:
+        print(f"{server.name} has ended unexpectedly, {_how(code)}; starting it again …")
+        time.sleep(RESTART_AFTER_SECONDS)
+        address = server.url()
+        if server.start() != address:
+            raise StartFailure(
+                f"{server.name} could only be started on another port, where the site would not "
+                "find it. Run the command again."
+            )
+        print(f"{server.name} is back.")
+
+
+def _how(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"with code {code}"
