@@ -40,6 +40,7 @@ def _start() -> None:
     for name in ("EMAIL_URL", "SIEM_URL", "TRUSTED_PROXIES", "BACKUP_ENCRYPTION_KEY"):
         os.environ.pop(name, None)
     os.environ |= _environment(scratch)
+    (scratch / "var" / "static").mkdir(parents=True)  # WhiteNoise warns of a folder that is missing
     database = os.environ.get("TEST_DATABASE_URL", "")
     if database == "sqlite":
         database = f"sqlite:///{scratch / 'db.sqlite3'}"
