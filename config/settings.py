@@ -64,6 +64,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "http_hardening.middleware.HeadersMiddleware",
+    "security_monitoring.middleware.HealthMiddleware",
     "csp.middleware.CSPMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -156,6 +157,7 @@ LOGIN_URL = "admin:login"
 
 # --- Browsers -------------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", False)
+SECURE_REDIRECT_EXEMPT = [r"^health(/ready)?$"]  # probes come by plain HTTP
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())  # ASVS 5.0 V3.4.1: at least a year
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -215,8 +217,16 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = int(timedelta(hours=6).total_seconds())
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Longer than any task may run, or the broker would hand a running task out again.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": CELERY_TASK_TIME_LIMIT + 600}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": CELERY_TASK_TIME_LIMIT + 600,
+    # Without these, a store that hangs would hang every request that sends a task.
+    "socket_connect_timeout": 1,
+    "socket_timeout": 2,  # longer than the one second a worker's BRPOP waits
+}
+CELERY_TASK_PUBLISH_RETRY = False  # it fails at once; whoever needs the task finds it in a table
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for the store as long as it takes
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True  # only those not yet acknowledged
 
 # --- Garrison -------------------------------------------------------------------------------------
 GARRISON_TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
