@@ -17,11 +17,34 @@ from sessions_tracking import cookies
 from sessions_tracking.errors import SessionEnded
 from sessions_tracking.living import living_session, note_use
 from sessions_tracking.models import Session
+from sessions_tracking.services import end_session, start_cookie_session
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from django.http import HttpRequest
+
+PASSWORD = ("pwd",)  # RFC 8176
+
+
+def begin(request: HttpRequest, user: Any) -> Session:
+    """Start the row of a browser that has just signed in; the row it had before is over.
+
+    ``request.authentication_methods`` may name more than the password (RFC 8176).
+    """
+    earlier = request.session.get(cookies.SESSION_ID)
+    tracked: Session | None = getattr(request, "tracked_session", None)
+    if not earlier and tracked:  # login() has flushed Django's session: it was somebody else's
+        earlier = tracked.pk
+    if earlier:
+        end_session(session_id=earlier, reason="replaced")
+    session = start_cookie_session(
+        user=user,
+        django_session=request.session,
+        amr=getattr(request, "authentication_methods", PASSWORD),
+    )
+    request.tracked_session = session  # type: ignore[attr-defined]
+    return session
 
 
 def user_of_cookie(request: HttpRequest) -> Any:
@@ -69,7 +92,7 @@ def _django_would_agree(request: HttpRequest, user: Any) -> bool:
     path = known.get(auth.BACKEND_SESSION_KEY, "")
     if path not in django_settings.AUTHENTICATION_BACKENDS:
         return False
-    backend = auth.load_backend(path)
+    backend: Any = auth.load_backend(path)
     return (
         getattr(type(backend), "get_user", None) is ModelBackend.get_user
         and backend.user_can_authenticate(user)

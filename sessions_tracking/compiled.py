@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, router
-from django.db.models.query import get_related_populators
 
 from sessions_tracking.models import Session
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models import Model
 
 # Not needed to answer a request; each is loaded if somebody asks for it all the same.
 LEFT_OUT = (
@@ -38,7 +38,21 @@ LEFT_OUT = (
     "risk",
     "end_reason",
 )
+USER: Any = Session._meta.get_field("user")
 KEPT_AS = "_sessions_tracking_lookup"  # on the connection: one thread's, and gone when it goes
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where one model's columns stand in a row, and what they are called."""
+
+    model: type[Model]
+    names: list[str]
+    place: slice
+
+    def instance(self, row: Sequence[Any], alias: str) -> Any:
+        """Make the instance, as the QuerySet does."""
+        return self.model.from_db(alias, self.names, row[self.place])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +62,8 @@ class CompiledLookup:
     connection: BaseDatabaseWrapper
     sql: str
     convert: Callable[[Sequence[Any]], Sequence[Any]]
-    columns: slice
-    names: list[str]
-    populators: list[Any]
+    session: Columns
+    user: Columns
 
     def get(self, session_id: uuid.UUID) -> Session | None:
         """Ask, in one statement."""
@@ -61,9 +74,8 @@ class CompiledLookup:
         if row is None:
             return None
         row = self.convert(row)
-        session = Session.from_db(self.connection.alias, self.names, row[self.columns])
-        for populator in self.populators:
-            populator.populate(row, session)
+        session: Session = self.session.instance(row, self.connection.alias)
+        USER.set_cached_value(session, self.user.instance(row, self.connection.alias))
         return session
 
 
@@ -73,26 +85,31 @@ def lookup() -> CompiledLookup:
     known = connection.__dict__.get(KEPT_AS)
     if known is None:
         known = connection.__dict__[KEPT_AS] = _compile(connection)
-    return known  # type: ignore[no-any-return]  # put there a line above
+    return known
 
 
 def _compile(connection: BaseDatabaseWrapper) -> CompiledLookup:
     joined = Session.objects.select_related("user").defer(*LEFT_OUT)
     compiler = joined.filter(pk=uuid.UUID(int=0)).query.get_compiler(connection=connection)
-    sql, parameters = compiler.as_sql()
-    if len(parameters) != 1:  # pragma: no cover - no Django does; better loud than wrong
-        raise AssertionError(f"the lookup has {len(parameters)} parameters instead of one")
-    start, *_, end = compiler.klass_info["select_fields"]
-    converters = compiler.get_converters([expression for expression, *_ in compiler.select])
+    sql, _ = compiler.as_sql()
+    converters = compiler.get_converters([entry[0] for entry in compiler.select])
 
     def convert(row: Sequence[Any]) -> Sequence[Any]:
         return next(iter(compiler.apply_converters([row], converters))) if converters else row
 
+    of_session = compiler.klass_info
+    (of_user,) = of_session["related_klass_infos"]
     return CompiledLookup(
         connection=connection,
         sql=sql,
         convert=convert,
-        columns=slice(start, end + 1),
-        names=[entry[0].target.attname for entry in compiler.select[start : end + 1]],
-        populators=get_related_populators(compiler.klass_info, compiler.select, connection.alias),
+        session=_columns(compiler, of_session),
+        user=_columns(compiler, of_user),
     )
+
+
+def _columns(compiler: Any, info: dict[str, Any]) -> Columns:
+    first, *_, last = info["select_fields"]
+    place = slice(first, last + 1)
+    names = [entry[0].target.attname for entry in compiler.select[place]]
+    return Columns(model=info["model"], names=names, place=place)

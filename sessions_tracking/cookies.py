@@ -36,7 +36,7 @@ def seal(django_key: str, row_id: uuid.UUID) -> bytes:
     return VERSION + bytes([len(kid)]) + kid + nonce + sealed
 
 
-def unseal(sealed: bytes, row_id: uuid.UUID) -> str | None:
+def unseal(sealed: bytes | memoryview, row_id: uuid.UUID) -> str | None:
     """Open what :func:`seal` closed; ``None`` where it was altered or its key has been retired."""
     sealed = bytes(sealed)  # some drivers give a memoryview
     if sealed[:1] != VERSION or len(sealed) < 2:

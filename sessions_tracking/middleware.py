@@ -62,7 +62,7 @@ def track(request: HttpRequest) -> None:
         return request._cached_user  # type: ignore[attr-defined]
 
     request.user = SimpleLazyObject(user)  # type: ignore[assignment]
-    request.auser = sync_to_async(user)  # type: ignore[assignment]
+    request.auser = sync_to_async(user)
 
 
 def challenge(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

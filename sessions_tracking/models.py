@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LONGEST_KEY_ID = 32  # characters
 LONGEST_USER_AGENT = 512
 LONGEST_REASON = 40
+REUSED = "refresh_reused"  # the reason for which a stolen session was ended
+MOST_COUNTED = 100_000  # rows; beyond it a dashboard's number tells nobody more
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -23,6 +25,19 @@ class SessionQuerySet(models.QuerySet["Session"]):
     def alive(self, *, now: datetime) -> SessionQuerySet:
         """Sessions that have neither been ended nor lapsed."""
         return self.filter(ended_at__isnull=True, expires_at__gt=now, idle_expires_at__gt=now)
+
+    def over(self, *, now: datetime) -> SessionQuerySet:
+        """Sessions that have been ended or have lapsed."""
+        lapsed = Q(expires_at__lte=now) | Q(idle_expires_at__lte=now)
+        return self.filter(Q(ended_at__isnull=False) | lapsed)
+
+    def number_alive(self, *, now: datetime) -> int:
+        """Count the living, up to 100,000, so that the cost has an end."""
+        return self.alive(now=now)[:MOST_COUNTED].count()
+
+    def stolen_since(self, at: datetime) -> SessionQuerySet:
+        """Sessions that were ended because a replaced refresh token came back, last ones first."""
+        return self.filter(end_reason=REUSED, ended_at__gte=at).order_by("-ended_at")
 
     def of_user(self, user: Any) -> SessionQuerySet:
         """Sessions of one user, dead or alive."""
@@ -85,7 +100,11 @@ class Session(models.Model):
     objects = SessionQuerySet.as_manager()
 
     class Meta:
-        """Every question asked while serving a request is answered by an index."""
+        """Every question asked while serving a request is answered by an index.
+
+        No index holds a column that a rotation or a use changes, so that PostgreSQL can update the
+        row in place (HOT) and does not bloat.
+        """
 
         default_permissions = ("view",)
         permissions = [("end_session", "Can end sessions of others")]
@@ -109,6 +128,10 @@ class Session(models.Model):
             models.Index(fields=["user", "ended_at"], name="sessions_user_ended"),
             models.Index(
                 fields=["expires_at"], name="sessions_running", condition=Q(ended_at__isnull=True)
+            ),
+            models.Index(fields=["-created_at"], name="sessions_newest"),
+            models.Index(
+                fields=["ended_at"], name="sessions_stolen", condition=Q(end_reason=REUSED)
             ),
             models.Index(
                 fields=["ended_at"], name="sessions_over", condition=Q(ended_at__isnull=False)

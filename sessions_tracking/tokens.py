@@ -165,7 +165,7 @@ def _uuid(claims: dict[str, Any], name: str) -> uuid.UUID:
         raise TokenError(INVALID) from None
 
 
-class _ClockedToken(Token):  # type: ignore[misc]  # simplejwt is typed only in part
+class _ClockedToken(Token):
     """A token that is told the time, and holds one session's id."""
 
     lifetime = timedelta(0)  # each subclass sets its own expiry
@@ -179,7 +179,7 @@ class _ClockedToken(Token):  # type: ignore[misc]  # simplejwt is typed only in 
         now: datetime | None = None,
     ) -> None:
         self.now = now
-        super().__init__(token, verify)
+        super().__init__(token, verify)  # type: ignore[arg-type]  # it takes text
 
     def get_token_backend(self) -> KeyringBackend:
         """Ask the keyring."""
@@ -212,7 +212,7 @@ class AccessClaims:
     amr: tuple[str, ...]
 
 
-class SessionAccessToken(_ClockedToken, AccessToken):  # type: ignore[misc]
+class SessionAccessToken(_ClockedToken, AccessToken):
     """Says for some minutes that its holder is a session's user (RFC 9068 in form)."""
 
     use = "access"

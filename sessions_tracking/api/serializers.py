@@ -111,7 +111,7 @@ class SessionOutput(serializers.ModelSerializer[Session]):
 
     def get_current(self, session: Session) -> bool:
         """Tell whether it is the session that asks."""
-        return session.pk == self.context["current_id"]
+        return bool(session.pk == self.context["current_id"])
 
     def get_device(self, session: Session) -> str:
         """Name the device, by what its browser or program says where nothing better is known."""

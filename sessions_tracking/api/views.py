@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.http import JsonResponse
@@ -62,8 +62,8 @@ class RefreshView(APIView):
     clients; guessing a token is hopeless at any rate.
     """
 
-    authentication_classes: ClassVar[list[Any]] = []
-    permission_classes: ClassVar[list[Any]] = [AllowAny]
+    authentication_classes = []
+    permission_classes = [AllowAny]
     throttle_refunds_success = True
 
     @extend_schema(request=RefreshInput, responses={200: TokenPairOutput}, auth=[])

@@ -1,6 +1,8 @@
 """The verbs of this app: start, refresh, confirm and end sessions."""
 
 from sessions_tracking.services.ending import (
+    NOBODY,
+    as_uuid,
     clean_sessions,
     end_all_sessions,
     end_session,
@@ -21,7 +23,9 @@ from sessions_tracking.services.starting import (
 )
 
 __all__ = [
+    "NOBODY",
     "TokenPair",
+    "as_uuid",
     "clean_sessions",
     "current_session",
     "end_all_sessions",

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from sessions_tracking.models import SessionQuerySet
 
-REUSED = "refresh_reused"
 OUT_OF_STEP = "refresh_out_of_step"
 EXCESS = "too_many_sessions"
 BATCH_ROWS = 1000
+NOBODY = uuid.UUID(int=0)  # the id of no session
 
 
 def end_session(*, session_id: uuid.UUID | str, reason: str, now: datetime | None = None) -> bool:

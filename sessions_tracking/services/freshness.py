@@ -12,7 +12,7 @@ from garrison import events as garrison_events
 from sessions_tracking import events
 from sessions_tracking.errors import ReauthenticationRequired, SessionEnded
 from sessions_tracking.models import Session
-from sessions_tracking.services.ending import as_uuid
+from sessions_tracking.services.ending import NOBODY, as_uuid
 from sessions_tracking.services.starting import checked_methods
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def require_fresh(
     Raises ``ReauthenticationRequired`` otherwise, also for a session that is unknown or over.
     """
     now = now or timezone.now()
-    alive = Session.objects.alive(now=now).filter(pk=as_uuid(session_id))
+    alive = Session.objects.alive(now=now).filter(pk=as_uuid(session_id) or NOBODY)
     authenticated_at = alive.values_list("authenticated_at", flat=True).first()
     _require_recent(authenticated_at, within_seconds=within_seconds, now=now)
 
@@ -81,7 +81,7 @@ def mark_reauthenticated(
     now = now or timezone.now()
     with transaction.atomic():
         alive = Session.objects.alive(now=now).select_for_update()
-        session = alive.filter(pk=as_uuid(session_id)).first()
+        session = alive.filter(pk=as_uuid(session_id) or NOBODY).first()
         if session is None:
             raise SessionEnded
         session.authenticated_at = now

@@ -16,9 +16,9 @@ from sessions_tracking import events, notices
 from sessions_tracking.conf import settings
 from sessions_tracking.errors import RefreshReused, SessionEnded, TokenInvalid
 from sessions_tracking.living import idle_allowance, living_session
-from sessions_tracking.models import Session
+from sessions_tracking.models import REUSED, Session
 from sessions_tracking.rotation import Verdict, judge
-from sessions_tracking.services.ending import OUT_OF_STEP, REUSED, end_stolen_session
+from sessions_tracking.services.ending import OUT_OF_STEP, end_stolen_session
 from sessions_tracking.services.starting import TokenPair, issue_pair
 from sessions_tracking.signing_keys import keyring
 from sessions_tracking.tokens import SessionRefreshToken, read_refresh

@@ -1,0 +1,103 @@
+"""Sessions for staff: to be looked at, and ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from django.utils.translation import ngettext
+
+from garrison.admin import CappedPaginator, ReadOnlyAdmin
+from sessions_tracking import services
+from sessions_tracking.models import REUSED, Session, SessionQuerySet
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+REASON = "ended_by_staff"
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Alive, over, or stolen."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Name the choices."""
+        return [("alive", "Alive"), ("over", "Over"), ("stolen", "Stolen")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002
+        """Narrow the list."""
+        now = timezone.now()
+        if self.value() == "alive":
+            return queryset.alive(now=now)
+        if self.value() == "over":
+            return queryset.over(now=now)
+        return queryset.filter(end_reason=REUSED) if self.value() == "stolen" else queryset
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    """Read-only but for one action, which needs the permission to end sessions."""
+
+    actions = ["end_selected"]  # type: ignore[assignment]  # the base has none
+    paginator = CappedPaginator
+    ordering = ["-created_at"]
+    list_display = ["user", "kind", "ip", "agent", "created_at", "last_seen_at", "state"]
+    list_filter = [StateFilter, "kind"]
+    list_select_related = ["user"]
+    show_facets = admin.ShowFacets.NEVER  # a facet counts the whole table
+    search_help_text = "A login name or a session's id, in full."
+    exclude = ["sealed_cookie_key"]
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:  # noqa: ARG002
+        """Let the search box appear; what is found is decided below."""
+        return [get_user_model().USERNAME_FIELD]
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
+        queryset: Any,
+        search_term: str,
+    ) -> tuple[Any, bool]:
+        """Find by an exact id or login name, both by an index; parts of a name are not searched."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if key := services.as_uuid(term):
+            return queryset.filter(pk=key), False
+        users = get_user_model()._default_manager
+        try:
+            owner = users.get_by_natural_key(term)
+        except get_user_model().DoesNotExist:
+            return queryset.none(), False
+        return queryset.filter(user_id=owner.pk), False
+
+    @admin.display(description="device")
+    def agent(self, session: Session) -> str:
+        """Name the device in a line."""
+        return (session.device or session.user_agent)[:60] or "unknown"
+
+    @admin.display(description="state")
+    def state(self, session: Session) -> str:
+        """Tell whether it is alive, or why not."""
+        if session.ended_at:
+            return session.end_reason.replace("_", " ")
+        return "alive" if session.is_alive(now=timezone.now()) else "lapsed"
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        """Ask whether the viewer may end sessions of others."""
+        return request.user.has_perm("sessions_tracking.end_session")
+
+    @admin.action(description="End selected sessions", permissions=["end"])
+    def end_selected(self, request: HttpRequest, queryset: SessionQuerySet) -> None:
+        """End each; it takes effect on its next request."""
+        ended = sum(
+            services.end_session(session_id=key, reason=REASON)
+            for key in queryset.values_list("pk", flat=True)
+        )
+        text = ngettext("%(ended)d session was ended.", "%(ended)d sessions were ended.", ended)
+        self.message_user(request, text % {"ended": ended}, messages.SUCCESS)
