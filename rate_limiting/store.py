@@ -8,7 +8,6 @@ itself (pools, retries, metrics), and its retries would multiply the deadline; s
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -83,7 +82,8 @@ class Store:
             raise
         except RedisError as failure:
             self.breaker.succeed()
-            raise CommandRefused(_error_class(failure)) from failure
+            # The class only: the store's own words may hold keys.
+            raise CommandRefused(f"The store answered {type(failure).__name__}.") from failure
         self.breaker.succeed()
         return answer
 
@@ -134,9 +134,3 @@ class Store:
             return self._idle.pop()
         except IndexError:
             return None
-
-
-def _error_class(failure: RedisError) -> str:
-    """Give the first word of the store's answer (``OOM``, ``READONLY``): the rest may hold keys."""
-    first = re.match(r"[A-Z]+\b", str(failure))
-    return f"The store answered {first[0] if first else type(failure).__name__}."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rest_framework.exceptions import APIException
 from rest_framework.throttling import BaseThrottle
 
 from rate_limiting import requests
@@ -69,7 +68,7 @@ class _Body:
     def read(self) -> Mapping[str, object]:
         try:
             data = self._request.data
-        except (APIException, ValueError, OSError) as failure:
+        except Exception as failure:  # noqa: BLE001 - raised again, once it is counted
             self.failure = failure
             return {}
         return data if isinstance(data, Mapping) else {}
