@@ -28,7 +28,8 @@ DOOR = "garrison.allow_prune"  # a setting of PostgreSQL's, which only one trans
 _SENTENCE = f"{TABLE} is append-only: security events are added and never changed or removed."
 
 _POSTGRESQL = f"""
-CREATE FUNCTION {TABLE}_refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+CREATE OR REPLACE FUNCTION {TABLE}_refuse() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     IF TG_OP = 'DELETE' AND current_setting('{DOOR}', true) = 'on' THEN
         IF OLD.at < now() - interval '{LEAST_AGE_DAYS} days' THEN
@@ -37,9 +38,9 @@ BEGIN
     END IF;
     RAISE EXCEPTION '{_SENTENCE}' USING ERRCODE = 'integrity_constraint_violation';
 END $$;
-CREATE TRIGGER {TABLE}_no_change BEFORE UPDATE OR DELETE ON {TABLE}
+CREATE OR REPLACE TRIGGER {TABLE}_no_change BEFORE UPDATE OR DELETE ON {TABLE}
     FOR EACH ROW EXECUTE FUNCTION {TABLE}_refuse();
-CREATE TRIGGER {TABLE}_no_truncate BEFORE TRUNCATE ON {TABLE}
+CREATE OR REPLACE TRIGGER {TABLE}_no_truncate BEFORE TRUNCATE ON {TABLE}
     FOR EACH STATEMENT EXECUTE FUNCTION {TABLE}_refuse();
 """
 _POSTGRESQL_REMOVE = f"""
@@ -48,11 +49,11 @@ DROP TRIGGER {TABLE}_no_change ON {TABLE};
 DROP FUNCTION {TABLE}_refuse();
 """
 _SQLITE_UPDATE = f"""
-CREATE TRIGGER {TABLE}_no_update BEFORE UPDATE ON {TABLE}
+CREATE TRIGGER IF NOT EXISTS {TABLE}_no_update BEFORE UPDATE ON {TABLE}
 BEGIN SELECT RAISE(ABORT, '{_SENTENCE}'); END
 """
 _SQLITE_DELETE = f"""
-CREATE TRIGGER {TABLE}_no_delete BEFORE DELETE ON {TABLE}
+CREATE TRIGGER IF NOT EXISTS {TABLE}_no_delete BEFORE DELETE ON {TABLE}
 BEGIN SELECT RAISE(ABORT, '{_SENTENCE}'); END
 """
 _SQLITE_DELETE_YOUNG = f"""
@@ -64,13 +65,24 @@ _SQLITE_DROP_DELETE = f"DROP TRIGGER IF EXISTS {TABLE}_no_delete"
 _SQLITE_DROP_UPDATE = f"DROP TRIGGER IF EXISTS {TABLE}_no_update"
 
 
+_NAMES = {
+    "postgresql": {f"{TABLE}_no_change", f"{TABLE}_no_truncate"},
+    "sqlite": {f"{TABLE}_no_update", f"{TABLE}_no_delete"},
+}
+_PRESENT = {
+    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgenabled <> 'D'",
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s",
+}
+
+
 def install(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - a migration's signature
     """Put the triggers in place; for the migration."""
-    _run(
-        schema_editor.connection,
-        postgresql=[_POSTGRESQL],
-        sqlite=[_SQLITE_UPDATE, _SQLITE_DELETE],
-    )
+    protect(schema_editor.connection)
+
+
+def protect(connection: BaseDatabaseWrapper) -> None:
+    """Put in place whichever trigger is missing; the others stay."""
+    _run(connection, postgresql=[_POSTGRESQL], sqlite=[_SQLITE_UPDATE, _SQLITE_DELETE])
 
 
 def remove(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - a migration's signature
@@ -107,6 +119,17 @@ def door_open(connection: BaseDatabaseWrapper) -> Iterator[None]:
             postgresql=[f"SELECT set_config('{DOOR}', 'off', true)"],
             sqlite=[_SQLITE_DROP_DELETE, _SQLITE_DELETE],
         )
+
+
+def missing(connection: BaseDatabaseWrapper) -> list[str]:
+    """Name the triggers that should be there and are not; none where the table is not yet."""
+    question = _PRESENT.get(connection.vendor)
+    with connection.cursor() as cursor:
+        if not question or TABLE not in connection.introspection.table_names(cursor):
+            return []
+        cursor.execute(question, [TABLE])
+        present = {row[0] for row in cursor.fetchall()}
+    return sorted(_NAMES[connection.vendor] - present)
 
 
 def permit_flush(connection: BaseDatabaseWrapper) -> None:

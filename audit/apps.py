@@ -1,6 +1,7 @@
 """Start-up of audit."""
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
 
 
 class AuditConfig(AppConfig):
@@ -11,7 +12,9 @@ class AuditConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Listen to what is said."""
-        from audit import receivers
+        """Listen to what is said, and register the checks."""
+        from audit import checks, receivers
 
         receivers.connect()
+        register(checks.check_failure_policy, deploy=True)
+        register(checks.check_triggers, Tags.database)

@@ -17,7 +17,7 @@ from audit.models import EventCount, SecurityEvent
 from audit.rollups import HOUR, MINUTE, WHAT, counted_until, floored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime, timedelta
 
     from garrison.panels import Window
@@ -134,7 +134,8 @@ def _stored(
     spans = Q(period=EventCount.HOUR, starts_at__gte=start, starts_at__lt=hours_end)
     spans |= Q(period=EventCount.MINUTE, starts_at__gte=hours_end, starts_at__lt=until)
     groups = EventCount.objects.filter(spans).values_list(Bucket("starts_at", step=step), *WHAT)
-    return (Row(*group) for group in groups.annotate(how_many=Sum("count")))
+    counted: Iterable[Any] = groups.annotate(how_many=Sum("count"))
+    return (Row(*group) for group in counted)
 
 
 def _uncounted(until: datetime, window: Window) -> list[Row]:

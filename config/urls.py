@@ -1,12 +1,19 @@
 """Where everything is mounted."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
 from sessions_tracking.api.views import jwks
 
+admin.site.site_header = admin.site.site_title = settings.SITE_NAME
+admin.site.index_title = "Security"
+
 urlpatterns = [
+    path("", include("security_monitoring.urls")),
+    path("api/security/", include("security_monitoring.api.urls")),
     path("admin/", admin.site.urls),
+    path("api/auth/", include("accounts.api.urls")),
     path("api/", include("sessions_tracking.api.urls")),
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from pytest_django import DjangoDbBlocker
@@ -14,6 +15,17 @@ from audit import append_only
 def _empty_store() -> None:
     """Begin with no counters: a limit reached in one test must not refuse the next."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_files_as_they_are() -> None:
+    """Give static files their plain names: no ``collectstatic`` has made a manifest.
+
+    Browser tests collect, and serve what was collected.
+    """
+    settings.STORAGES["staticfiles"] = {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+    }
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,56 @@
+"""Count what is uncounted, or count a span again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from audit import rollups
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from datetime import datetime
+
+
+class Command(BaseCommand):
+    """Bring the counts behind the dashboard up to date."""
+
+    help = (
+        "Count security events by the minute and the hour, up to the last full minute. Celery does "
+        "so every minute; run this where there is no Celery, or after restoring a backup."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument(
+            "--since",
+            metavar="TIME",
+            help="Also count again from this time on (ISO 8601, such as 2026-11-24T00:00Z).",
+        )
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+
+    def handle(self, **options: Any) -> None:
+        """Count, and say up to when."""
+        now = timezone.now()
+        if options["since"]:
+            rollups.recount(start=_instant(options["since"]), end=now)
+        rollups.catch_up(now=now)
+        until = rollups.counted_until()
+        if options["json"]:
+            self.stdout.write(json.dumps({"counted_until": until.isoformat() if until else None}))
+        else:
+            self.stdout.write(f"Counted until {until:%Y-%m-%d %H:%M %Z}.")
+
+
+def _instant(text: str) -> datetime:
+    try:
+        at = parse_datetime(text)
+    except ValueError:
+        at = None
+    if at is None:
+        raise CommandError(f"{text!r} is no time. Write it as 2026-11-24T00:00Z.")
+    return at if timezone.is_aware(at) else timezone.make_aware(at)

@@ -1,0 +1,19 @@
+"""When beat runs the tasks of audit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.schedules import crontab
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "audit.count_events": {
+        "task": "audit.tasks.count_events",
+        "schedule": crontab(),
+        "options": {"expires": 55},
+    },
+    "audit.recount_events": {
+        "task": "audit.tasks.recount_events",
+        "schedule": crontab(hour="3", minute="20"),
+    },
+}

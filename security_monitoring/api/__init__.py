@@ -1,0 +1,1 @@
+"""HTTP: what programs of the security staff are offered."""

@@ -1,0 +1,59 @@
+"""Whether what the site stands on works: the database, its schema, and background work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from time import monotonic
+
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from django.utils.timesince import timesince
+
+from garrison import health
+from garrison.health import Finding, Status
+from security_monitoring.models import Heartbeat
+
+SILENT_FOR = timedelta(minutes=3)  # three missed beats
+BELIEVED_SECONDS = 60  # how long "no migration is pending" is believed; the code cannot change
+
+_believed_until = 0.0
+
+
+@health.register("database", needed_to_serve=True)
+def database() -> Finding:
+    """Ask the database for a one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.fetchone()
+    return Finding(Status.HEALTHY)
+
+
+@health.register("migrations", needed_to_serve=True)
+def migrations() -> Finding:
+    """Compare the database's schema with what this code expects."""
+    global _believed_until  # noqa: PLW0603 - a fact about this process's own code
+    if monotonic() < _believed_until:
+        return Finding(Status.HEALTHY)
+    executor = MigrationExecutor(connection)
+    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if pending:
+        return Finding(
+            Status.UNHEALTHY, f"{len(pending)} migrations are pending. Run `manage.py migrate`."
+        )
+    _believed_until = monotonic() + BELIEVED_SECONDS
+    return Finding(Status.HEALTHY)
+
+
+@health.register("background work")
+def background_work() -> Finding:
+    """Look when a scheduled task ran last: it takes the broker, beat and a worker."""
+    last = Heartbeat.objects.filter(name=Heartbeat.BACKGROUND).first()
+    hint = "Start a Celery worker and beat; without them nothing scheduled runs."
+    if last is None:
+        return Finding(Status.DEGRADED, f"No scheduled task has run yet. {hint}")
+    if timezone.now() - last.beat_at > SILENT_FOR:
+        return Finding(
+            Status.DEGRADED, f"No scheduled task has run for {timesince(last.beat_at)}. {hint}"
+        )
+    return Finding(Status.HEALTHY)
