@@ -1,6 +1,7 @@
 """Start-up of accounts."""
 
 from django.apps import AppConfig
+from django.core.checks import register
 
 
 class AccountsConfig(AppConfig):
@@ -9,3 +10,15 @@ class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = "Accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Wire the app; runs once, after every app's models are loaded."""
+        from django.contrib.auth.signals import user_logged_in
+
+        from accounts import checks, receivers
+
+        register(checks.check_backend)
+        register(checks.check_hashers)
+        register(checks.check_axes)
+        register(checks.check_user_model)
+        user_logged_in.connect(receivers.tell_cookie_sign_in, dispatch_uid="accounts.tell_sign_in")

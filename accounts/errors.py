@@ -71,3 +71,11 @@ class AccountUnknown(AccountRefusal):
     code = "account_unknown"
     status = 404
     title = "There is no such account"
+
+
+class AddressMalformed(AccountRefusal):
+    """Told to staff only: the text is not an address."""
+
+    code = "address_malformed"
+    status = 400
+    title = "That is not an IPv4 or IPv6 address"

@@ -1,8 +1,8 @@
 """The name a person signs in with: folded, so that one person has one spelling.
 
-``ＡLICE@Example.ORG`` and ``alice@example.org`` are one address. Folding everywhere, before lookups
-and before counting, is what keeps look-alike spellings from being separate accounts or separate
-lockout buckets (OWASP ASVS 5.0 V6.3.1; Unicode TR #36).
+``ALICE@Example.ORG`` in full-width letters and ``alice@example.org`` are one address. Folding
+everywhere, before lookups and before counting, is what keeps look-alike spellings from being
+separate accounts or separate lockout buckets (OWASP ASVS 5.0 V6.3.1).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import unicodedata
 
 from django.utils.crypto import salted_hmac
 
-LONGEST_LOGIN_NAME = 254  # characters; RFC 5321 §4.5.3.1.3 with the brackets taken off
+LONGEST_LOGIN_NAME = 254  # characters; RFC 5321 §4.5.3.1.3 with the angle brackets taken off
+LONGEST_TYPED_NAME = 4 * LONGEST_LOGIN_NAME  # folding composes: longer text may still fold to 254
 _SALT = "accounts.login_name"
 
 
@@ -26,20 +27,24 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip()
 
 
-def is_acceptable(name: str) -> bool:
-    """Tell whether an account could have this folded name: 1 to 254 printable characters.
+def acceptable(text: str) -> str | None:
+    """Give the folded name where an account could have it: 1 to 254 printable characters.
 
-    What is not acceptable never reaches the database: PostgreSQL refuses NUL, and no driver encodes
-    a lone surrogate.
+    ``None`` never reaches the database: PostgreSQL refuses NUL, and no driver encodes a lone
+    surrogate. Text too long to fold into the limit is not even folded.
     """
-    return 0 < len(name) <= LONGEST_LOGIN_NAME and name.isprintable()
+    if len(text) > LONGEST_TYPED_NAME:
+        return None
+    folded = fold(text)
+    is_possible = 0 < len(folded) <= LONGEST_LOGIN_NAME and folded.isprintable()
+    return folded if is_possible else None
 
 
-def fingerprint(name: str) -> str:
+def fingerprint(text: str) -> str:
     """Give a keyed digest of a name in any spelling: 32 hexadecimal digits.
 
     People type passwords into the name field, so a name that belongs to nobody is never stored; its
     fingerprint still tells whether two attempts meant the same one. It changes with ``SECRET_KEY``.
     """
-    folded = fold(name[: LONGEST_LOGIN_NAME * 4]).encode("utf-8", "surrogatepass")
+    folded = fold(text[:LONGEST_TYPED_NAME]).encode("utf-8", "surrogatepass")
     return salted_hmac(_SALT, folded, algorithm="sha256").hexdigest()[:32]

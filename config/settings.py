@@ -32,14 +32,15 @@ SITE_NAME = env.str("SITE_NAME", "Django Garrison")
 INSTALLED_APPS = [
     "config.starter",
     "garrison",
-    # who someone is · what is going wrong
-    "accounts",
+    # what is going wrong
     "security_monitoring",
     # one concern each
     "sessions_tracking",
     "rate_limiting",
     "http_hardening",
     "backups",
+    # who someone is: after the sessions, so that the event of a sign-in can name its session
+    "accounts",
     # what happened · secrets at rest
     "audit",
     "encryption",
@@ -154,6 +155,19 @@ AUTHENTICATION_BACKENDS = ["accounts.backends.AccountsBackend"]
 PASSWORD_HASHERS = ["accounts.password.hashers.GarrisonArgon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.password.validators.PolicyValidator"}]
 LOGIN_URL = "admin:login"
+# django-axes keeps records; when to lock is decided before hashing, by accounts.lockout.
+AXES_HANDLER = "accounts.axes_handler.LockoutHandler"
+AXES_CLIENT_IP_CALLABLE = "accounts.axes_handler.client_ip_of"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_SENSITIVE_PARAMETERS = ["username", "email", "ip_address", "code", "refresh", "token"]
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # accounts shows what axes records
+# axes' own middleware and backend: the lockout answers for itself, at every door.
+SILENCED_SYSTEM_CHECKS = ["axes.W002", "axes.W003"]
 
 # --- Browsers -------------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", False)

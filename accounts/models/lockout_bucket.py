@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 LONGEST_KEY = 120  # characters
+ACCOUNT = "account:"  # how the key of an account's bucket begins
+ADDRESS = "address:"
 
 
 class LockoutBucketQuerySet(models.QuerySet["LockoutBucket"]):
@@ -20,6 +22,10 @@ class LockoutBucketQuerySet(models.QuerySet["LockoutBucket"]):
         """Give those that refuse at this moment, the longest lock first."""
         return self.filter(locked_until__gt=now).order_by("-locked_until")
 
+    def accounts(self) -> LockoutBucketQuerySet:
+        """Keep those of accounts."""
+        return self.filter(key__startswith=ACCOUNT)
+
     def idle_since(self, at: datetime) -> LockoutBucketQuerySet:
         """Give those that have decided nothing since then, and lock nothing."""
         unlocked = models.Q(locked_until__isnull=True) | models.Q(locked_until__lt=at)
@@ -27,19 +33,21 @@ class LockoutBucketQuerySet(models.QuerySet["LockoutBucket"]):
 
 
 class LockoutBucket(models.Model):
-    """How many places are taken under one key, and until when it is locked.
+    """How many of its places are taken, and until when it is locked.
 
     Written by the statements in :mod:`accounts.lockout` only, each of which decides in the
-    row itself. ``taken`` counts failures and the attempts that are being checked right now.
-    ``user`` is filled when an account's bucket locks, for the people who look at it; an attempt is
-    counted by ``key``, whether the account exists or not.
+    row itself. ``taken`` counts failures and the attempts that are being checked right now;
+    ``locks`` how many locks followed each other. ``user`` is filled when an account's bucket locks,
+    for the people who look at it; what is counted is the ``key``, whether there is an account or
+    not.
     """
 
     key = models.CharField(primary_key=True, max_length=LONGEST_KEY)
-    taken = models.PositiveIntegerField(default=0)
+    places = models.PositiveIntegerField()
+    taken = models.PositiveIntegerField()
     window_started_at = models.DateTimeField()
     locked_until = models.DateTimeField(null=True, blank=True)
-    locks = models.PositiveIntegerField(default=0)
+    locks = models.PositiveIntegerField()
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
@@ -66,6 +74,16 @@ class LockoutBucket(models.Model):
     def __str__(self) -> str:
         """Give the key, which holds a fingerprint and no name."""
         return self.key
+
+    @property
+    def label(self) -> str:
+        """Say whose bucket it is, as far as that is known: a name of nobody is not stored."""
+        if self.user_id is not None:
+            return str(self.user)
+        kind, _, rest = self.key.partition(":")
+        if kind == "account":
+            return f"no account ({rest[:8]})"
+        return rest
 
     def is_locked(self, *, now: datetime) -> bool:
         """Tell whether the bucket refuses at this moment."""

@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.fields import EmailAddressField
-from accounts.login_name import fold, is_acceptable
+from accounts.login_name import acceptable, fold
 
 LONGEST_NAME = 150  # characters
 
@@ -31,15 +31,15 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> User:
         """Find a user by address; one that nobody can have is not looked up at all."""
-        address = fold(username or "")
-        if not is_acceptable(address):
+        address = acceptable(username or "")
+        if address is None:
             raise self.model.DoesNotExist
         return self.get(email=address)
 
     async def aget_by_natural_key(self, username: str | None) -> User:
         """Find a user by address, asynchronously."""
-        address = fold(username or "")
-        if not is_acceptable(address):
+        address = acceptable(username or "")
+        if address is None:
             raise self.model.DoesNotExist
         return await self.aget(email=address)
 

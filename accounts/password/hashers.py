@@ -65,8 +65,9 @@ class GarrisonArgon2PasswordHasher(Argon2PasswordHasher):
     def harden_runtime(self, password: str, encoded: str) -> None:
         """Spend what a cheaper hash saved, so that its age does not show in the time.
 
-        Argon2's time goes with memory × passes, so the rest is one pass over the difference. A hash
-        that is dearer than the present profile cannot be made cheaper: it shows until it is renewed.
+        Argon2's time goes with memory times passes, so the rest is one pass over the difference.
+        A hash that is dearer than the present profile cannot be made cheaper: it shows until its
+        owner has signed in once.
         """
         spent = self.decode(encoded)
         missing_kib = self.memory_cost * self.time_cost - (

@@ -20,6 +20,11 @@ LONGEST_PASSWORD = 1_024  # characters; hashing a longer one is work without a g
 SHORTEST_WORD = 3  # characters; a shorter word would forbid too much
 
 
+def is_encodable(password: str) -> bool:
+    """Tell whether the text can be hashed: no NUL, no lone surrogate."""
+    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in password)
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A password to judge, and the words its owner would be guessed by; never shown in a repr."""
@@ -85,9 +90,9 @@ class Encodable:
 
     def refuses(self, candidate: Candidate) -> str | None:
         """Find NUL and lone surrogates."""
-        if "\0" in candidate.password or any("\ud800" <= c <= "\udfff" for c in candidate.password):
-            return "It holds a character that cannot be stored. Type it again."
-        return None
+        if is_encodable(candidate.password):
+            return None
+        return "It holds a character that cannot be stored. Type it again."
 
 
 class Guessability:

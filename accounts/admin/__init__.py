@@ -1,0 +1,21 @@
+"""Where staff look after accounts.
+
+The admin's login form is replaced by one that says how long a lock lasts, unless the host has put a
+form of its own there.
+"""
+
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+
+from accounts.admin.axes_attempts import register_axes_attempts
+from accounts.admin.lockout_buckets import LockoutBucketAdmin
+from accounts.admin.users import UserAdmin
+from accounts.forms import SignInForm
+from accounts.models import LockoutBucket, User
+
+admin.site.register(LockoutBucket, LockoutBucketAdmin)
+register_axes_attempts()
+if get_user_model() is User:
+    admin.site.register(User, UserAdmin)
+if admin.site.login_form is None:
+    admin.site.login_form = SignInForm

@@ -1,0 +1,69 @@
+"""What is locked, and unlocking it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.utils import timezone
+
+from accounts import services
+from garrison.admin import CappedPaginator, ReadOnlyAdmin
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
+
+    from accounts.models import LockoutBucket
+
+LOCKED = "locked"
+
+
+class LockedFilter(admin.SimpleListFilter):
+    """Show what is locked now."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Offer the one state worth looking for."""
+        return [(LOCKED, "Locked now")]
+
+    def queryset(
+        self,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
+        queryset: QuerySet[LockoutBucket],
+    ) -> QuerySet[LockoutBucket]:
+        """Keep what is locked, where asked for."""
+        if self.value() != LOCKED:
+            return queryset
+        return queryset.filter(locked_until__gt=timezone.now())
+
+
+class LockoutBucketAdmin(ReadOnlyAdmin):
+    """Buckets can be looked at and unlocked, and not written to."""
+
+    actions = ("unlock",)  # type: ignore[assignment]  # the base has none
+    list_display = ("label", "locked_now", "taken", "places", "locks", "locked_until")
+    list_filter = (LockedFilter,)
+    list_select_related = ("user",)
+    ordering = ("-locked_until", "-window_started_at")
+    paginator = CappedPaginator
+    fields = ("label", "taken", "places", "window_started_at", "locked_until", "locks", "user")
+
+    def has_unlock_permission(self, request: HttpRequest) -> bool:
+        """Ask for the right to change accounts: unlocking is part of looking after them."""
+        return request.user.has_perm("accounts.change_lockoutbucket")
+
+    @admin.display(description="locked", boolean=True)
+    def locked_now(self, bucket: LockoutBucket) -> bool:
+        """Tell whether it refuses at this moment."""
+        return bucket.is_locked(now=timezone.now())
+
+    @admin.action(description="Unlock, and forget the failures", permissions=["unlock"])
+    def unlock(self, request: HttpRequest, queryset: QuerySet[LockoutBucket]) -> None:
+        """Unlock each; each is an event."""
+        buckets = list(queryset.select_related("user"))
+        for bucket in buckets:
+            services.unlock_bucket(bucket=bucket, by=request.user)
+        self.message_user(request, f"{len(buckets)} unlocked.", messages.SUCCESS)

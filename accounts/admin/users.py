@@ -1,0 +1,169 @@
+"""People, for the staff who look after them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.utils import timezone
+
+from accounts import events, lockout, services
+from accounts.admin.changes import Snapshot, tell_changes
+from accounts.attempt import target_of
+from accounts.forms import PasswordByStaffForm, UserChangeForm, UserCreationForm
+from accounts.login_name import fold
+from accounts.models import User
+from garrison.admin import CappedPaginator
+from garrison.events import emit
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
+
+PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Accounts: found by address, created, deactivated, unlocked; each change is an event.
+
+    Privileges are given by superusers only, and superusers are changed by superusers only, so the
+    right to change accounts is not the right to become anybody.
+    """
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = PasswordByStaffForm
+    list_display = ("email", "name", "is_active", "is_staff", "verified", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser")
+    search_fields = ("email__startswith", "name__startswith")
+    search_help_text = "The beginning of an address or a name"
+    ordering = ("email",)
+    list_per_page = 50
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    filter_horizontal = ("groups", "user_permissions")
+    readonly_fields = ("email_verified_at", "last_login", "joined_at", "lockout")
+    fieldsets = (
+        (None, {"fields": ("email", "name", "password")}),
+        (
+            "State",
+            {"fields": ("is_active", "email_verified_at", "lockout", "last_login", "joined_at")},
+        ),
+        ("Privileges", {"fields": PRIVILEGES}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                "fields": ("email", "name", "usable_password", "password1", "password2"),
+            },
+        ),
+    )
+    actions = ("unlock", "deactivate", "activate", "mark_verified")
+
+    @admin.display(description="verified", boolean=True, ordering="email_verified_at")
+    def verified(self, user: User) -> bool:
+        """Tell whether the address was proved."""
+        return user.is_email_verified
+
+    @admin.display(description="sign-in")
+    def lockout(self, user: User) -> str:
+        """Say whether the account is locked."""
+        now = timezone.now()
+        is_locked = lockout.is_locked(key=lockout.account_key(user.email), now=now)
+        return "locked after failed sign-ins" if is_locked else "not locked"
+
+    # --- Who may do what ---------------------------------------------------------------------
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Leave privileges to superusers."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, *PRIVILEGES)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Leave superusers to superusers."""
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Leave superusers to superusers."""
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+    # --- Changes -----------------------------------------------------------------------------
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Remember what the account was before; an address that is new has to be proved again."""
+        before = Snapshot.of(User.objects.get(pk=obj.pk)) if change else None
+        form.snapshot = before
+        if before is not None and before.email != fold(obj.email):
+            obj.email_verified_at = None
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
+        """Tell what changed, groups and permissions among it, in the same transaction."""
+        super().save_related(request, form, formsets, change)
+        tell_changes(user=form.instance, before=form.snapshot, by=request.user)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """Delete, and tell."""
+        emit(events.USER_DELETED, actor=request.user, target=target_of(obj), data=_who(obj))
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Delete several; superusers among them are left to superusers."""
+        allowed = queryset if request.user.is_superuser else queryset.filter(is_superuser=False)
+        for user in allowed:
+            emit(events.USER_DELETED, actor=request.user, target=target_of(user), data=_who(user))
+        super().delete_queryset(request, allowed)
+
+    # --- Actions -----------------------------------------------------------------------------
+
+    @admin.action(description="Unlock, and forget failed sign-ins", permissions=["change"])
+    def unlock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """End their locks."""
+        done = [services.unlock_account(login_name=u.email, by=request.user) for u in queryset]
+        self._tell(request, sum(done), len(done), "unlocked")
+
+    @admin.action(description="Deactivate, and end their sessions", permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Deactivate; nobody deactivates themselves, and superusers are left to superusers."""
+        self._set_active(request, queryset.exclude(pk=_key_of(request)), is_active=False)
+
+    @admin.action(description="Activate", permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Activate again."""
+        self._set_active(request, queryset, is_active=True)
+
+    @admin.action(description="Take their address as verified", permissions=["change"])
+    def mark_verified(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Verify by staff's word."""
+        users = [user for user in queryset if _may_touch(request, user)]
+        done = [services.mark_email_verified(user=user, by=request.user) for user in users]
+        self._tell(request, sum(done), len(done), "verified")
+
+    def _set_active(
+        self, request: HttpRequest, queryset: QuerySet[User], *, is_active: bool
+    ) -> None:
+        users = [user for user in queryset if _may_touch(request, user)]
+        done = [
+            services.set_active(user=user, is_active=is_active, by=request.user) for user in users
+        ]
+        self._tell(request, sum(done), len(done), "activated" if is_active else "deactivated")
+
+    def _tell(self, request: HttpRequest, done: int, asked: int, what: str) -> None:
+        level = messages.SUCCESS if done else messages.WARNING
+        self.message_user(request, f"{done} of {asked} accounts {what}.", level)
+
+
+def _may_touch(request: HttpRequest, user: User | None) -> bool:
+    return user is None or not user.is_superuser or bool(request.user.is_superuser)
+
+
+def _key_of(request: HttpRequest) -> Any:
+    return request.user.pk
+
+
+def _who(user: User) -> dict[str, str]:
+    return {"account": user.email}

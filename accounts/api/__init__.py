@@ -1,0 +1,1 @@
+"""The HTTP API of accounts, mounted at ``api/auth/``."""

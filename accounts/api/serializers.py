@@ -1,0 +1,217 @@
+"""What goes in and comes out; anything else in a body is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from rest_framework import serializers
+
+from accounts.login_name import LONGEST_LOGIN_NAME, LONGEST_TYPED_NAME, acceptable
+from accounts.models.user import LONGEST_NAME, validate_printable
+from accounts.password.rules import LONGEST_PASSWORD
+from http_hardening.serializers import StrictSerializer
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+LONGEST_CODE = 32  # characters; six digits, and blanks that a person may have copied with them
+
+
+class TextField(serializers.CharField):
+    """Text that is text: REST framework's own field would take a number for it."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Refuse other types; NUL and lone surrogates are refused by the field's validators."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class AddressField(TextField):
+    """An e-mail address, folded and well-formed."""
+
+    default_error_messages = {"address": "Enter an e-mail address."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Read no more than can fold into an address."""
+        super().__init__(max_length=LONGEST_TYPED_NAME, **kwargs)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """Fold what passed the field's own validators, and look at its form."""
+        folded = acceptable(super().run_validation(data))
+        try:
+            validate_email(folded)
+        except ValidationError:
+            self.fail("address")
+        return folded
+
+
+class PasswordField(TextField):
+    """A password as typed: outer blanks belong to it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Cap it at 1,024 characters, and never send it back."""
+        super().__init__(
+            max_length=LONGEST_PASSWORD, trim_whitespace=False, write_only=True, **kwargs
+        )
+
+
+class CodeField(TextField):
+    """A mailed code; blanks inside are a person's way of writing it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Read no more than six digits with blanks."""
+        super().__init__(max_length=LONGEST_CODE, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Take blanks out."""
+        return "".join(super().to_internal_value(data).split())
+
+
+def printable_name(text: str) -> None:
+    """Refuse control characters in a name."""
+    try:
+        validate_printable(text)
+    except ValidationError as refused:
+        raise serializers.ValidationError(refused.messages, code="control_characters") from None
+
+
+class NameField(TextField):
+    """A person's name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Cap it at the column's length."""
+        super().__init__(
+            max_length=LONGEST_NAME, allow_blank=True, validators=[printable_name], **kwargs
+        )
+
+
+class RegisterInput(StrictSerializer):
+    """What a person registers with."""
+
+    email = AddressField()
+    password = PasswordField()
+    name = NameField(default="")
+
+
+class VerifyEmailInput(StrictSerializer):
+    """An address and the code that was mailed to it."""
+
+    email = AddressField()
+    code = CodeField()
+
+
+class ResendInput(StrictSerializer):
+    """An address that waits for a code."""
+
+    email = AddressField()
+
+
+class LoginInput(StrictSerializer):
+    """A name and a password. A name that is no address is a wrong one, like any other."""
+
+    email = TextField(max_length=LONGEST_LOGIN_NAME)
+    password = PasswordField()
+
+
+class PasswordStrengthInput(StrictSerializer):
+    """A password to judge before it is chosen."""
+
+    password = PasswordField()
+    email = TextField(max_length=LONGEST_LOGIN_NAME, required=False, default="", allow_blank=True)
+
+
+class ProfileInput(StrictSerializer):
+    """What people may change of their own account."""
+
+    name = NameField(required=False)
+
+
+class HistoryInput(StrictSerializer):
+    """Where a page of the history begins."""
+
+    cursor = serializers.UUIDField(required=False)
+
+
+class ReasonOutput(serializers.Serializer[Any]):
+    """One reason for which a password is refused."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class StrengthOutput(serializers.Serializer[Any]):
+    """How hard a password is to guess, and whether it would be accepted."""
+
+    score = serializers.IntegerField(min_value=0, max_value=4)
+    crack_time = serializers.CharField()
+    feedback = serializers.ListField(child=serializers.CharField())
+    accepted = serializers.BooleanField()
+    errors = ReasonOutput(many=True)  # type: ignore[assignment]  # a field, and an attribute
+
+
+class ProfileOutput(serializers.Serializer[Any]):
+    """A person's own account, of whatever user model."""
+
+    id = serializers.CharField(source="pk")
+    email = serializers.SerializerMethodField()
+    name = serializers.SerializerMethodField()
+    email_verified = serializers.SerializerMethodField()
+    is_staff = serializers.BooleanField(default=False)
+    joined_at = serializers.SerializerMethodField()
+    last_login = serializers.DateTimeField(default=None, allow_null=True)
+
+    def get_email(self, user: AbstractBaseUser) -> str:
+        """Give the address."""
+        return str(getattr(user, user.get_email_field_name(), "") or "")
+
+    def get_name(self, user: AbstractBaseUser) -> str:
+        """Give the name, as far as one is known."""
+        if hasattr(user, "name"):
+            return str(user.name)
+        return str(getattr(user, "get_full_name", str)())
+
+    def get_email_verified(self, user: AbstractBaseUser) -> bool:
+        """Tell whether the address was proved; a model that does not ask takes it as proved."""
+        return bool(getattr(user, "is_email_verified", True))
+
+    def get_joined_at(self, user: AbstractBaseUser) -> str | None:
+        """Give when the account was made, where its model knows."""
+        at = getattr(user, "joined_at", None) or getattr(user, "date_joined", None)
+        return serializers.DateTimeField().to_representation(at) if at else None
+
+
+class LoginOutput(serializers.Serializer[Any]):
+    """The tokens of a new session, with how long each is good for in seconds."""
+
+    access = serializers.CharField(source="tokens.access")
+    refresh = serializers.CharField(source="tokens.refresh")
+    access_expires_in = serializers.IntegerField(source="tokens.access_expires_in")
+    refresh_expires_in = serializers.IntegerField(source="tokens.refresh_expires_in")
+    session_id = serializers.UUIDField(source="tokens.session.pk")
+    user = ProfileOutput()
+
+
+class SignInOutput(serializers.Serializer[Any]):
+    """One sign-in that succeeded or failed, as its owner sees it."""
+
+    at = serializers.DateTimeField()
+    outcome = serializers.CharField()
+    ip = serializers.CharField(allow_null=True)
+    location = serializers.CharField()
+    device = serializers.CharField(source="user_agent")
+    reason = serializers.SerializerMethodField()
+
+    def get_reason(self, event: Any) -> str | None:
+        """Say why it failed; nothing for a success."""
+        reason = event.data.get("reason")
+        return str(reason) if reason else None
+
+
+class HistoryOutput(serializers.Serializer[Any]):
+    """A page of the history; ``next`` is the cursor of the page after it, or null."""
+
+    results = SignInOutput(many=True)
+    next = serializers.UUIDField(allow_null=True)

@@ -1,0 +1,112 @@
+"""What django-axes asks and is told, in ``AXES_HANDLER``.
+
+``axes`` checks before the hash and counts after it, so forty guesses at once are all evaluated.
+Here its question "is this locked?" is answered by :mod:`accounts.lockout`, which counts before; its
+records are kept in one statement; and the failures of other authentication backends, which it is
+told of by Django's signal, are counted in the same buckets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from axes.handlers.database import AxesDatabaseHandler
+from django.contrib.auth import get_user_model
+from django.db.models import Sum
+from django.utils import timezone
+
+from accounts import axes_records, lockout
+from accounts.attempt import Attempt, Reason
+from accounts.backends import AccountsBackend, refusal_of
+from accounts.errors import LockedOut
+from accounts.finding import find_account
+from accounts.services.administration import forget_lockout
+from accounts.services.credentials import count_failure
+from garrison.client_ip import client_ip
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+OWN_BACKEND = f"{AccountsBackend.__module__}.{AccountsBackend.__qualname__}"
+
+
+def client_ip_of(request: HttpRequest) -> str | None:
+    """Decide the client's address, for ``AXES_CLIENT_IP_CALLABLE``."""
+    return client_ip(request.META)
+
+
+def login_name_of(credentials: dict[str, Any] | None) -> str:
+    """Read the typed name off what Django's signal or a backend gives."""
+    given = credentials or {}
+    return str(given.get("username") or given.get(get_user_model().USERNAME_FIELD) or "")
+
+
+class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no types
+    """axes' records, under this app's lockout."""
+
+    def is_locked(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
+        """Tell whether the name's bucket, or the address's, is locked."""
+        buckets = lockout.buckets_for(
+            login_name=login_name_of(credentials), ip=client_ip_of(request)
+        )
+        now = timezone.now()
+        return any(lockout.is_locked(key=bucket.key, now=now) for bucket in buckets)
+
+    def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
+        """Count what is recorded of the name and the address."""
+        name = login_name_of(credentials)
+        recorded = axes_records.of(
+            name=axes_records.name_of(login_name=name, account=find_account(name)),
+            ip=client_ip_of(request),
+        )
+        return recorded.aggregate(total=Sum("failures_since_start"))["total"] or 0
+
+    def user_login_failed(
+        self,
+        sender: Any,  # noqa: ARG002 - the signal's
+        credentials: dict[str, Any],
+        request: HttpRequest | None = None,
+        **_: Any,
+    ) -> None:
+        """Count a failure of another backend; this app's own has counted its own."""
+        if request is None or refusal_of(request) is not None:
+            return
+        attempt = Attempt.of(login_name_of(credentials), now=timezone.now())
+        account = find_account(attempt.login_name)
+        try:
+            places = attempt.take_places()
+        except LockedOut:
+            attempt.say_failed(account=account, reason=Reason.LOCKED)
+            return
+        count_failure(attempt, account, places, Reason.OTHER_BACKEND)
+
+    def user_logged_in(
+        self,
+        sender: Any,  # noqa: ARG002 - the signal's
+        request: HttpRequest,  # noqa: ARG002
+        user: Any,
+        **_: Any,
+    ) -> None:
+        """Forget the failures where another backend let the user in; ours has forgotten them."""
+        if getattr(user, "backend", OWN_BACKEND) != OWN_BACKEND:
+            lockout.forget(keys=[lockout.account_key(user.get_username())])
+            axes_records.forget(account=user)
+
+    def user_logged_out(self, sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
+        """Do nothing: sessions are tracked elsewhere."""
+
+    def reset_attempts(
+        self,
+        *,
+        ip_address: str | None = None,
+        username: str | None = None,
+        ip_or_username: bool = False,
+    ) -> int:
+        """Remove records for axes' own commands, and the locks with them."""
+        account = find_account(username) if username else None
+        name = account.get_username() if account is not None else username
+        count = super().reset_attempts(
+            ip_address=ip_address, username=name, ip_or_username=ip_or_username
+        )
+        forget_lockout(login_name=username, ip=ip_address)
+        return int(count)

@@ -1,0 +1,68 @@
+"""What accounts says.
+
+A failed sign-in has ``data["reason"]``, one of the values of :class:`accounts.attempt.Reason`, and
+``data["name_fingerprint"]``; its target is the account, where there is one. What was typed, name or
+password, is in no event.
+"""
+
+from garrison.events import EventKind, Outcome, Severity
+
+USER_REGISTERED = EventKind(
+    "accounts.user.registered", Severity.INFO, "A person registered and was mailed a code."
+)
+REGISTRATION_REPEATED = EventKind(
+    "accounts.registration.repeated",
+    Severity.LOW,
+    "Somebody tried to register an address that has an account; its owner was told by mail.",
+    Outcome.REFUSED,
+)
+USER_CREATED = EventKind("accounts.user.created", Severity.LOW, "Staff created an account.")
+USER_ACTIVATED = EventKind(
+    "accounts.user.activated", Severity.MEDIUM, "Staff activated an account again."
+)
+USER_DEACTIVATED = EventKind(
+    "accounts.user.deactivated",
+    Severity.MEDIUM,
+    "Staff deactivated an account; its sessions were ended.",
+)
+USER_DELETED = EventKind("accounts.user.deleted", Severity.HIGH, "Staff deleted an account.")
+PRIVILEGES_CHANGED = EventKind(
+    "accounts.privileges.changed",
+    Severity.HIGH,
+    "Staff changed what an account may do: its groups, permissions, staff or superuser status.",
+)
+EMAIL_CHANGED = EventKind(
+    "accounts.email.changed",
+    Severity.MEDIUM,
+    "Staff changed an account's address, which has to be verified again.",
+)
+EMAIL_VERIFIED = EventKind(
+    "accounts.email.verified", Severity.INFO, "An address was verified, by its code or by staff."
+)
+CODE_REFUSED = EventKind(
+    "accounts.code.refused",
+    Severity.LOW,
+    "A mailed code was refused: wrong, expired, or guessed at too often.",
+    Outcome.REFUSED,
+)
+PROFILE_CHANGED = EventKind(
+    "accounts.profile.changed", Severity.INFO, "A person changed their own profile."
+)
+PASSWORD_SET_BY_STAFF = EventKind(
+    "accounts.password.set_by_staff",
+    Severity.HIGH,
+    "Staff set an account's password; its sessions were ended.",
+)
+LOGIN_SUCCEEDED = EventKind("accounts.login.succeeded", Severity.INFO, "A person signed in.")
+LOGIN_FAILED = EventKind(
+    "accounts.login.failed", Severity.LOW, "A sign-in failed; the reason says why.", Outcome.REFUSED
+)
+LOCKOUT_STARTED = EventKind(
+    "accounts.lockout.started",
+    Severity.MEDIUM,
+    "Too many sign-ins failed, so an account or an address was locked for a time.",
+    Outcome.REFUSED,
+)
+ACCOUNT_UNLOCKED = EventKind(
+    "accounts.account.unlocked", Severity.LOW, "Staff ended the lock of an account or an address."
+)

@@ -1,0 +1,32 @@
+"""The verbs of accounts; none of them knows HTTP."""
+
+from accounts.services.administration import (
+    mark_email_verified,
+    set_active,
+    unlock_account,
+    unlock_address,
+    unlock_bucket,
+)
+from accounts.services.credentials import check_credentials
+from accounts.services.history import sign_ins_of
+from accounts.services.profile import rename
+from accounts.services.registration import register
+from accounts.services.signing_in import SignedIn, say_signed_in, sign_in
+from accounts.services.verification import resend_code, verify_email
+
+__all__ = [
+    "SignedIn",
+    "check_credentials",
+    "mark_email_verified",
+    "register",
+    "rename",
+    "resend_code",
+    "say_signed_in",
+    "set_active",
+    "sign_in",
+    "sign_ins_of",
+    "unlock_account",
+    "unlock_address",
+    "unlock_bucket",
+    "verify_email",
+]

@@ -1,0 +1,102 @@
+"""What staff do to accounts; each is an event that names who did it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import axes_records, events, lockout
+from accounts.attempt import target_of
+from accounts.errors import AccountUnknown, AddressMalformed
+from accounts.finding import find_account
+from accounts.models import LockoutBucket
+from garrison import client_ip
+from garrison.events import emit
+from sessions_tracking.services import end_sessions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from accounts.models import User
+
+DEACTIVATED = "deactivated"
+
+
+def unlock_account(*, login_name: str, by: Any = None) -> bool:
+    """End an account's lock and forget its failures; tell whether there were any.
+
+    Raises :class:`~accounts.errors.AccountUnknown` where nobody has the name.
+    """
+    account = find_account(login_name)
+    if account is None:
+        raise AccountUnknown
+    with transaction.atomic():
+        had_failures = bool(lockout.forget(keys=[lockout.account_key(account.get_username())]))
+        axes_records.forget(account=account)
+        if had_failures:
+            emit(events.ACCOUNT_UNLOCKED, actor=by, target=target_of(account))
+    return had_failures
+
+
+def unlock_address(*, ip: str, by: Any = None) -> bool:
+    """End an address's lock (an IPv6 /64) and forget its failures; tell whether there were any.
+
+    Raises :class:`~accounts.errors.AddressMalformed` where it is not an address.
+    """
+    if client_ip.parse(ip) is None:
+        raise AddressMalformed
+    key = lockout.address_key(ip)
+    with transaction.atomic():
+        had_failures = bool(lockout.forget(keys=[key]))
+        if had_failures:
+            emit(events.ACCOUNT_UNLOCKED, actor=by, target=key)
+    return had_failures
+
+
+def unlock_bucket(*, bucket: LockoutBucket, by: Any = None) -> None:
+    """End one bucket's lock, for staff who look at the buckets; names of nobody included."""
+    with transaction.atomic():
+        lockout.forget(keys=[bucket.key])
+        if bucket.user is not None:
+            axes_records.forget(account=bucket.user)
+        target = target_of(bucket.user) or bucket.key
+        emit(events.ACCOUNT_UNLOCKED, actor=by, target=target)
+
+
+def forget_lockout(*, login_name: str | None, ip: str | None) -> None:
+    """Forget what ``axes_reset`` and its like ask for; with neither name nor address, all of it."""
+    keys = [lockout.account_key(login_name)] if login_name else []
+    keys += [lockout.address_key(ip)] if ip else []
+    buckets = LockoutBucket.objects.filter(key__in=keys) if keys else LockoutBucket.objects.all()
+    account = find_account(login_name) if login_name else None
+    with transaction.atomic():
+        if buckets.delete()[0]:
+            emit(events.ACCOUNT_UNLOCKED, target=target_of(account), data={"buckets": keys})
+
+
+def set_active(*, user: User, is_active: bool, by: Any = None) -> bool:
+    """Activate or deactivate an account; deactivating ends its sessions.
+
+    Tell whether it changed.
+    """
+    with transaction.atomic():
+        rows = type(user)._default_manager.filter(pk=user.pk).exclude(is_active=is_active)
+        if not rows.update(is_active=is_active):
+            return False
+        kind = events.USER_ACTIVATED if is_active else events.USER_DEACTIVATED
+        emit(kind, actor=by, target=target_of(user))
+        if not is_active:
+            end_sessions(user=user, reason=DEACTIVATED)
+    return True
+
+
+def mark_email_verified(*, user: User, by: Any = None, now: datetime | None = None) -> bool:
+    """Take staff's word that the address is the person's; tell whether it was unverified."""
+    with transaction.atomic():
+        rows = type(user)._default_manager.filter(pk=user.pk, email_verified_at__isnull=True)
+        if not rows.update(email_verified_at=now or timezone.now()):
+            return False
+        emit(events.EMAIL_VERIFIED, actor=by, target=target_of(user), data={"by": "staff"})
+    return True
