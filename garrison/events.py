@@ -17,7 +17,7 @@ import logging
 import re
 import threading
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -243,18 +243,21 @@ def listener(
     receiver: Callable[[SecurityEvent], None],
     *,
     must_record: Callable[[], bool] = lambda: False,
+    writes: bool = True,
 ) -> Callable[..., None]:
     """Turn a function of one event into a receiver that cannot poison its caller.
 
     It runs in a savepoint of its own. When it fails, the failure is logged and the caller goes on,
     unless ``must_record()`` is true: then a success raises
-    :class:`~garrison.errors.EventNotRecorded`, and the change is rolled back with it.
+    :class:`~garrison.errors.EventNotRecorded`, and the change is rolled back with it. One that
+    never touches the database says ``writes=False``, and costs no statements.
     """
+    guard: Callable[[], Any] = transaction.atomic if writes else nullcontext
 
     @functools.wraps(receiver)
     def receive(*, event: SecurityEvent, **_: object) -> None:
         try:
-            with transaction.atomic():
+            with guard():
                 receiver(event)
         except Exception as failure:
             logger.exception("Listener %s failed on %s.", receiver.__qualname__, event.kind)

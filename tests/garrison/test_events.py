@@ -111,6 +111,16 @@ def test_a_broken_listener_never_poisons_the_caller(connected, writer, caplog):
     assert "failed on tests.thing.done" in caplog.text
 
 
+@pytest.mark.django_db
+def test_a_listener_that_writes_nothing_costs_no_statements(django_assert_num_queries):
+    heard = []
+    receive = listener(heard.append, writes=False)
+    event = emit(DONE)
+    with transaction.atomic(), django_assert_num_queries(0):
+        receive(event=event)
+    assert heard == [event]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_where_recording_is_required_an_unrecorded_success_is_refused(connected, caplog):
     def broken(event):
