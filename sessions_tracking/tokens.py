@@ -116,9 +116,10 @@ class KeyringBackend(TokenBackend):
             raise ValueError("no claims")  # noqa: TRY004 - one kind of failure for the caller
         return claims
 
-    def kid_of(self, token: str) -> str:
+    def kid_of(self, token: str | bytes) -> str:
         """Name the key of a token that has been verified."""
-        header = token.partition(".")[0].encode()
+        text = token.encode() if isinstance(token, str) else token
+        header = text.partition(b".")[0]
         return next(kid for kid, written in self._headers.items() if written == header)
 
 
@@ -274,7 +275,7 @@ class SessionRefreshToken(_ClockedToken):
         """Check the counter, and that the id is the one only this site could compute."""
         super().verify()
         self.counter = _number(self.payload, "cnt")
-        self.kid = self.get_token_backend().kid_of(str(self.token))
+        self.kid = self.get_token_backend().kid_of(self.token)  # type: ignore[arg-type]  # text
         expected = _jti(self.session_id, self.counter, self.kid)
         if not hmac.compare_digest(expected.encode(), self.jti.encode(errors="replace")):
             raise TokenError(INVALID)

@@ -114,6 +114,7 @@ def _refuse(
     was_ended = not connection.in_atomic_block
     if was_ended and not end_stolen_session(session_id=session.pk, reason=reason, now=now):
         raise SessionEnded  # somebody else found out first, and has said so
+    context.learn(session_id=str(session.pk))  # the session is known, its holder is not
     garrison_events.emit(
         kind,
         target=f"session:{session.pk}",
