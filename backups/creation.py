@@ -12,7 +12,7 @@ import django
 from django.conf import settings as django_settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from backups import files, keys, manifest, pipeline
+from backups import files, keys, manifest, pipeline, signing
 from backups.conf import settings
 from backups.dumpers import dumper
 from backups.errors import LeaseLost, TargetFailed
@@ -214,6 +214,7 @@ class Creation:
             site=str(getattr(django_settings, "SITE_NAME", "")),
             software=_software(),
             recipients=list(self.recipients.texts),
+            signer=signing.signer(),
             parts=self.parts,
             database=database,
             files=file_state,
@@ -237,8 +238,6 @@ class Creation:
         self._record(described, sealed, holders)
 
     def _record(self, described: Manifest, sealed: bytes, holders: list[str]) -> None:
-        from backups import signing
-
         size = sum(part.sealed.size for part in self.parts.values()) + len(sealed)
         raw = sum(part.sealed.raw_size for part in self.parts.values())
         raw += described.files.raw_bytes if described.files else 0
@@ -268,7 +267,7 @@ class Creation:
                 for what, part in self.parts.items()
             ],
             recipients=described.recipients,
-            signer=signing.signer(),
+            signer=described.signer,
             manifest_sha256=manifest.sha256(sealed),
         )
 

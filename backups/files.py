@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from backups.targets import Target
 
 FOLDER = "files"
+OURS = ".garrison-"  # what restores leave inside a storage: staged files, and those from before
 LIST_NAME = "files.tsv.gz"
 BATCH = 200
 READ = 1024 * 1024
@@ -94,7 +95,7 @@ def names(of: Storage, folder: str = "") -> Iterator[str]:
         if not _is_link(of, base + name):
             yield base + name
     for name in sorted(folders):
-        if not _is_link(of, base + name):
+        if not _is_link(of, base + name) and not (base == "" and name.startswith(OURS)):
             yield from names(of, base + name)
 
 

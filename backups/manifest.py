@@ -101,6 +101,7 @@ class Manifest:
     site: str
     software: dict[str, str]
     recipients: list[str]
+    signer: str
     parts: dict[str, Part]
     database: DatabaseState | None = None
     files: FilesState | None = None
@@ -151,6 +152,8 @@ def read(
         raise BackupDamaged(
             f"The manifest in {folder} is that of {manifest.folder}: files were swapped."
         )
+    if manifest.signer != signer:
+        raise BackupDamaged("The manifest names another signer than its first line.")
     if manifest.is_encrypted != encrypted:
         raise BackupDamaged("The manifest says something else about encryption than its file name.")
     return manifest

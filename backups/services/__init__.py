@@ -7,5 +7,31 @@ from backups.services.backing_up import (
     run_backup,
     run_queued,
 )
+from backups.services.drilling import ask_for_drill, drill_now, queue_due_drill, run_drill
+from backups.services.pruning import prune
+from backups.services.resealing import reseal_manifests
+from backups.services.restoring import bring_table, find, plan, restore
+from backups.services.verifying import verify
+from backups.services.watching import Standing, look_out, standing
 
-__all__ = ["ask_for_backup", "backup_now", "queue_due", "run_backup", "run_queued"]
+__all__ = [
+    "Standing",
+    "ask_for_backup",
+    "ask_for_drill",
+    "backup_now",
+    "bring_table",
+    "drill_now",
+    "find",
+    "look_out",
+    "plan",
+    "prune",
+    "queue_due",
+    "queue_due_drill",
+    "reseal_manifests",
+    "restore",
+    "run_backup",
+    "run_drill",
+    "run_queued",
+    "standing",
+    "verify",
+]

@@ -56,4 +56,4 @@ STORAGES = {
 BACKUPS_RECIPIENTS = [r for r in os.environ.get("HOST_RECIPIENTS", "").split(",") if r]
 BACKUPS_IDENTITY_FILE = os.environ.get("HOST_IDENTITY_FILE", "")
 BACKUPS_RESTORES_RUN_HERE = True
-BACKUPS_LEASE_SECONDS = float(os.environ.get("HOST_LEASE_SECONDS", "90"))
+BACKUPS_LEASE_SECONDS = int(os.environ.get("HOST_LEASE_SECONDS", "90"))

@@ -1,0 +1,101 @@
+"""The files of a backup as a read-only Django storage, decrypted as they are read.
+
+A drill's checks look at restored files through it; nothing is written to disk in plain text.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from django.core.files.base import File
+from django.core.files.storage import Storage
+
+from backups import pipeline
+from backups.errors import BackupDamaged
+
+if TYPE_CHECKING:
+    from backups.files import Entry
+    from backups.opening import Opened
+
+
+class _ReadOnlyError(NotImplementedError):
+    """Somebody tried to change a backup through a drill."""
+
+
+class FilesOfABackup(Storage):
+    """A storage over one backup's files; a name that is in several storages is the first's."""
+
+    def __init__(self, opened: Opened) -> None:
+        """Read the list."""
+        self._opened = opened
+        self._entries: dict[str, Entry] = {}
+        self._all: list[Entry] = []
+        opened.each_file(self._add)
+
+    @classmethod
+    def of(cls, opened: Opened) -> FilesOfABackup | None:
+        """Give the storage, or ``None`` where the backup holds no files."""
+        return cls(opened) if "files" in opened.manifest.parts else None
+
+    def _add(self, entry: Entry) -> None:
+        self._entries.setdefault(entry.path, entry)
+        self._all.append(entry)
+
+    def __len__(self) -> int:
+        """Count the files."""
+        return len(self._all)
+
+    def __bool__(self) -> bool:
+        """Be true also without files."""
+        return True
+
+    def damaged(self) -> list[str]:
+        """Read every file; gives the paths of those that are not whole."""
+        found, known = [], {}
+        for entry in self._all:
+            if entry.blob not in known:
+                known[entry.blob] = self._is_whole(entry)
+            if not known[entry.blob]:
+                found.append(entry.path)
+        return found
+
+    def _is_whole(self, entry: Entry) -> bool:
+        try:
+            self._opened.file(entry, pipeline.Nowhere())
+        except BackupDamaged:
+            return False
+        return True
+
+    def _open(self, name: str, mode: str = "rb") -> File:  # type: ignore[type-arg]
+        if mode != "rb":
+            raise _ReadOnlyError("a backup's files are read-only")
+        entry = self._entries.get(name)
+        if entry is None:
+            raise FileNotFoundError(name)
+        out = io.BytesIO()
+        self._opened.file(entry, out)
+        out.seek(0)
+        return File(out, name=name)
+
+    def _save(self, name: str, content: object) -> str:
+        raise _ReadOnlyError("a backup's files are read-only")
+
+    def delete(self, name: str) -> None:
+        """Refuse."""
+        raise _ReadOnlyError("a backup's files are read-only")
+
+    def exists(self, name: str) -> bool:
+        """Tell whether the backup holds a file of that name."""
+        return name in self._entries
+
+    def size(self, name: str) -> int:
+        """Give the size before encryption."""
+        return self._entries[name].sealed.raw_size
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """List folders and files."""
+        base = f"{path.rstrip('/')}/" if path else ""
+        inside = [name.removeprefix(base) for name in self._entries if name.startswith(base)]
+        folders = {name.partition("/")[0] for name in inside if "/" in name}
+        return sorted(folders), sorted(name for name in inside if "/" not in name)

@@ -1,0 +1,110 @@
+"""Restore a backup."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils import timezone
+
+from backups import services
+from backups.management.commands._base import BackupCommand
+from backups.models.backup import Content
+
+
+class Command(BackupCommand):
+    """Shows what it would do; does it only when told to."""
+
+    help = (
+        "Restore the database, the files, or both from a backup: all or nothing. Prints the plan "
+        "and stops; --yes carries it out. A database that holds data is replaced only when its "
+        "name is typed (--confirm-database NAME), after a safety backup of it. With --table the "
+        "rows of one table are brought into a side schema and nothing else is changed. "
+        "docs/restore.md is the page for 3 a.m."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add what, from where, and the confirmations."""
+        super().add_arguments(parser)
+        parser.add_argument(
+            "folder", nargs="?", help="Folder of a backup, as in backup_list; the newest otherwise."
+        )
+        parser.add_argument("--target", help="Read from this target; the first that has it.")
+        parser.add_argument("--identity", help="Age identity file; BACKUP_IDENTITY_FILE otherwise.")
+        parser.add_argument("--only", choices=["database", "files"], help="Restore only this.")
+        parser.add_argument("--yes", action="store_true", help="Carry the plan out.")
+        parser.add_argument(
+            "--confirm-database", default="", metavar="NAME", help="Type the database's name."
+        )
+        parser.add_argument(
+            "--no-safety-backup",
+            action="store_true",
+            help="Do not back up what is replaced: for a database that cannot be read any more.",
+        )
+        parser.add_argument("--table", help="Bring only this table's rows, into a side schema.")
+        parser.add_argument("--into-schema", default="rescue", help="The side schema.")
+
+    def run(self, **options: Any) -> None:
+        """Plan, print, and go on only when told to."""
+        opened = services.find(
+            folder=options["folder"],
+            target=options["target"],
+            identity_file=options["identity"],
+        )
+        if options["table"]:
+            return self._bring_table(opened, options)
+        plan = services.plan(
+            opened,
+            content=options["only"] or Content.ALL,
+            safety=not options["no_safety_backup"],
+        )
+        lines = [f"{number}. {line}" for number, line in enumerate(plan.lines, 1)]
+        if not options["yes"]:
+            lines.append(_how_to_go_on(plan))
+            self.tell("\n".join(lines), plan=plan.lines, done=False)
+            return None
+        if not self.as_json:
+            self.stdout.write("\n".join(lines))
+        return self._restore(plan, options)
+
+    def _restore(self, plan: Any, options: dict[str, Any]) -> None:
+        done = services.restore(
+            plan,
+            confirm_database=options["confirm_database"],
+            now=timezone.now(),
+            on_step=self.progress,
+        )
+        lines = [f"Restored {done.rows} rows and {done.files} files."]
+        if done.safety_backup:
+            lines.append(f"What was there before is in backup {done.safety_backup}.")
+        lines += [f"The files from before are in {place}." for place in done.kept_files]
+        if done.unapplied:
+            lines.append(f"Now run `manage.py migrate`: {len(done.unapplied)} migrations wait.")
+        self.tell(
+            "\n".join(lines),
+            plan=plan.lines,
+            done=True,
+            rows=done.rows,
+            files=done.files,
+            safety_backup=done.safety_backup,
+            files_before=done.kept_files,
+            unapplied_migrations=done.unapplied,
+        )
+
+    def _bring_table(self, opened: Any, options: dict[str, Any]) -> None:
+        schema = options["into_schema"]
+        if not options["yes"]:
+            told = f"Would bring {options['table']} from {opened.folder} into schema {schema}."
+            self.tell(f"{told}\nAdd --yes to do it.", plan=[told], done=False)
+            return
+        rows = services.bring_table(
+            opened, table=options["table"], schema=schema, now=timezone.now()
+        )
+        told = f"Brought {rows} rows of {options['table']} into schema {schema}."
+        self.tell(told, done=True, rows=rows, schema=schema)
+
+
+def _how_to_go_on(plan: Any) -> str:
+    if plan.needs_confirmation:
+        return f"To carry it out, add: --yes --confirm-database {plan.database_name}"
+    return "To carry it out, add: --yes"

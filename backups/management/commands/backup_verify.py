@@ -1,0 +1,55 @@
+"""Read every byte of a backup."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils import timezone
+
+from backups import services
+from backups.management.commands._base import BackupCommand, human
+from backups.models import Backup
+
+
+class Command(BackupCommand):
+    """Verifies backups; exit code 1 if one is damaged."""
+
+    help = (
+        "Read every byte of a backup on all its targets: with the identity it is decrypted and "
+        "compared with its signed manifest, without it the encrypted bytes are compared with the "
+        "index. Exit code 1 if anything differs."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add which one."""
+        super().add_arguments(parser)
+        parser.add_argument("backup", nargs="?", help="Id of a backup; the newest when left out.")
+        parser.add_argument("--all", action="store_true", help="Verify every good backup.")
+        parser.add_argument("--target", help="Only its copy on this target.")
+        parser.add_argument("--identity", help="Age identity file; BACKUP_IDENTITY_FILE otherwise.")
+
+    def run(self, **options: Any) -> None:
+        """Verify; with ``--all`` the first damaged one ends it."""
+        chosen: list[Any] = [options["backup"]]
+        if options["all"]:
+            chosen = list(Backup.objects.good().values_list("pk", flat=True))
+        for backup_id in chosen:
+            self._verify(backup_id, options)
+
+    def _verify(self, backup_id: Any, options: dict[str, Any]) -> None:
+        found = services.verify(
+            backup_id=backup_id,
+            target=options["target"],
+            identity_file=options["identity"],
+            now=timezone.now(),
+        )
+        for target, findings in found.items():
+            notes = " ".join(findings.notes)
+            self.tell(
+                f"{target}: {findings.level}, {findings.parts} parts, {findings.files} files, "
+                f"{human(findings.raw_bytes)}. {notes}".rstrip(),
+                target=target,
+                **asdict(findings),
+            )

@@ -1,0 +1,178 @@
+"""Reading a backup from a target: its manifest, its parts, its files.
+
+Nothing here is believed before it is checked: the manifest by its signature, every part by the
+hashes in the manifest, every file by the hashes in its list.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backups import files, manifest, pipeline
+from backups.errors import BackupDamaged, BackupNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyrage import x25519
+
+    from backups.files import Entry
+    from backups.manifest import Manifest
+    from backups.pipeline import Sealed, Writable
+    from backups.targets import Target
+
+MANIFEST_NAME = re.compile(r"^manifest(?:\.(\d{1,6}))?(\.age)?$")
+FOLDER_NAME = re.compile(r"^\d{8}T\d{6}Z-[0-9a-f]{12}$")
+LONGEST_LINE = 8192  # a path of 1,024 bytes, each percent-encoded, and the rest of the fields
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A backup on one target whose manifest was found genuine."""
+
+    target: Target
+    folder: str
+    manifest: Manifest
+    manifest_sha256: str
+    identities: Sequence[x25519.Identity]
+
+    def part(self, what: str, out: Writable) -> None:
+        """Read one part (``database``, ``files``) into ``out``; see :func:`pipeline.unseal`."""
+        part = self.manifest.parts.get(what)
+        if part is None:
+            raise BackupDamaged(f"The backup {self.folder} holds no {what}.")
+        self._read(f"{self.folder}/{part.name}", out, part.sealed)
+
+    def file(self, entry: Entry, out: Writable) -> None:
+        """Read one file into ``out``."""
+        self._read(entry.blob, out, entry.sealed)
+
+    def each_file(self, handle: Callable[[Entry], None]) -> None:
+        """Give every entry of the list to ``handle``; only the return says that it was genuine."""
+        lines = _Lines(handle)
+        self.part("files", lines)
+        lines.require_end()
+
+    def _read(self, name: str, out: Writable, expected: Sealed) -> None:
+        with read(self.target, name) as source:
+            pipeline.unseal(
+                source=source,
+                out=out,
+                identities=self.identities,
+                expected=expected,
+                encrypted=self.manifest.is_encrypted,
+            )
+
+
+class _Lines:
+    """Cuts raw bytes into lines, and lines into entries."""
+
+    def __init__(self, handle: Callable[[Entry], None]) -> None:
+        self._handle = handle
+        self._rest = b""
+
+    def write(self, chunk: bytes) -> int:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._handle(_entry(line))
+        if len(self._rest) > LONGEST_LINE:
+            raise BackupDamaged("A line of the file list is too long.")
+        return len(chunk)
+
+    def require_end(self) -> None:
+        if self._rest:
+            raise BackupDamaged("The file list ends inside a line.")
+
+
+def _entry(line: bytes) -> Entry:
+    try:
+        return files.Entry.parse(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise BackupDamaged("A line of the file list is not UTF-8.") from None
+
+
+class _Reading:
+    """An open file on a target, whose failures are told as a damaged backup."""
+
+    def __init__(self, target: Target, name: str) -> None:
+        self._name = name
+        self._target = target.alias
+        try:
+            self._file = target.open(name)
+        except Exception as failure:  # noqa: BLE001 - storages raise what they like
+            raise self._refusal(failure) from failure
+
+    def _refusal(self, failure: Exception) -> BackupDamaged:
+        return BackupDamaged(
+            f"{self._name} cannot be read from the target {self._target!r}: "
+            f"{type(failure).__name__}. It is missing, or the target is away."
+        )
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except Exception as failure:  # noqa: BLE001 - the same
+            raise self._refusal(failure) from failure
+
+    def __enter__(self) -> _Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def read(target: Target, name: str) -> _Reading:
+    """Open a file for reading; a context manager."""
+    return _Reading(target, name)
+
+
+def manifest_name(target: Target, folder: str) -> str:
+    """Give the name of the newest manifest in a folder; without one there is no backup."""
+    _folders, names = target.list(folder)
+    found = [match for name in names if (match := MANIFEST_NAME.match(name))]
+    if not found:
+        raise BackupNotFound(
+            f"The target {target.alias!r} has no whole backup in {folder}: there is no manifest."
+        )
+    return max(found, key=lambda match: int(match[1] or 0))[0]
+
+
+def open_backup(
+    target: Target, folder: str, identities: Sequence[x25519.Identity], *, sha256: str = ""
+) -> Opened:
+    """Read and check the manifest.
+
+    ``sha256`` is what the index knows of it; another one is refused, although it may be genuine: it
+    was put there by somebody who is not the index's owner.
+    """
+    if not FOLDER_NAME.match(folder):
+        raise BackupNotFound(f"{folder[:40]!r} is not the name of a backup's folder.")
+    name = manifest_name(target, folder)
+    with read(target, f"{folder}/{name}") as source:
+        sealed = _at_most(source, manifest.LARGEST)
+    found = manifest.sha256(sealed)
+    described = manifest.read(
+        sealed, folder=folder, identities=identities, encrypted=name.endswith(".age")
+    )
+    if sha256 and found != sha256:
+        raise BackupDamaged(
+            f"The manifest of {folder} on {target.alias!r} is not the one that was written there. "
+            "If the index was lost and rebuilt, run `manage.py backup_list --rebuild`."
+        )
+    return Opened(target, folder, described, found, identities)
+
+
+def _at_most(source: _Reading, most: int) -> bytes:
+    data = bytearray()
+    while chunk := source.read(1024 * 1024):
+        data += chunk
+        if len(data) > most:
+            raise BackupDamaged("The manifest is larger than any manifest is.")
+    return bytes(data)
+
+
+def folders(target: Target) -> list[str]:
+    """Give the names of the backups' folders on a target, oldest first."""
+    return [name for name in target.list("")[0] if FOLDER_NAME.match(name)]

@@ -1,0 +1,234 @@
+"""Loading a dump into PostgreSQL in one transaction, checked before it is committed.
+
+``pg_restore`` turns the archive into SQL, we pass it on to ``psql``, and the ``COMMIT`` is let
+through only after the archive was found genuine to its last byte, ``pg_restore`` has ended well,
+and every table has the rows and the checksum of the manifest. If anything fails, if one of the
+three processes is killed, or the machine loses power, the server rolls back.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from backups import tools
+from backups.conf import settings
+from backups.dumpers import postgresql_state
+from backups.dumpers.connection import connect, environment
+from backups.errors import ProgramFailed, RestoreMismatch
+from backups.processes import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backups.manifest import DatabaseState
+    from backups.opening import Opened
+
+TAIL = 4096  # bytes held back; pg_restore ends with COMMIT and a comment of under 200
+END = b"\nCOMMIT;\n"
+READ = 256 * 1024
+LOCK_WAIT = "60s"
+MISMATCH = "garrison restore mismatch"
+
+# Everything that is not the server's own goes, inside the same transaction.
+CLEAR = """
+DO $clear$
+DECLARE it record;
+BEGIN
+  FOR it IN SELECT oid FROM pg_largeobject_metadata LOOP PERFORM lo_unlink(it.oid); END LOOP;
+  FOR it IN SELECT nspname FROM pg_namespace
+             WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+    EXECUTE format('DROP SCHEMA %I CASCADE', it.nspname);
+  END LOOP;
+  FOR it IN SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' LOOP
+    EXECUTE format('DROP EXTENSION %I CASCADE', it.extname);
+  END LOOP;
+END
+$clear$;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+COMMENT ON SCHEMA public IS 'standard public schema';
+"""
+
+
+def load(
+    opened: Opened,
+    *,
+    using: str,
+    database: str | None = None,
+    clear: bool = False,
+    sections: Sequence[str] = (),
+    list_file: str | None = None,
+    check: bool = True,
+) -> None:
+    """Restore the dump into a database; on return it is committed, and it was checked.
+
+    ``clear`` first drops, in the same transaction, everything that is there. ``sections`` and
+    ``list_file`` restrict what ``pg_restore`` takes from the archive, and go with ``check=False``.
+    """
+    described = opened.manifest.database
+    with connect(using, database=database) as session:
+        server = session.info.server_version // 10_000
+    matching = tools.matching(max(server, int(described.major) if described else server))
+    with ExitStack() as stack:
+        reader = stack.enter_context(_pg_restore(matching, sections, list_file))
+        writer = stack.enter_context(_psql(matching, using, database))
+        script = _Script(reader, writer)
+        writer.write(_beginning(clear=clear))
+        script.start()
+        try:
+            opened.part("database", _Feed(reader))
+            reader.end_input()
+            ending = script.ending()
+            if check and described is not None:
+                writer.write(checks(described, same_major=server == int(described.major)))
+            writer.write(ending)
+            writer.end_input()
+            writer.finish()
+        except BaseException as failure:
+            # psql is killed first: at the end of its input it must not find a COMMIT.
+            writer.kill()
+            reader.kill()
+            script.join()
+            raise _named(script.failure or failure) from None
+
+
+def _pg_restore(matching: tools.Tools, sections: Sequence[str], list_file: str | None) -> Program:
+    argv = [
+        matching.path("pg_restore"),
+        "--file=-",
+        "--single-transaction",
+        "--exit-on-error",
+        "--no-owner",
+        "--no-privileges",
+        *(f"--section={section}" for section in sections),
+        *([f"--use-list={list_file}"] if list_file else []),
+    ]
+    return Program(
+        argv,
+        environment={"LC_ALL": "C"},
+        timeout_seconds=settings.timeout_seconds,
+        takes_input=True,
+    )
+
+
+def _psql(matching: tools.Tools, using: str, database: str | None) -> Program:
+    argv = [
+        matching.path("psql"),
+        "--no-psqlrc",
+        "--quiet",
+        "--no-password",
+        "--set=ON_ERROR_STOP=1",
+        "--output=/dev/null",
+        "--file=-",
+    ]
+    return Program(
+        argv,
+        environment=environment(using, database=database),
+        timeout_seconds=settings.timeout_seconds,
+        takes_input=True,
+    )
+
+
+def _beginning(*, clear: bool) -> bytes:
+    text = f"BEGIN;\nSET LOCAL lock_timeout = '{LOCK_WAIT}';\nSET LOCAL client_min_messages = error;\n"
+    return (text + (CLEAR if clear else "")).encode()
+
+
+class _Feed:
+    """The archive on its way into ``pg_restore``."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def write(self, chunk: bytes) -> int:
+        return self._program.write(chunk)
+
+
+class _Script:
+    """Passes SQL from ``pg_restore`` to ``psql`` in a thread, holding back the end of it."""
+
+    def __init__(self, reader: Program, writer: Program) -> None:
+        self.failure: BaseException | None = None
+        self._reader = reader
+        self._writer = writer
+        self._held = b""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while chunk := self._reader.read(READ):  # the end comes only after exit code zero
+                self._held += chunk
+                if len(self._held) > TAIL:
+                    self._writer.write(self._held[:-TAIL])
+                    self._held = self._held[-TAIL:]
+        except BaseException as failure:  # noqa: BLE001 - carried to the thread that asks
+            self.failure = failure
+            self._reader.kill()  # or the thread that feeds it would wait for ever
+
+    def ending(self) -> bytes:
+        """Wait for the end; pass on all but the COMMIT, and give that."""
+        self._thread.join()
+        if self.failure is not None:
+            raise self.failure
+        place = self._held.rfind(END)
+        if place < 0:
+            raise ProgramFailed("pg_restore's script does not end with COMMIT.")
+        self._writer.write(self._held[:place] + b"\n")
+        return self._held[place:]
+
+
+def _named(failure: BaseException) -> BaseException:
+    """Tell a mismatch that the server found from any other failure of psql."""
+    if isinstance(failure, ProgramFailed) and MISMATCH in failure.detail:
+        return RestoreMismatch(failure.detail)
+    return failure
+
+
+def checks(described: DatabaseState, *, same_major: bool) -> bytes:
+    """Write the SQL that raises unless every table is as the manifest says.
+
+    Row hashes may differ between major versions of the server; then only rows are counted.
+    """
+    lines = [f"{statement};" for statement in postgresql_state.STABLE_TEXT]
+    for table in described.tables:
+        compared = "rows_found || ' ' || sum_found" if same_major else "rows_found"
+        expected = f"{table.rows} {table.checksum}" if same_major else f"{table.rows}"
+        lines.append(_check(postgresql_state.question(table.name), compared, expected, table.name))
+    count = "SELECT count(*)::text, '' FROM pg_largeobject_metadata"
+    lines.append(_check(count, "rows_found", str(described.large_objects.rows), "large objects"))
+    for counter in described.sequences:
+        query = f"SELECT (last_value >= {counter.last_value})::text, '' FROM {counter.name}"  # noqa: S608
+        lines.append(_check(query, "rows_found", "true", counter.name))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _check(query: str, compared: str, expected: str, name: str) -> str:
+    tag = f"$q{secrets.token_hex(8)}$"  # a name may hold any text, but not this one
+    told = f"{MISMATCH}: {name}: expected {expected}, found ".replace("'", "''")
+    return (
+        f"DO {tag} DECLARE rows_found text; sum_found text; BEGIN\n"
+        f"{query.replace(' FROM ', ' INTO rows_found, sum_found FROM ', 1)};\n"
+        f"IF ({compared}) IS DISTINCT FROM '{expected}' THEN\n"
+        f"RAISE EXCEPTION USING MESSAGE = '{told}' || ({compared}); END IF; END {tag};"
+    )
+
+
+def is_empty(using: str) -> bool:
+    """Tell whether the database holds no relation, large object or schema of anybody's."""
+    with connect(using) as session:
+        row = session.execute(
+            "SELECT NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n"
+            " ON n.oid = c.relnamespace WHERE n.nspname !~ '^pg_'"
+            " AND n.nspname <> 'information_schema')"
+            " AND NOT EXISTS (SELECT 1 FROM pg_largeobject_metadata)"
+        ).fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,191 @@
+"""Putting files back: all are written and checked first, then they change places.
+
+Inside each storage with paths the new files wait in a folder of ours, and the old ones end in
+another, so both swaps are renames on one file system, and the way back is the same renames. Any
+other storage (S3, …) has no rename: there a file whose content differs is replaced, one by one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backups import files
+from backups.errors import BackupDamaged
+from backups.files import OURS
+from backups.targets import StreamWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.core.files.storage import Storage
+
+    from backups.files import Entry
+    from backups.opening import Opened
+
+READ = 1024 * 1024
+
+
+class _NewFile:
+    """A staged file, with the mode that its storage gives to files."""
+
+    def __init__(self, path: Path, mode: int | None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        if mode is not None:
+            os.fchmod(self._file, mode)
+
+    def write(self, chunk: bytes) -> int:
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(self._file, view) :]
+        return len(chunk)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+@dataclass
+class Staged:
+    """Files that are written and checked, and have not changed places yet."""
+
+    opened: Opened
+    mark: str
+    roots: dict[str, Path] = field(default_factory=dict)
+    count: int = 0
+    replaced: list[str] = field(default_factory=list)
+    _moved: list[tuple[Path, Path]] = field(default_factory=list)
+    _sent: list[Entry] = field(default_factory=list)
+
+    def prepare(self, step: Callable[[], None] = lambda: None) -> None:
+        """Write everything; whatever fails, nothing staged is left."""
+        state = self.opened.manifest.files
+        for alias in state.storages if state else ():
+            root = _root(files.storage(alias))
+            if root is not None:
+                self.roots[alias] = root
+                root.mkdir(parents=True, exist_ok=True)
+                self._new(root).mkdir()
+
+        def write(entry: Entry) -> None:
+            self._stage(entry)
+            self.count += 1
+            step()
+
+        try:
+            self.opened.each_file(write)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _new(self, root: Path) -> Path:
+        return root / f"{OURS}new-{self.mark}"
+
+    def _old(self, root: Path) -> Path:
+        return root / f"{OURS}before-{self.mark}"
+
+    def _stage(self, entry: Entry) -> None:
+        root = self.roots.get(entry.storage)
+        if root is None:
+            self._sent.append(entry)
+            return
+        mode = getattr(files.storage(entry.storage), "file_permissions_mode", None)
+        out = _NewFile(self._new(root) / entry.path, mode)
+        with contextlib.closing(out):
+            self.opened.file(entry, out)
+
+    def swap(self) -> None:
+        """Let the new files change places with the old; on failure everything is moved back."""
+        try:
+            for root in self.roots.values():
+                self._swap_root(root)
+        except BaseException:
+            self._move_back()
+            raise
+        for entry in self._sent:
+            self._replace(entry)
+
+    def _swap_root(self, root: Path) -> None:
+        old, new = self._old(root), self._new(root)
+        old.mkdir()
+        for each in sorted(root.iterdir()):
+            if not each.name.startswith(OURS):
+                self._move(each, old / each.name)
+        for each in sorted(new.iterdir()):
+            self._move(each, root / each.name)
+        new.rmdir()
+        if not any(old.iterdir()):
+            old.rmdir()
+        else:
+            self.replaced.append(str(old))
+
+    def _move(self, path: Path, to: Path) -> None:
+        path.rename(to)
+        self._moved.append((path, to))
+
+    def _move_back(self) -> None:
+        for path, to in reversed(self._moved):
+            path.parent.mkdir(exist_ok=True)
+            to.rename(path)
+        self.discard()
+        for root in self.roots.values():
+            with contextlib.suppress(OSError):
+                self._old(root).rmdir()
+
+    def _replace(self, entry: Entry) -> None:
+        of = files.storage(entry.storage)
+        if of.exists(entry.path):
+            if _sha256(of, entry.path) == entry.sealed.raw_sha256:
+                return
+            of.delete(entry.path)
+        writer = StreamWriter(of, entry.path)
+        try:
+            self.opened.file(entry, writer)
+            writer.commit()
+        except BaseException:
+            writer.abort()
+            raise
+
+    def discard(self) -> None:
+        """Remove what was staged."""
+        for root in self.roots.values():
+            shutil.rmtree(self._new(root), ignore_errors=True)
+
+
+def sweep(root: Path) -> None:
+    """Delete what a killed restore has staged; what it has set aside stays, it is the old data."""
+    for left in root.glob(f"{OURS}new-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _root(of: Storage) -> Path | None:
+    try:
+        return Path(of.path(""))
+    except NotImplementedError:
+        return None
+
+
+def _sha256(of: Storage, name: str) -> str:
+    digest = hashlib.sha256()
+    with of.open(name, "rb") as file:
+        while chunk := file.read(READ):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def require_known_storages(opened: Opened) -> None:
+    """Refuse files of a storage that this project does not have."""
+    state = opened.manifest.files
+    for alias in state.storages if state else ():
+        try:
+            files.storage(alias)
+        except Exception as failure:
+            raise BackupDamaged(
+                f"The backup holds files of the storage {alias!r}, which is not in STORAGES here. "
+                "Add it, or restore with --only database."
+            ) from failure

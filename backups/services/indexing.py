@@ -1,0 +1,147 @@
+"""Rebuilding the index from what the targets hold.
+
+After a restore the index is as old as the backup; on a new machine there is none. The manifests
+tell everything, to whoever holds the identity.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections, transaction
+
+from backups import events, keys, opening, signing, targets
+from backups.conf import settings
+from backups.errors import BackupDamaged, BackupNotFound, IdentityWrong
+from backups.models import Backup, Copy, State, StoredFile
+from backups.models.backup import Content
+from backups.models.copy import CopyState
+from garrison.events import emit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrage import x25519
+
+    from backups.files import Entry
+    from backups.opening import Opened
+    from backups.targets import Target
+
+BATCH = 500
+
+
+def exists() -> bool:
+    """Tell whether the index's tables are there."""
+    return Backup._meta.db_table in connections["default"].introspection.table_names()
+
+
+def rebuild(*, identities: Sequence[x25519.Identity] | None = None, now: datetime) -> int:
+    """Read every manifest on every target, and make the index say what is there; gives how many.
+
+    Rows are added and corrected, never removed. A manifest that cannot be opened or is not genuine
+    is passed over: it becomes no row.
+    """
+    if identities is None:
+        identities = keys.identities() if settings.identity_file else []
+    found = 0
+    for target in targets.targets():
+        for folder in opening.folders(target):
+            try:
+                opened = opening.open_backup(target, folder, identities)
+                _index(opened, now)
+            except (BackupDamaged, BackupNotFound, IdentityWrong):
+                continue
+            found += 1
+    emit(events.INDEX_REBUILT, data={"backups": found}, now=now)
+    return found
+
+
+def _index(opened: Opened, now: datetime) -> None:
+    described = opened.manifest
+    at = datetime.fromisoformat(described.snapshot_at)
+    with transaction.atomic():
+        backup, _made = Backup.objects.update_or_create(
+            pk=uuid.UUID(described.backup), defaults=_fields(opened, at), create_defaults={
+                **_fields(opened, at), "queued_at": at, "kind": described.kind,
+            },
+        )
+        Backup.objects.filter(pk=backup.pk, ended_at=None).update(ended_at=at)
+        Backup.objects.filter(pk=backup.pk).update(opened_at=now)
+        Copy.objects.update_or_create(
+            backup=backup,
+            target=opened.target.alias,
+            defaults={"state": CopyState.GOOD, "size_bytes": backup.size_bytes, "failure": ""},
+        )
+        if "files" in described.parts:
+            _index_files(opened, at)
+
+
+def _fields(opened: Opened, at: datetime) -> dict[str, Any]:
+    described = opened.manifest
+    database, files = described.database, described.files
+    raw = sum(part.sealed.raw_size for part in described.parts.values())
+    content = Content.ALL if database and files else Content.DATABASE if database else Content.FILES
+    return {
+        "state": State.GOOD,
+        "owner": None,
+        "stage": "",
+        "failure": "",
+        "folder": opened.folder,
+        "content": content,
+        "snapshot_at": at,
+        "engine": f"{database.engine} {database.version}" if database else "",
+        "size_bytes": sum(part.sealed.size for part in described.parts.values()),
+        "raw_bytes": raw + (files.raw_bytes if files else 0),
+        "rows": database.rows if database else 0,
+        "files": files.count if files else 0,
+        "parts": parts_of(described),
+        "recipients": described.recipients,
+        "signer": described.signer,
+        "manifest_sha256": opened.manifest_sha256,
+    }
+
+
+def parts_of(described: Any) -> list[dict[str, Any]]:
+    """Give the parts as the index keeps them: names and hashes of encrypted bytes."""
+    return [
+        {"what": what, "name": part.name, "sha256": part.sealed.sha256, "size": part.sealed.size}
+        for what, part in described.parts.items()
+    ]
+
+
+def _index_files(opened: Opened, at: datetime) -> None:
+    fingerprint = keys.Recipients(tuple(opened.manifest.recipients)).fingerprint
+    batch: dict[str, Entry] = {}
+
+    def take(entry: Entry) -> None:
+        batch[entry.blob] = entry
+        if len(batch) >= BATCH:
+            _store(batch, opened.target, fingerprint, at)
+            batch.clear()
+
+    opened.each_file(take)
+    _store(batch, opened.target, fingerprint, at)
+
+
+def _store(batch: dict[str, Entry], target: Target, fingerprint: str, at: datetime) -> None:
+    known = {row.name: row for row in StoredFile.objects.filter(name__in=batch)}
+    for name, row in known.items():
+        del batch[name]
+        row.first_used_at, row.last_used_at = min(row.first_used_at, at), max(row.last_used_at, at)
+        row.targets = sorted({*row.targets, target.alias})
+        row.save(update_fields=["first_used_at", "last_used_at", "targets"])
+    StoredFile.objects.bulk_create(
+        StoredFile(
+            name=entry.blob,
+            digest=signing.keyed_digest(bytes.fromhex(entry.sealed.raw_sha256)),
+            sealed_to=fingerprint,
+            sha256=entry.sealed.sha256,
+            size=entry.sealed.size,
+            targets=[target.alias],
+            first_used_at=at,
+            last_used_at=at,
+        )
+        for entry in batch.values()
+    )
