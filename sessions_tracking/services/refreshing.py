@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from django.db import router, transaction
@@ -138,5 +137,8 @@ def finish_refusal(event: SecurityEvent) -> None:
     )
     if ended and event.kind is events.REFRESH_REUSED:
         session = Session.objects.select_related("user").get(pk=key)
-        tell = partial(notices.mail_reuse, session, seen_from=event.context, at=event.at)
+
+        def tell() -> None:
+            notices.mail_reuse(session, seen_from=event.context, at=event.at)
+
         transaction.on_commit(tell, robust=True)
