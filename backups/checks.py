@@ -1,4 +1,148 @@
-"""Checks of backups."""
-from typing import Any
-def check_recipients(app_configs: Any, **_: Any): return []
-check_targets = check_identity = check_signers = check_recipients
+"""Checks of backups: keys, targets, and where the secret half of the key is."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
+from django.core.files.storage import storages
+
+from backups import keys, signing
+from backups.conf import settings
+from backups.errors import RecipientInvalid, RecipientMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+W001 = "backups.W001"  # nobody to encrypt to: every backup is refused
+W002 = "backups.W002"  # backups are written in plain text
+E003 = "backups.E003"  # a recipient that is none, or a secret key in its place
+W004 = "backups.W004"  # a target or file storage that is not in STORAGES
+E005 = "backups.E005"  # a target inside a storage of files
+W006 = "backups.W006"  # the identity can be read where backups are made
+W007 = "backups.W007"  # the identity file can be read by others
+E008 = "backups.E008"  # a trusted signer that is no public key
+W009 = "backups.W009"  # one target only
+W010 = "backups.W010"  # the targets' lock outlasts the retention
+
+
+def check_recipients(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Is there somebody to encrypt to?"""
+    try:
+        found = keys.recipients()
+    except RecipientMissing as refusal:
+        hint = "Run `manage.py backup_keygen --output PATH` where restores run; set its public key."
+        return [Warning(f"No backup can be made. {refusal.detail}", hint=hint, id=W001)]
+    except RecipientInvalid as refusal:
+        return [Error(refusal.detail, hint="Only public keys (age1…) belong there.", id=E003)]
+    if found:
+        return []
+    return [
+        Warning(
+            "BACKUPS ARE WRITTEN IN PLAIN TEXT: whoever reads a target reads every row and file.",
+            hint="Set BACKUP_ENCRYPTION_KEY, and remove BACKUPS_ALLOW_UNENCRYPTED.",
+            id=W002,
+        )
+    ]
+
+
+def check_targets(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Do the targets exist, and are they apart from what they back up?"""
+    named = [
+        ("BACKUPS_TARGETS", settings.targets),
+        ("BACKUPS_FILE_STORAGES", settings.file_storages),
+    ]
+    found: list[CheckMessage] = [
+        Warning(
+            f"{setting} names {alias!r}, which is not in STORAGES.",
+            hint="Add it to STORAGES, or take it out of the list.",
+            id=W004,
+        )
+        for setting, aliases in named
+        for alias in aliases
+        if alias not in storages.backends
+    ]
+    return [*found, *_nested(), *_lock()]
+
+
+def _nested() -> Iterator[CheckMessage]:
+    for target in settings.targets:
+        for source in settings.file_storages:
+            inside, outside = _root(target), _root(source)
+            if inside and outside and inside.is_relative_to(outside):
+                yield Error(
+                    f"The target {target!r} lies inside the file storage {source!r}, so backups "
+                    "would be backed up, and served where files are served.",
+                    hint="Give the target a location of its own.",
+                    id=E005,
+                )
+
+
+def _root(alias: str) -> Path | None:
+    try:
+        return Path(storages[alias].path("")).resolve() if alias in storages.backends else None
+    except NotImplementedError:
+        return None
+
+
+def _lock() -> Iterator[CheckMessage]:
+    if settings.object_lock_days > settings.retention_days:
+        yield Warning(
+            f"The targets keep everything for {settings.object_lock_days} days, longer than "
+            f"BACKUPS_RETENTION_DAYS ({settings.retention_days}).",
+            hint="Shorten the lock, or say the longer time in BACKUPS_RETENTION_DAYS.",
+            id=W010,
+        )
+
+
+def check_identity(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Is the secret half of the key only where restores run, and only its owner's?"""
+    path = Path(settings.identity_file) if settings.identity_file else None
+    found: list[CheckMessage] = []
+    if len(settings.targets) == 1:
+        found.append(
+            Warning(
+                "There is one target: whoever deletes it deletes every backup.",
+                hint="Add a second one to BACKUPS_TARGETS, with another owner, best with a lock.",
+                id=W009,
+            )
+        )
+    if path is None or not os.access(path, os.R_OK):
+        return found
+    if not settings.restores_run_here:
+        found.append(
+            Warning(
+                "The machine that makes backups can read them, too: the age identity is here.",
+                hint="Keep BACKUP_IDENTITY_FILE where restores run, or say that this is the place "
+                "with BACKUPS_RESTORES_RUN_HERE = True.",
+                id=W006,
+            )
+        )
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        hint = f"Run: chmod 600 {path}"
+        found.append(Warning("Others can read the age identity.", hint=hint, id=W007))
+    return found
+
+
+def check_signers(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Are the trusted signers public keys?"""
+    return [
+        Error(
+            f"BACKUPS_TRUSTED_SIGNERS holds {text[:20]!r}, which is not a public key.",
+            hint="Write each as `manage.py backup_keygen --signer` prints it: ed25519:…",
+            id=E008,
+        )
+        for text in settings.trusted_signers
+        if not _is_public_key(text)
+    ]
+
+
+def _is_public_key(text: str) -> bool:
+    try:
+        signing.parse_public_key(text)
+    except ValueError:
+        return False
+    return True

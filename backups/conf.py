@@ -27,14 +27,17 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
     # What is backed up, and where it goes
     database = Setting("default", "Alias of the database that is backed up.")
     file_storages = Setting[list[str]](
-        ["default"], "Aliases of STORAGES whose files are backed up; names not in STORAGES are refused."
+        ["default"],
+        "Aliases of STORAGES whose files are backed up; names not in STORAGES are refused.",
     )
     targets = Setting[list[str]](
-        ["backups"], "Aliases of STORAGES that backups are written to, each on its own and all at once."
+        ["backups"],
+        "Aliases of STORAGES that backups are written to, each on its own and all at once.",
     )
     folder = Setting("", "Folder inside each target, so that several sites can share one.")
     bytes_per_second = Setting(
-        0, "Most encrypted bytes written to the targets in a second; 0 is no limit.",
+        0,
+        "Most encrypted bytes written to the targets in a second; 0 is no limit.",
         validate=_not_negative,
     )
     object_lock_days = Setting(
@@ -45,13 +48,15 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
 
     # Keys
     recipients = Setting[list[str]](
-        [], "age recipients (age1…) to whom backups are encrypted; each of them can open them alone."
+        [],
+        "age recipients (age1…) to whom backups are encrypted; each of them can open them alone.",
     )
     identity_file = Setting(
         "", "Path of the age identity file; set only where restores and drills run."
     )
     restores_run_here = Setting(
-        False, "True on the machine where restores and drills run, so an identity there is no finding."
+        False,
+        "True on the machine where restores and drills run, so an identity there is no finding.",
     )
     allow_unencrypted = Setting(
         False, "True writes backups in plain text when there is no recipient; a check then shouts."

@@ -262,8 +262,12 @@ class Creation:
             rows=described.database.rows if described.database else 0,
             files=described.files.count if described.files else 0,
             parts=[
-                {"what": what, "name": part.name, "sha256": part.sealed.sha256,
-                 "size": part.sealed.size}
+                {
+                    "what": what,
+                    "name": part.name,
+                    "sha256": part.sealed.sha256,
+                    "size": part.sealed.size,
+                }
                 for what, part in self.parts.items()
             ],
             recipients=described.recipients,
@@ -306,7 +310,7 @@ def sweep(*, now: datetime) -> None:
             ):
                 each.delete_folder(backup.folder)
                 Copy.objects.filter(backup=backup, target=each.alias).update(state=CopyState.PRUNED)
-        except Exception as failure:  # noqa: BLE001, S112 - a target that is away fails later, by name
+        except Exception as failure:
             if isinstance(failure, TargetFailed | DatabaseError):
                 raise
             continue

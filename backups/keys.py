@@ -95,7 +95,9 @@ def identities(path: str | None = None) -> list[x25519.Identity]:
         raise IdentityMissing(
             f"The identity file {where} cannot be read ({type(failure).__name__})."
         ) from None
-    found = [_identity(line.strip(), n, where) for n, line in enumerate(lines, 1) if _holds_key(line)]
+    found = [
+        _identity(line.strip(), n, where) for n, line in enumerate(lines, 1) if _holds_key(line)
+    ]
     if not found:
         raise IdentityMissing(f"The identity file {where} holds no {SECRET_MARK}1… line.")
     return found

@@ -101,7 +101,7 @@ class _Reading:
         self._target = target.alias
         try:
             self._file = target.open(name)
-        except Exception as failure:  # noqa: BLE001 - storages raise what they like
+        except Exception as failure:
             raise self._refusal(failure) from failure
 
     def _refusal(self, failure: Exception) -> BackupDamaged:
@@ -113,7 +113,7 @@ class _Reading:
     def read(self, size: int) -> bytes:
         try:
             return self._file.read(size)
-        except Exception as failure:  # noqa: BLE001 - the same
+        except Exception as failure:
             raise self._refusal(failure) from failure
 
     def __enter__(self) -> _Reading:

@@ -125,7 +125,7 @@ class _Compressing:
 
     def _put(self, block: bytes | None) -> None:
         if block == b"":
-            return
+            return None
         while not self._left.is_set():
             try:
                 return self._queue.put(block, timeout=0.2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 
 def latest_daily(*, now: datetime, hour: int, zone: tzinfo) -> datetime:
@@ -21,7 +21,7 @@ def latest_daily(*, now: datetime, hour: int, zone: tzinfo) -> datetime:
     """
     day = now.astimezone(zone).date()
     while True:
-        slot = datetime(day.year, day.month, day.day, hour, tzinfo=zone).astimezone(timezone.utc)
+        slot = datetime(day.year, day.month, day.day, hour, tzinfo=zone).astimezone(UTC)
         if slot <= now:
             return slot
         day -= timedelta(days=1)

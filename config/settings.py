@@ -124,7 +124,8 @@ CACHES = {
 
 STORAGES = {
     "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        # Deletions wait while a backup runs: its snapshot still speaks of the file.
+        "BACKEND": "backups.deletions.PatientFileSystemStorage",
         "OPTIONS": {"location": VAR_DIR / "media"},
     },
     "backups": {
@@ -250,6 +251,8 @@ BACKUPS_RECIPIENTS: list[str] = env.list("BACKUP_ENCRYPTION_KEY", [])
 BACKUPS_IDENTITY_FILE = env.str("BACKUP_IDENTITY_FILE", "")
 if BACKUPS_IDENTITY_FILE:
     BACKUPS_IDENTITY_FILE = str(BASE_DIR / BACKUPS_IDENTITY_FILE)
+BACKUPS_RESTORES_RUN_HERE = not IS_PRODUCTION
+BACKUPS_REQUIRE_FRESH = "sessions_tracking.services.require_fresh_request"
 DEVELOPMENT_FACTOR = 1 if IS_PRODUCTION else 20
 
 LOGGING: dict[str, Any] = {

@@ -8,6 +8,7 @@ from sessions_tracking.api.views import jwks
 
 admin.site.site_header = admin.site.site_title = settings.SITE_NAME
 admin.site.index_title = "Security"
+admin.site.site_url = None  # there is no other site to view
 
 urlpatterns = [
     path("", include("security_monitoring.urls")),
@@ -15,5 +16,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/auth/", include("accounts.api.urls")),
     path("api/", include("sessions_tracking.api.urls")),
+    path("api/", include("backups.api.urls")),
     path(".well-known/jwks.json", jwks, name="jwks"),
 ]

@@ -36,7 +36,9 @@ class Copy(models.Model):
 
         verbose_name_plural = "copies"
         constraints = (
-            models.UniqueConstraint(fields=("backup", "target"), name="backups_one_copy_per_target"),
+            models.UniqueConstraint(
+                fields=("backup", "target"), name="backups_one_copy_per_target"
+            ),
         )
 
     def __str__(self) -> str:

@@ -133,7 +133,9 @@ def _psql(matching: tools.Tools, using: str, database: str | None) -> Program:
 
 
 def _beginning(*, clear: bool) -> bytes:
-    text = f"BEGIN;\nSET LOCAL lock_timeout = '{LOCK_WAIT}';\nSET LOCAL client_min_messages = error;\n"
+    text = (
+        f"BEGIN;\nSET LOCAL lock_timeout = '{LOCK_WAIT}';\nSET LOCAL client_min_messages = error;\n"
+    )
     return (text + (CLEAR if clear else "")).encode()
 
 

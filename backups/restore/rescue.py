@@ -151,9 +151,7 @@ def _copy(
     return entry.rows
 
 
-def _bring_sqlite(
-    opened: Opened, entry: Table, schema: str, using: str, scratch_name: str
-) -> int:
+def _bring_sqlite(opened: Opened, entry: Table, schema: str, using: str, scratch_name: str) -> int:
     """SQLite has no schemas: the table is called ``<schema>_<table>``."""
     live = path_of(using)
     path = live.with_name(f".{scratch_name}.sqlite3")

@@ -235,5 +235,3 @@ def _fail(drill: Drill, held: Held, failure: BaseException) -> None:
     )
     if failed:
         emit(events.DRILL_FAILED, target=f"drill:{drill.pk}", data={"why": told})
-
-

@@ -63,8 +63,12 @@ def _index(opened: Opened, now: datetime) -> None:
     at = datetime.fromisoformat(described.snapshot_at)
     with transaction.atomic():
         backup, _made = Backup.objects.update_or_create(
-            pk=uuid.UUID(described.backup), defaults=_fields(opened, at), create_defaults={
-                **_fields(opened, at), "queued_at": at, "kind": described.kind,
+            pk=uuid.UUID(described.backup),
+            defaults=_fields(opened, at),
+            create_defaults={
+                **_fields(opened, at),
+                "queued_at": at,
+                "kind": described.kind,
             },
         )
         Backup.objects.filter(pk=backup.pk, ended_at=None).update(ended_at=at)

@@ -17,8 +17,8 @@ from backups.models.backup import Content, Kind
 from backups.restore import postgresql, rescue, sqlite, staging
 from backups.services import indexing
 from backups.services.backing_up import backup_now
-from garrison.events import emit
 from garrison.errors import Refusal
+from garrison.events import emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -276,9 +276,7 @@ def unapplied_migrations(using: str) -> tuple[str, ...]:
     return tuple(f"{migration.app_label}.{migration.name}" for migration, _backwards in steps)
 
 
-def bring_table(
-    opened: Opened, *, table: str, schema: str, user: Any = None, now: datetime
-) -> int:
+def bring_table(opened: Opened, *, table: str, schema: str, user: Any = None, now: datetime) -> int:
     """Bring one table's rows into a side schema; nothing that exists is changed."""
     using = settings.database
     rescue.find(opened, table)

@@ -55,9 +55,7 @@ def standing(*, now: datetime) -> Standing:
             now,
         ),
         is_identity_unproven=bool(newest and newest.recipients)
-        and _is_older(
-            opened_at or first_at, timedelta(days=settings.identity_unproven_days), now
-        ),
+        and _is_older(opened_at or first_at, timedelta(days=settings.identity_unproven_days), now),
         damaged=Backup.objects.good().exclude(damage="").count(),
         failed_copies=newest.copies.exclude(state="good").count() if newest else 0,
     )
@@ -93,5 +91,3 @@ def look_out(*, now: datetime) -> list[str]:
             emit(kind, data=data, now=now)
             said.append(str(kind))
     return said
-
-

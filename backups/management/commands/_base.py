@@ -48,7 +48,11 @@ class BackupCommand(BaseCommand):
     def progress(self, stage: str, done: int = 0, expected: int = 0) -> None:
         """Show one line that changes, on a terminal only."""
         now = time.monotonic()
-        if self.as_json or not sys.stderr.isatty() or (done and now - self._told_at < BETWEEN_LINES):
+        if (
+            self.as_json
+            or not sys.stderr.isatty()
+            or (done and now - self._told_at < BETWEEN_LINES)
+        ):
             return
         self._told_at = now
         share = f" {min(100, 100 * done // expected)} %" if expected else ""

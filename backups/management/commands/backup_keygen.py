@@ -30,7 +30,9 @@ class Command(BackupCommand):
         parser.add_argument("--output", help="Path of the new identity file; it must not exist.")
         parser.add_argument("--reseal-manifests", action="store_true", help="After a rotation.")
         parser.add_argument("--identity", help="Age identity file that opens the older manifests.")
-        parser.add_argument("--signer", action="store_true", help="Print the signing key's public half.")
+        parser.add_argument(
+            "--signer", action="store_true", help="Print the signing key's public half."
+        )
 
     def run(self, **options: Any) -> None:
         """Do the one thing that was asked for."""

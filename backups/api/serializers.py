@@ -1,0 +1,62 @@
+"""What goes in and comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import serializers
+
+from backups.models import Backup, Copy
+from backups.models.backup import Content
+
+
+class _Strict(serializers.Serializer[Any]):
+    """A body of exactly these fields."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse unknown fields before looking at the known ones."""
+        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError(
+                {str(name): [f"There is no field {name!r}."] for name in unknown},
+                code="unknown_field",
+            )
+        return super().to_internal_value(data)
+
+
+class BackupInput(_Strict):
+    """What to back up."""
+
+    content = serializers.ChoiceField(choices=Content.choices, default=Content.ALL)
+
+
+class NothingInput(_Strict):
+    """No body, or an empty one."""
+
+
+class CopyOutput(serializers.ModelSerializer[Copy]):
+    """One copy."""
+
+    class Meta:
+        """Where, in which state, how big."""
+
+        model = Copy
+        fields = ("target", "state", "size_bytes", "verified_at", "failure")
+
+
+class BackupOutput(serializers.ModelSerializer[Backup]):
+    """One backup, as the index knows it; nothing of what is inside."""
+
+    copies = CopyOutput(many=True, read_only=True)
+    seconds = serializers.FloatField(read_only=True, allow_null=True)
+
+    class Meta:
+        """Times, sizes, states and proofs."""
+
+        model = Backup
+        fields = (
+            "id", "state", "kind", "content", "folder", "stage", "bytes_done", "bytes_expected",
+            "queued_at", "started_at", "ended_at", "seconds", "snapshot_at", "engine", "raw_bytes",
+            "size_bytes", "rows", "files", "recipients", "verified_at", "opened_at", "drilled_at",
+            "damage", "failure", "copies",
+        )  # fmt: skip
