@@ -26,6 +26,7 @@ def fresh_servers(scratch: Path) -> Iterator[None]:
     """
     key = base64.b64encode(secrets.token_bytes(32)).decode()
     database, redis, stop = _servers(scratch)
+    (scratch / "var" / "static").mkdir(parents=True)
     os.environ |= {
         "GARRISON_ENV": "production",
         "GARRISON_ENV_FILE": os.devnull,

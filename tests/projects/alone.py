@@ -51,6 +51,14 @@ if FOREIGN:
 elif APP == "accounts":
     AUTH_USER_MODEL = "accounts.User"
 
-# What an app cannot guess: its keys.
+# What an app cannot guess: its keys, and where it counts.
+CACHES = {
+    "default": {
+        "BACKEND": "rate_limiting.cache.CounterCache"
+        if "rate_limiting" in INSTALLED_APPS
+        else "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "redis://127.0.0.1:1/0",
+    },
+}
 SESSIONS_SIGNING_KEYS = ["k1:a-signing-key-of-the-host-0123456789abcdef0123456789"]
 ENCRYPTION_KEYS = [f"k1:{base64.b64encode(bytes(range(32))).decode()}"]
