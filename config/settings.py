@@ -62,11 +62,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "garrison.middleware.RequestContextMiddleware",
+    "http_hardening.middleware.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "http_hardening.middleware.HeadersMiddleware",
     "security_monitoring.middleware.HealthMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "http_hardening.csp.PageMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -88,7 +88,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "csp.context_processors.nonce",
+                "http_hardening.csp.nonce",
             ],
         },
     },
@@ -198,8 +198,11 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "object-src": [NONE],
+        "report-uri": ["/csp-report"],
+        "report-to": ["csp"],
     },
 }
+CSRF_FAILURE_VIEW = "http_hardening.handlers.csrf_failure"
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", [])
 CORS_URLS_REGEX = r"^/api/"
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After"]

@@ -10,6 +10,11 @@ admin.site.site_header = admin.site.site_title = settings.SITE_NAME
 admin.site.index_title = "Security"
 admin.site.site_url = None  # there is no other site to view
 
+handler400 = "http_hardening.handlers.bad_request"
+handler403 = "http_hardening.handlers.permission_denied"
+handler404 = "http_hardening.handlers.not_found"
+handler500 = "http_hardening.handlers.internal_error"
+
 urlpatterns = [
     path("", include("security_monitoring.urls")),
     path("api/security/", include("security_monitoring.api.urls")),

@@ -1,10 +1,19 @@
 """Start-up of http_hardening."""
 
 from django.apps import AppConfig
+from django.core.checks import register
 
 
 class HttpHardeningConfig(AppConfig):
-    """Connect receivers and register checks."""
+    """Declare the events and register the checks."""
 
     name = "http_hardening"
     verbose_name = "HTTP hardening"
+
+    def ready(self) -> None:
+        """Run once, after every app's models are loaded."""
+        from http_hardening import checks
+
+        register(checks.check_policy)
+        register(checks.check_middleware)
+        register(checks.check_templates)

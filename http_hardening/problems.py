@@ -1,34 +1,134 @@
-"""Errors in the form of RFC 9457."""
+"""DRF's exceptions in the form of RFC 9457; named by ``REST_FRAMEWORK["EXCEPTION_HANDLER"]``."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.http import JsonResponse
-from rest_framework.response import Response
-from rest_framework.views import exception_handler as drf_handler
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404, UnreadablePostError
+from rest_framework import exceptions
+from rest_framework.fields import get_error_detail
+from rest_framework.views import set_rollback
 
-from garrison import context
-from garrison.errors import PROBLEM_JSON, Refusal, problem
+from garrison.errors import FieldError, Refusal
+from http_hardening.answers import problem_answer, refusal_answer
+from http_hardening.errors import BodyTooLarge, BodyUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from django.http import JsonResponse
+
+# The codes are ours: DRF's own ("parse_error", "error") say less, and change with it.
+CODES: Mapping[type[exceptions.APIException], str] = {
+    exceptions.ParseError: "invalid_body",
+    exceptions.AuthenticationFailed: "not_authenticated",
+    exceptions.NotAuthenticated: "not_authenticated",
+    exceptions.PermissionDenied: "permission_denied",
+    exceptions.NotFound: "not_found",
+    exceptions.MethodNotAllowed: "method_not_allowed",
+    exceptions.NotAcceptable: "not_acceptable",
+    exceptions.UnsupportedMediaType: "unsupported_media_type",
+    exceptions.Throttled: "rate_limited",
+}
+# What Django's own code raises inside a view.
+REFUSALS: Mapping[type[Exception], type[Refusal]] = {
+    RequestDataTooBig: BodyTooLarge,
+    UnreadablePostError: BodyUnreadable,
+}
+STATUSES: Mapping[type[Exception], int] = {
+    Http404: 404,
+    DjangoPermissionDenied: 403,
+    SuspiciousOperation: 400,
+}
+LONGEST_DETAIL = 500  # characters; a detail may quote what was sent
 
 
-def exception_handler(exception: Exception, where: dict[str, Any]) -> Any:
-    """Answer an exception raised in a DRF view."""
+def exception_handler(exception: Exception, where: Mapping[str, Any]) -> JsonResponse | None:
+    """Answer what a client can be told; anything else stays an error of ours (500) and is logged.
+
+    The transaction of the request is rolled back, as by DRF's own handler. A 401 names the scheme
+    by which to sign in, as RFC 9110 asks.
+    """
+    answer = _answer(exception)
+    if answer is None:
+        return None
+    set_rollback()
+    for name, value in _headers(exception, answer.status_code, where).items():
+        answer.headers[name] = value
+    return answer
+
+
+def _answer(exception: Exception) -> JsonResponse | None:
     if isinstance(exception, Refusal):
-        body = exception.problem(request_id=context.current().request_id)
-        answer = JsonResponse(body, status=exception.status, content_type=PROBLEM_JSON)
-        if exception.retry_after_seconds is not None:
-            answer["Retry-After"] = str(exception.retry_after_seconds)
-        return answer
-    response = drf_handler(exception, where)
-    if isinstance(response, Response):
-        code = getattr(exception, "default_code", "refused")
-        body = problem(
-            code=code,
-            status=response.status_code,
-            title=str(getattr(exception, "default_detail", "Refused")),
-            detail=str(getattr(exception, "detail", "")),
-            request_id=context.current().request_id,
-        )
-        return JsonResponse(body, status=response.status_code, content_type=PROBLEM_JSON)
-    return response
+        return refusal_answer(exception)
+    if isinstance(exception, exceptions.ValidationError):
+        return _invalid(exception.detail)
+    if isinstance(exception, exceptions.APIException):
+        return _api(exception)
+    return _django(exception)
+
+
+def _api(exception: exceptions.APIException) -> JsonResponse:
+    code = next((c for kind, c in CODES.items() if isinstance(exception, kind)), "")
+    detail = exception.detail if isinstance(exception.detail, str) else ""
+    wait = getattr(exception, "wait", None)
+    return problem_answer(
+        status=exception.status_code,
+        code=code or _code_of(exception),
+        detail=detail[:LONGEST_DETAIL],
+        retry_after_seconds=None if wait is None else max(1, round(wait)),
+    )
+
+
+def _code_of(exception: exceptions.APIException) -> str:
+    """Give a host's own exception the code it declares."""
+    code = exception.default_code
+    return code if exception.status_code < 500 and code != "error" else ""
+
+
+def _django(exception: Exception) -> JsonResponse | None:
+    if isinstance(exception, DjangoValidationError):
+        return _invalid(get_error_detail(exception))
+    for kind, refusal in REFUSALS.items():
+        if isinstance(exception, kind):
+            return refusal_answer(refusal())
+    status = next((s for kind, s in STATUSES.items() if isinstance(exception, kind)), None)
+    return None if status is None else problem_answer(status=status)
+
+
+def _invalid(detail: Any) -> JsonResponse:
+    return problem_answer(
+        status=400,
+        code="validation_failed",
+        title="The request is not valid",
+        detail="One or more fields are not valid; see errors.",
+        errors=list(_flattened(detail)),
+    )
+
+
+def _flattened(detail: Any, path: str = "") -> Iterator[FieldError]:
+    """Lay DRF's tree of errors out as a list, with paths such as ``items.0.name``."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            is_whole = name == "non_field_errors"
+            yield from _flattened(inner, path if is_whole else f"{path}.{name}".strip("."))
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            is_item = isinstance(inner, dict | list)
+            yield from _flattened(inner, f"{path}.{index}".strip(".") if is_item else path)
+    else:
+        code = getattr(detail, "code", None) or "invalid"
+        yield FieldError(code=code, message=str(detail)[:LONGEST_DETAIL], field=path or None)
+
+
+def _headers(exception: Exception, status: int, where: Mapping[str, Any]) -> dict[str, str]:
+    if status != 401:
+        return {}
+    challenge = getattr(exception, "auth_header", None)
+    view, request = where.get("view"), where.get("request")
+    if challenge is None and view is not None and request is not None:
+        challenge = view.get_authenticate_header(request)
+    return {"WWW-Authenticate": challenge or "Bearer"}

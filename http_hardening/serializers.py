@@ -1,19 +1,114 @@
-"""The strict base of every serializer."""
+"""The strict base of every serializer: these fields and no others, of these types and no others."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.http import QueryDict
 from rest_framework import serializers
 
+NOT_KNOWN = "This field is not known."
+MOST_UNKNOWN_NAMED = 20  # an answer need not repeat a megabyte of names
+LONGEST_NAME_SHOWN = 100  # characters
 
-class StrictSerializer(serializers.Serializer[Any]):
-    """Refuse unknown fields."""
+# REST framework coerces: "yes" to True, 5 to "5", "1" to 1. A request that means something else
+# than it says is refused instead. Looked up from the top; a field of none of these takes anything.
+JSON_TYPES: tuple[
+    tuple[type[serializers.Field[Any, Any, Any, Any]], tuple[type, ...], str], ...
+] = (
+    (serializers.BooleanField, (bool,), "true or false"),
+    (serializers.IntegerField, (int,), "a whole number"),
+    (serializers.FloatField, (int, float), "a number"),
+    (serializers.DecimalField, (int, float, str), "a number"),
+    (serializers.CharField, (str,), "text"),
+    (serializers.UUIDField, (str,), "text"),
+    (serializers.DateTimeField, (str,), "text"),
+    (serializers.DateField, (str,), "text"),
+    (serializers.TimeField, (str,), "text"),
+    (serializers.DurationField, (str,), "text"),
+    (serializers.IPAddressField, (str,), "text"),
+    (serializers.MultipleChoiceField, (list,), "a list"),
+    (serializers.ListField, (list,), "a list"),
+    (serializers.ListSerializer, (list,), "a list"),
+    (serializers.ManyRelatedField, (list,), "a list"),
+    (serializers.DictField, (dict,), "an object"),
+    (serializers.BaseSerializer, (dict,), "an object"),
+)
+
+
+class StrictMixin:
+    """Refuse fields that are not known or cannot be written, and values of another JSON type.
+
+    ``null`` is the field's own business (``allow_null``). Form data, where all is text, is held to
+    the names only.
+    """
+
+    fields: Any
 
     def to_internal_value(self, data: Any) -> Any:
-        """Refuse what no field reads."""
-        if isinstance(data, dict) and (unknown := data.keys() - self.fields.keys()):
-            raise serializers.ValidationError(
-                {str(name): ["This field is not known."] for name in unknown}, code="unknown_field"
-            )
-        return super().to_internal_value(data)
+        """Check names and types, then go on as the serializer does."""
+        if isinstance(data, Mapping):
+            errors = self._unknown(data)
+            if not isinstance(data, QueryDict):
+                errors |= self._mistyped(data)
+            if errors:
+                raise serializers.ValidationError(errors)
+        return super().to_internal_value(data)  # type: ignore[misc]  # the serializer's own
+
+    def _unknown(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        writable = {name for name, field in self.fields.items() if not field.read_only}
+        unknown = [str(name)[:LONGEST_NAME_SHOWN] for name in data if name not in writable]
+        detail = serializers.ErrorDetail(NOT_KNOWN, code="unknown_field")
+        return {name: [detail] for name in unknown[:MOST_UNKNOWN_NAMED]}
+
+    def _mistyped(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        found = {
+            name: _wrong_type(field, data[name])
+            for name, field in self.fields.items()
+            if name in data and not field.read_only
+        }
+        return {name: errors for name, errors in found.items() if errors}
+
+
+class StrictSerializer(StrictMixin, serializers.Serializer[Any]):
+    """A serializer of exactly its fields and types."""
+
+
+class StrictModelSerializer(StrictMixin, serializers.ModelSerializer[Any]):
+    """The same for a model."""
+
+
+class PasswordField(serializers.CharField):
+    """A password as typed: nothing trimmed, at most 1,024 characters, never sent back."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Fix what must not vary; everything else may be given."""
+        super().__init__(**{"max_length": 1024, **kwargs}, trim_whitespace=False, write_only=True)
+
+
+def _wrong_type(field: Any, value: Any) -> Any:
+    """Give the errors of one value in REST framework's shape, or nothing."""
+    if value is None:
+        return None
+    if type(field) is serializers.ChoiceField:
+        # "1" is not 1, though REST framework would find the one for the other.
+        is_right = any(isinstance(choice, type(value)) for choice in [*field.choices, ""])
+        return None if is_right else _error("This must be one of the choices.")
+    for kind, types, name in JSON_TYPES:
+        if isinstance(field, kind):
+            # bool is an int in Python, and 1 is not true in JSON.
+            is_right = isinstance(value, types) and (bool in types or not isinstance(value, bool))
+            return _wrong_items(field, value) if is_right else _error(f"This must be {name}.")
+    return None
+
+
+def _wrong_items(field: Any, value: Any) -> Any:
+    if not isinstance(field, serializers.ListField):
+        return None
+    errors = {i: wrong for i, item in enumerate(value) if (wrong := _wrong_type(field.child, item))}
+    return errors or None
+
+
+def _error(text: str) -> list[serializers.ErrorDetail]:
+    return [serializers.ErrorDetail(text, code="invalid_type")]

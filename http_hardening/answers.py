@@ -1,0 +1,98 @@
+"""Errors as answers: problem+json to a program, a plain page to a person. No DRF in here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+
+from garrison import context
+from garrison.errors import PROBLEM_JSON, FieldError, Refusal, problem
+from http_hardening.conf import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.http import HttpRequest
+
+TITLES = {
+    400: ("bad_request", "The request cannot be read"),
+    401: ("not_authenticated", "You are not signed in"),
+    403: ("permission_denied", "You may not do this"),
+    404: ("not_found", "There is nothing here"),
+    405: ("method_not_allowed", "This method is not allowed here"),
+    406: ("not_acceptable", "There is no answer in the form you accept"),
+    413: ("body_too_large", "The body is too large"),
+    415: ("unsupported_media_type", "This kind of content is not read here"),
+    429: ("rate_limited", "Too many requests"),
+    500: ("internal_error", "Something went wrong on our side"),
+    503: ("unavailable", "The service is unavailable"),
+}
+"""The code and title of each status that has no more particular one."""
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """Tell whether the caller is a program: by the path, or because it does not read HTML."""
+    if request.path_info.startswith(tuple(settings.api_prefixes)):
+        return True
+    accepted = request.headers.get("Accept", "")
+    return "json" in accepted and "text/html" not in accepted
+
+
+def problem_answer(  # noqa: PLR0913 - the members of RFC 9457, by keyword
+    *,
+    status: int,
+    code: str = "",
+    title: str = "",
+    detail: str = "",
+    errors: Sequence[FieldError] = (),
+    retry_after_seconds: int | None = None,
+) -> JsonResponse:
+    """Answer with a problem; what is left out is filled in from the status."""
+    usual_code, usual_title = TITLES.get(status, TITLES[400 if status < 500 else 500])
+    body: dict[str, Any] = problem(
+        code=code or usual_code,
+        status=status,
+        title=title or usual_title,
+        detail=detail or title or f"{usual_title}.",
+        request_id=context.current().request_id,
+        errors=errors,
+    )
+    answer = JsonResponse(body, status=status, content_type=PROBLEM_JSON)
+    if retry_after_seconds is not None:
+        answer.headers["Retry-After"] = str(retry_after_seconds)
+    return answer
+
+
+def refusal_answer(refusal: Refusal) -> JsonResponse:
+    """Answer a refusal of any app."""
+    return problem_answer(
+        status=refusal.status,
+        code=refusal.code,
+        title=refusal.title,
+        detail=refusal.detail,
+        errors=refusal.errors,
+        retry_after_seconds=refusal.retry_after_seconds,
+    )
+
+
+def page_answer(*, status: int, detail: str = "") -> HttpResponse:
+    """Answer a person: the title, a sentence, and the id to ask about; no style, no script."""
+    _, title = TITLES.get(status, TITLES[500])
+    known = {
+        "title": title,
+        "detail": detail,
+        "status": status,
+        "request_id": context.current().request_id,
+    }
+    # Without the request: a context processor that fails must not turn an error into a worse one.
+    page = render_to_string("http_hardening/error.html", known)
+    return HttpResponse(page, status=status)
+
+
+def answer(request: HttpRequest, *, status: int, code: str = "", detail: str = "") -> HttpResponse:
+    """Answer an error in the form the caller reads."""
+    if wants_json(request):
+        return problem_answer(status=status, code=code, detail=detail)
+    return page_answer(status=status, detail=detail)

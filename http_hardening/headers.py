@@ -1,0 +1,179 @@
+"""What every answer says to a browser, worked out once and set on each.
+
+The presets follow OWASP's Secure Headers and ASVS 5.0 V3.4. A header that a view has set itself is
+left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+from django.http import HttpResponse
+
+from garrison import client_ip
+from http_hardening.conf import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.http import HttpRequest, HttpResponseBase
+    from django.http.response import ResponseHeaders
+
+Entry: TypeAlias = tuple[str, tuple[str, str]]
+
+FEATURE = re.compile(r"[a-z]+(-[a-z]+)*", re.ASCII)
+ORIGIN = re.compile(r"self|\*|https://[A-Za-z0-9.*-]+(:\d+)?", re.ASCII)
+
+# An answer that is no page may load nothing and may not be framed, should a browser show it.
+NOTHING_LOADS = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+PAGES = ("text/html", "application/xhtml+xml")
+TELLTALE = ("server", "x-powered-by", "x-generator")
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Headers as a response keeps them: lower-case name to name and value, free of line feeds.
+
+    ``always`` is for every answer, ``frames`` for those that ``xframe_options_exempt`` does
+    not let into frames, ``no_page`` for those a browser does not show as a page,
+    ``personal`` for those no cache may keep, and ``tls`` for those that come over TLS.
+    """
+
+    always: tuple[Entry, ...]
+    frames: tuple[Entry, ...]
+    no_page: tuple[Entry, ...]
+    personal: tuple[Entry, ...]
+    tls: tuple[Entry, ...]
+    api_prefixes: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def preset() -> Preset:
+    """Give the headers as the settings have them; worked out again when one of them changes."""
+    always = {
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": _joined(django_settings.SECURE_REFERRER_POLICY) or "same-origin",
+        "Permissions-Policy": permissions_policy(settings.permissions_policy),
+        "Cross-Origin-Opener-Policy": django_settings.SECURE_CROSS_ORIGIN_OPENER_POLICY or "",
+        "Cross-Origin-Resource-Policy": settings.cross_origin_resource_policy,
+        "X-Permitted-Cross-Domain-Policies": "none",
+    }
+    return Preset(
+        always=_entries(always),
+        frames=_entries({"X-Frame-Options": django_settings.X_FRAME_OPTIONS}),
+        no_page=_entries({"Content-Security-Policy": NOTHING_LOADS}),
+        personal=_entries({"Cache-Control": "no-store"}),
+        tls=_entries({"Strict-Transport-Security": _hsts()}),
+        api_prefixes=tuple(settings.api_prefixes),
+    )
+
+
+setting_changed.connect(
+    lambda **_: preset.cache_clear(), weak=False, dispatch_uid="http_hardening.headers"
+)
+
+
+def _entries(headers: dict[str, str]) -> tuple[Entry, ...]:
+    written = HttpResponse(headers={name: value for name, value in headers.items() if value})
+    return tuple(
+        (lower, entry) for lower, entry in written.headers._store.items() if entry[0] in headers
+    )
+
+
+def _joined(policies: str | list[str] | tuple[str, ...] | None) -> str:
+    return policies if isinstance(policies, str) else ", ".join(policies or ())
+
+
+def _hsts() -> str:
+    seconds = django_settings.SECURE_HSTS_SECONDS
+    if not seconds:
+        return ""
+    value = f"max-age={seconds}"
+    if django_settings.SECURE_HSTS_INCLUDE_SUBDOMAINS:
+        value += "; includeSubDomains"
+    return f"{value}; preload" if django_settings.SECURE_HSTS_PRELOAD else value
+
+
+def permissions_policy(policy: Mapping[str, list[str]]) -> str:
+    """Write a permissions policy: ``camera=(), fullscreen=(self "https://a.example")``."""
+    return ", ".join(f"{feature}={_allowed(origins)}" for feature, origins in policy.items())
+
+
+def _allowed(origins: list[str]) -> str:
+    if origins == ["*"]:
+        return "*"
+    return f"({' '.join(o if o == 'self' else f'{chr(34)}{o}{chr(34)}' for o in origins)})"
+
+
+def problem_of_permissions(policy: Mapping[str, list[str]]) -> str | None:
+    """Say what is wrong with a policy, or ``None``."""
+    for feature, origins in policy.items():
+        if not FEATURE.fullmatch(str(feature)):
+            return f"{feature!r} is no feature of a browser."
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                return f"{origin!r} for {feature!r} is neither 'self', '*' nor an https:// origin."
+    return None
+
+
+def came_over_tls(request: HttpRequest) -> bool:
+    """Tell whether the client's own connection is encrypted.
+
+    The word of a proxy counts only when the proxy is one of ``GARRISON_TRUSTED_PROXIES``.
+    """
+    if request.scheme == "https":
+        return True
+    meta = request.META
+    forwarded = str(meta.get("HTTP_X_FORWARDED_PROTO") or "")
+    return forwarded.strip().lower() == "https" and client_ip.peer_is_trusted(meta)
+
+
+def harden(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Set what is missing, and take away what tells an attacker which software this is."""
+    known, headers = preset(), response.headers
+    _add(headers, known.always)
+    if known.tls and came_over_tls(request):
+        _add(headers, known.tls)
+    if response.status_code != 304 and not is_page(response):
+        # A 304 says nothing anew: it would change the policy of the page a browser has kept.
+        _add(headers, known.no_page)
+    if is_personal(request, response, known.api_prefixes):
+        _add(headers, known.personal)
+    if not getattr(response, "xframe_options_exempt", False):
+        _add(headers, known.frames)
+    for lower in TELLTALE:
+        headers._store.pop(lower, None)
+
+
+def _add(headers: ResponseHeaders, entries: tuple[Entry, ...]) -> None:
+    """Set each that is not set, past the checks that the preset's own making has run.
+
+    ``headers[name] = value`` looks at every character again: 38 µs an answer instead of 7.
+    """
+    store = headers._store
+    for lower, entry in entries:
+        if lower not in store:
+            store[lower] = entry
+
+
+def is_page(response: HttpResponseBase) -> bool:
+    """Tell whether a browser would show the answer as a page."""
+    return str(response.headers.get("Content-Type", "")).startswith(PAGES)
+
+
+def is_personal(
+    request: HttpRequest, response: HttpResponseBase, api_prefixes: tuple[str, ...]
+) -> bool:
+    """Tell whether an answer may be one person's: an API's, a signed-in one, one with a nonce."""
+    return (
+        "HTTP_AUTHORIZATION" in request.META
+        or request.path_info.startswith(api_prefixes)
+        or "cookie" in str(response.headers.get("Vary", "")).lower()
+        or bool(response.cookies)
+        or bool(getattr(request, "_csp_nonce", None))
+    )
