@@ -25,6 +25,7 @@ PRIVATE = 0o077  # mail holds codes, logs hold addresses: nobody else's business
 def main() -> int:
     """Run until a Ctrl-C (0), or until something fails (1)."""
     os.umask(PRIVATE)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # shown as it happens
     interruption.listen()
     supervisor = Supervisor()
     try:

@@ -16,6 +16,8 @@ import sys
 from contextlib import closing
 from typing import Any
 
+from config.starter import static_files
+
 STORE_SECONDS = 5
 PASSWORD_BYTES = 15  # 20 characters
 
@@ -50,7 +52,7 @@ def _prepare() -> dict[str, Any]:
     _reach_database()
     _reach_store(settings.REDIS_URL)
     call_command("migrate", interactive=False, verbosity=1, stdout=sys.stderr)
-    call_command("collectstatic", interactive=False, verbosity=0, stdout=sys.stderr)
+    static_files.collect(var_dir=settings.VAR_DIR, log=sys.stderr)
     return {
         "host_name": _host_name(settings.ALLOWED_HOSTS),
         "administrator": first_administrator(

@@ -9,6 +9,8 @@ from contextlib import closing, suppress
 from typing import IO, TYPE_CHECKING, ClassVar
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config.starter import wheels
 from config.starter.ports import LOOPBACK
@@ -78,7 +80,10 @@ class EmbeddedValkey(EmbeddedServer):
 
     def is_ready(self) -> bool:
         """Tell whether it answers a ping under the password."""
-        with closing(redis.Redis.from_url(self.url(), socket_timeout=ANSWER_SECONDS)) as client:
+        once = Retry(NoBackoff(), 0)  # we ask again ourselves, and sooner
+        with closing(
+            redis.Redis.from_url(self.url(), socket_timeout=ANSWER_SECONDS, retry=once)
+        ) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:

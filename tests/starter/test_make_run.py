@@ -1,0 +1,275 @@
+"""``python -m config.starter`` from start to Ctrl-C, as ``make run`` calls it."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from dotenv import dotenv_values
+
+from config.starter import ports, processes, unprivileged
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 90
+STOP_SECONDS = 45
+
+
+class Site:
+    """A site of the test's own: folder, port, and what its runs said."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.var = folder / "var"
+        self.port = ports.free_port()
+        self.runs = []
+
+    def run(self, **told):
+        """Begin a run in a session of its own, as a terminal would."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        here = {
+            "GARRISON_ENV_FILE": str(self.folder / ".env"),
+            "VAR_DIR": str(self.var),
+            "PORT": str(self.port),
+            "WEB_WORKERS": "1",
+        }
+        run = subprocess.Popen(
+            [sys.executable, "-m", "config.starter"],
+            cwd=ROOT,
+            env=kept | here | told,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.runs.append(run)
+        return run
+
+    def started(self, **told):
+        """Run, and read until the site is up; returns the run and what it has said."""
+        run = self.run(**told)
+        said = []
+        for line in run.stdout:
+            said.append(line)
+            if "Ctrl-C stops everything" in line:
+                return run, "".join(said)
+        pytest.fail("The site did not start:\n" + "".join(said))
+
+    def get(self, path):
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as line:
+            line.request("GET", path, headers={"Host": "localhost"})
+            answer = line.getresponse()
+            return answer.status, answer.read()
+
+    def pid(self, slug):
+        return json.loads((self.var / "run" / f"{slug}.json").read_text())["pid"]
+
+    def processes(self):
+        """Give every living process that works for this site, found by what was told to it."""
+        traces = (str(self.var), str(unprivileged.home_for(self.var)))
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                known = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                is_zombie = (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            except OSError:
+                continue
+            if not is_zombie and any(os.fsencode(trace) in known for trace in traces):
+                found[int(entry.name)] = known.partition(b"\0")[0].decode()
+        return found
+
+    def clear(self):
+        """Leave nothing of any run."""
+        for run in self.runs:
+            run.kill()
+            run.wait()
+            run.stdout.close()
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        subprocess.run(["rm", "-rf", str(unprivileged.home_for(self.var))], check=True)
+
+
+@pytest.fixture
+def site(tmp_path):
+    made = Site(tmp_path)
+    yield made
+    made.clear()
+
+
+def interrupt(run):
+    """Press Ctrl-C: the terminal sends it to the whole foreground group."""
+    os.killpg(run.pid, signal.SIGINT)
+    said = run.stdout.read()
+    return run.wait(timeout=STOP_SECONDS), said
+
+
+@pytest.mark.slow
+def test_a_site_starts_survives_kills_keeps_its_data_and_stops_with_one_ctrl_c(site):
+    """One long walk, because each start takes seconds."""
+    _, said = site.started(GARRISON_ADMIN_EMAIL="first@example.com")
+    assert site.get("/health/ready")[0] == 200
+    assert f"http://127.0.0.1:{site.port}" in said
+    password = re.search(r"Password +(\S+) +\(shown this once\)", said)[1]
+    assert "first@example.com" in said
+    secrets = [v for n, v in dotenv_values(site.folder / ".env").items() if "IDENTITY" not in n]
+    assert len(secrets) == 4
+    assert not [secret for secret in secrets if secret in said]
+    addresses = dotenv_values(site.var / "servers.env")
+    assert not [url for url in addresses.values() if url in said]
+    kept = site.processes()
+    roles = " ".join(kept.values())
+    assert len(kept) >= 6, kept  # the starter, two servers, and three processes of the site
+    assert "postgres" in roles
+    assert "valkey-server" in roles
+    with psycopg.connect(addresses["DATABASE_URL"]) as connection:
+        connection.execute("CREATE TABLE kept ()")
+    logs = "".join(p.read_text(errors="replace") for p in (site.var / "log").iterdir())
+    assert password not in logs
+    assert not [secret for secret in secrets if secret in logs]
+
+    a_second_run_is_refused(site)
+
+    # The starter is killed: everything it started lives on, until the next run.
+    os.kill(site.runs[0].pid, signal.SIGKILL)
+    site.runs[0].wait()
+    for slug in ("web", "worker", "beat"):
+        assert processes.is_alive(site.pid(slug))
+    again, said = site.started(GARRISON_ADMIN_EMAIL="second@example.com")
+    assert "Stopped the web server of an earlier run" in said
+    assert "Administrator" not in said
+    assert "Password" not in said
+    assert site.get("/health/ready")[0] == 200
+    addresses = dotenv_values(site.var / "servers.env")
+    with psycopg.connect(addresses["DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+    a_dead_valkey_comes_back(site, again)
+    assert dotenv_values(site.var / "servers.env") == addresses
+
+    code, said = interrupt(again)
+    assert code == 0, said
+    assert "Stopping" in said
+    assert "Traceback" not in said
+    assert site.processes() == {}
+    assert not (site.var / "servers.env").exists()
+    assert (site.var / "run").stat().st_mode & 0o777 == 0o700
+
+
+def a_second_run_is_refused(site):
+    second = site.run(PORT=str(ports.free_port()))
+    assert "Another `make run` is using" in second.stdout.read()
+    assert second.wait() == 1
+    assert site.get("/health/ready")[0] == 200
+
+
+def a_dead_valkey_comes_back(site, run):
+    """It is started again on the same port, and the site finds it by itself."""
+    (valkey,) = (p for p, name in site.processes().items() if name.endswith("valkey-server"))
+    os.kill(valkey, signal.SIGKILL)
+    assert "Valkey has ended unexpectedly, killed by signal 9" in run.stdout.readline()
+    assert "Valkey is back" in run.stdout.readline()
+    deadline = time.monotonic() + 20
+    while site.get("/health/ready")[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_with_servers_named_none_is_started_and_a_dead_process_ends_everything(site):
+    (site.folder / "store").mkdir()
+    named = {
+        "DATABASE_URL": f"sqlite:///{site.folder / 'db.sqlite3'}",
+        "REDIS_URL": os.environ["REDIS_URL"],
+        "GARRISON_ENV": "production",
+        "GARRISON_ADMIN_PASSWORD": "a-long-Passphrase-nobody-guesses-71",
+    }
+    run, said = site.started(**named)
+    assert "(production)" in said
+    assert "PostgreSQL" not in said
+    assert "Valkey" not in said
+    assert named["GARRISON_ADMIN_PASSWORD"] not in said
+    assert site.get("/health/ready")[0] == 200
+    with closing(sqlite3.connect(site.folder / "db.sqlite3")) as database:
+        ask = "SELECT count(*) FROM accounts_user WHERE is_superuser"
+        assert database.execute(ask).fetchone() == (1,)
+    web = Path(f"/proc/{site.pid('web')}/environ").read_bytes()
+    assert b"GARRISON_ADMIN_PASSWORD" not in web
+
+    os.kill(site.pid("beat"), signal.SIGKILL)
+    said = run.stdout.read()
+    assert run.wait(timeout=STOP_SECONDS) == 1
+    assert "The beat has ended unexpectedly, killed by signal 9. The end of" in said
+    assert "beat.log" in said
+    assert site.processes() == {}
+
+
+def test_a_taken_port_is_named_before_anything_is_started(site):
+    with socket.create_server(("127.0.0.1", site.port)):
+        run = site.run()
+        said = run.stdout.read()
+    assert run.wait() == 1
+    assert f"Port {site.port} on 127.0.0.1 is taken" in said
+    assert "PORT=" in said
+    assert "Traceback" not in said
+    assert site.processes() == {}
+    assert not (site.folder / ".env").exists()
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"PORT": "http"}, "PORT is 'http'"),
+        ({"VAR_DIR": "/dev/null/var"}, "The folder /dev/null/var cannot be used"),
+        ({"HOST": "192.0.2.1"}, "Nothing can listen on HOST=192.0.2.1"),
+        (
+            {"DATABASE_URL": "postgresql://me:hidden-word@127.0.0.1:1/db"},
+            "The database of DATABASE_URL cannot be reached",
+        ),
+        (
+            {"DATABASE_URL": "sqlite:////dev/null/db.sqlite3"},
+            "The database of DATABASE_URL cannot be reached",
+        ),
+        (
+            {
+                "REDIS_URL": "redis://:hidden-word@127.0.0.1:1/0",
+                "DATABASE_URL": "sqlite://:memory:",
+            },
+            "The Valkey or Redis of REDIS_URL cannot be reached",
+        ),
+        ({"SECRET_KEY": "hidden-word", "DATABASE_URL": "sqlite://:memory:"}, "SECRET_KEY is 11"),
+        (
+            {
+                "GARRISON_ADMIN_EMAIL": "nobody",
+                "DATABASE_URL": "sqlite:///{folder}/db.sqlite3",
+            },
+            "GARRISON_ADMIN_EMAIL=nobody: Enter a valid email address",
+        ),
+        (
+            {
+                "GARRISON_ADMIN_PASSWORD": "hidden-word",
+                "GARRISON_ENV": "production",
+                "DATABASE_URL": "sqlite:///{folder}/db.sqlite3",
+            },
+            "GARRISON_ADMIN_PASSWORD is too weak",
+        ),
+    ],
+)
+def test_what_cannot_work_is_said_in_a_sentence(site, told, message):
+    store = {"REDIS_URL": os.environ["REDIS_URL"]}
+    told = {name: value.format(folder=site.folder) for name, value in told.items()}
+    run = site.run(**(store | told))
+    said = run.stdout.read()
+    assert run.wait() == 1, said
+    assert message in said
+    assert "Traceback" not in said
+    assert "hidden-word" not in said
+    assert site.processes() == {}
