@@ -1,6 +1,8 @@
 """Start-up of encryption."""
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
+from django.db.models.signals import post_migrate
 
 
 class EncryptionConfig(AppConfig):
@@ -8,3 +10,22 @@ class EncryptionConfig(AppConfig):
 
     name = "encryption"
     verbose_name = "Encryption"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Wire the app; runs once, after every app's models are loaded."""
+        from encryption import checks, events, receivers  # noqa: F401 - events: kinds are known
+        from garrison.events import listener, security_event
+
+        register(checks.check_keys)
+        register(checks.check_passphrase, deploy=True)
+        register(checks.check_blind_indexes)
+        register(checks.check_subjects)
+        register(checks.check_admin)
+        register(checks.check_versions, Tags.database)
+        security_event.connect(
+            listener(receivers.count_failure), weak=False, dispatch_uid="encryption.count_failure"
+        )
+        post_migrate.connect(
+            receivers.adopt_keys, sender=self, dispatch_uid="encryption.adopt_keys"
+        )

@@ -1,0 +1,254 @@
+"""Equality and uniqueness over an encrypted column: a keyed digest beside it.
+
+``email_index = BlindIndex("email")`` stores HMAC-SHA256 of the normalised value under a key of its
+own. Whoever sees the column learns which rows hold *equal* values, and nothing else without the
+key; for a column of few possible values (a sex, a yes) that already tells much, so do not index
+those. ``docs/encryption.md`` says how to change its key by a second column.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
+
+from encryption.errors import ExpressionRefused
+from encryption.keyring import keyring
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from encryption.fields.encrypted import Encrypted
+    from encryption.keyring.ring import Keyring
+
+DIGEST_BYTES = 32
+
+
+class Digest(bytes):
+    """A value that is a digest already, told apart from a clear value that is bytes."""
+
+    __slots__ = ()
+
+
+# --- normalisers: what counts as equal ------------------------------------------------------------
+
+
+def exactly(value: str) -> str:
+    """Tell every difference; only the Unicode form is made one (NFC)."""
+    return unicodedata.normalize("NFC", value)
+
+
+def caseless(value: str) -> str:
+    """Equal but for case, width and surrounding space: e-mail addresses, names, codes."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold()).strip()
+
+
+def digits(value: str) -> str:
+    """Only the digits count: telephone, card and identity numbers."""
+    return "".join(str(unicodedata.digit(c)) for c in value if c.isdecimal())
+
+
+class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the stubs
+    """A column of digests of an encrypted field, for ``filter(email_index="a@example.org")``.
+
+    ``source`` names the encrypted field of the same model. ``normalise`` is a dotted path of a
+    function of text to text, :func:`caseless` by default. ``key`` pins the id of the key its own
+    is derived from; by default that is ``ENCRYPTION_INDEX_KEY``. The column fills itself whenever
+    the instance is saved.
+    """
+
+    description = _("Blind index")
+    empty_strings_allowed = False
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        normalise: str = "encryption.blind_index.caseless",
+        key: str = "",
+        unique: bool = False,
+        **options: Any,
+    ) -> None:
+        """Take the source; the column is nullable, because the source may be."""
+        self.source = source
+        self.normalise = normalise
+        self.key = key
+        options |= {"editable": False, "null": True, "unique": unique, "db_index": not unique}
+        options.setdefault("blank", True)
+        super().__init__(**options)
+
+    def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
+        """Serialise for migrations."""
+        name, _path, _args, options = super().deconstruct()
+        for fixed in ("editable", "null", "db_index", "blank"):
+            options.pop(fixed, None)
+        if self.key:
+            options["key"] = self.key
+        if self.normalise != "encryption.blind_index.caseless":
+            options["normalise"] = self.normalise
+        return name, "encryption.blind_index.BlindIndex", [self.source], options
+
+    def get_internal_type(self) -> str:
+        """Be stored as bytes."""
+        return "BinaryField"
+
+    @property
+    def source_field(self) -> Encrypted[Any, Any]:
+        """The encrypted field."""
+        field: Encrypted[Any, Any] = self.model._meta.get_field(self.source)  # type: ignore[assignment]
+        return field
+
+    # --- digests ----------------------------------------------------------------------------------
+
+    def digest(self, value: Any) -> Digest:
+        """Give the digest of a clear value."""
+        text = self._text(value)
+        secret = index_secret(self.label, self.key)
+        return Digest(hmac.digest(secret, text.encode(), hashlib.sha256))
+
+    def digest_or_none(self, value: Any) -> Digest | None:
+        """Give the digest, or NULL for NULL."""
+        return None if value is None else self.digest(value)
+
+    def _text(self, value: Any) -> str:
+        if not isinstance(value, str):
+            field = self.source_field
+            value = field.codec.encode(field.base, field.base.to_python(value)).decode()
+        normalised: str = import_string(self.normalise)(value)
+        return normalised
+
+    @property
+    def label(self) -> str:
+        """What the digest is bound to: the encrypted field it stands for."""
+        return self.source_field.label
+
+    def key_id(self, ring: Keyring | None = None) -> str:
+        """Name the key that this column's own is derived from."""
+        return self.key or (ring or keyring()).index_key().id
+
+    # --- the column -------------------------------------------------------------------------------
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Digest | None:  # noqa: FBT001
+        """Follow the source; one that nobody opened keeps its digest."""
+        from encryption.fields.sealed import Bare, Bound
+
+        source = self.source_field
+        held = model_instance.__dict__.get(source.attname)
+        kept = model_instance.__dict__.get(self.attname)
+        is_unopened = type(held) in (source.closed_type, Bare, Bound)
+        if is_unopened and kept is not None and not add:
+            return Digest(kept)
+        if type(held) is Bound:
+            held = None  # loaddata carries the digest itself
+        value = self.digest_or_none(getattr(model_instance, source.attname))
+        setattr(model_instance, self.attname, value)
+        return value
+
+    def get_prep_value(self, value: Any) -> Digest | None:
+        """Make a digest of what is looked up."""
+        if value is None or isinstance(value, Digest):
+            return value
+        return self.digest(value)
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """Hand bytes to the driver."""
+        digest = value if prepared else self.get_prep_value(value)
+        if digest is None or hasattr(digest, "as_sql"):
+            return digest
+        return connection.Database.Binary(bytes(digest))
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Digest | None:  # noqa: ARG002
+        """Mark what was read as a digest."""
+        return None if value is None else Digest(value)
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        """Answer ``exact``, ``in`` and ``isnull``; a digest has no order and no parts."""
+        if lookup_name not in {"exact", "in", "isnull"}:
+            raise ExpressionRefused(
+                f"{self.model._meta.label}.{self.name} is a blind index; it answers 'exact', 'in' "
+                f"and 'isnull', not {lookup_name!r}."
+            )
+        return super().get_lookup(lookup_name)
+
+    def to_python(self, value: Any) -> Any:
+        """Read a digest from a fixture."""
+        if isinstance(value, str):
+            try:
+                return Digest(base64.b64decode(value, validate=True))
+            except ValueError:
+                raise ValidationError(_("The blind index is damaged."), code="invalid") from None
+        return value
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Write the digest; ``loaddata`` reads it back."""
+        return base64.b64encode(self.value_from_object(obj) or b"").decode()
+
+    def formfield(self, **options: Any) -> None:  # type: ignore[override]  # noqa: ARG002
+        """Have no form field."""
+        return
+
+
+_secrets: dict[tuple[int, str, str], bytes] = {}
+
+
+def index_secret(label: str, key_id: str) -> bytes:
+    """Give the HMAC key of a blind index: derived for it alone, and independent of encryption's."""
+    ring = keyring()
+    name = (id(ring), label, key_id)
+    secret = _secrets.get(name)
+    if secret is None:
+        if len(_secrets) > 1000:
+            _secrets.clear()
+        key = ring.key(key_id) if key_id else ring.index_key()
+        secret = _secrets[name] = key.material.derive(f"blind-index/{label}")
+    return secret
+
+
+def indexes_of(field: Encrypted[Any, Any]) -> list[BlindIndex]:
+    """Every blind index over an encrypted field."""
+    return [
+        other
+        for other in field.model._meta.concrete_fields
+        if isinstance(other, BlindIndex) and other.source == field.name
+    ]
+
+
+def refuse_double(field: Encrypted[Any, Any], value: Any, instance: models.Model | None) -> None:
+    """Refuse, in forms and ``full_clean``, a value that a unique blind index holds already."""
+    if value is None or instance is None:
+        return
+    for index in indexes_of(field):
+        if not index.unique:
+            continue
+        others = index.model._default_manager.filter(**{index.name: value})
+        if not instance._state.adding:
+            others = others.exclude(pk=instance.pk)
+        if others.exists():
+            raise ValidationError(
+                field.error_messages["unique"],
+                code="unique",
+                params={
+                    "model_name": field.model._meta.verbose_name,
+                    "field_label": field.verbose_name,
+                },
+            )
+
+
+def refuse_stale(model: type[models.Model], update_fields: Any) -> None:
+    """Refuse ``save(update_fields=[…])`` that names a field and leaves its blind index behind."""
+    named = set(update_fields)
+    for index in model._meta.concrete_fields:
+        if not isinstance(index, BlindIndex):
+            continue
+        if index.source in named and index.name not in named:
+            raise ExpressionRefused(
+                f"save(update_fields=…) names {index.source!r} and not its blind index. "
+                f"Add {index.name!r}, or lookups would find the old value."
+            )

@@ -1,0 +1,122 @@
+"""What a system check finds wrong with an encrypted field, and an upsert that would lose values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core import checks
+from django.db import models
+from django.db.models.constants import OnConflict
+
+from encryption.errors import ExpressionRefused
+from encryption.fields.rows import RowSalt, identity_field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from encryption.fields.encrypted import Encrypted
+
+E010 = "encryption.E010"  # no UUID primary key and no row salt
+E011 = "encryption.E011"  # a kind of field that cannot be wrapped
+E012 = "encryption.E012"  # unique, indexed or a key
+E013 = "encryption.E013"  # a default that the database makes
+E014 = "encryption.E014"  # the subject names no field
+W015 = "encryption.W015"  # a manager without update()
+
+# Errors of the wrapped field that speak of its column, which does not exist.
+COLUMN_ERRORS = ("fields.E150", "fields.W346")
+
+
+def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMessage]:
+    """Give every message about one field."""
+    if problem := _unwrappable(field.base):
+        yield _error(field, problem, "Encrypt its parts, or use EncryptedStorage for files.", E011)
+        return
+    yield from (m for m in _base_messages(field, options) if m.id not in COLUMN_ERRORS)
+    if identity_field(field.model) is None and not field.model._meta.abstract:
+        hint = "Add `row_salt = RowSalt()` (encryption.fields), or use a UUID primary key."
+        yield _error(field, "An encrypted field has no row identity to be bound to.", hint, E010)
+    if field.base.unique or field.base.db_index or field.base.primary_key:
+        hint = f"Use BlindIndex({field.name!r}, unique=True) beside it."
+        yield _error(field, "An encrypted column cannot be unique, indexed or a key.", hint, E012)
+    if field.base.db_default is not models.NOT_PROVIDED:
+        hint = "Use `default`; the database has no key to encrypt with."
+        yield _error(field, "An encrypted field cannot have a db_default.", hint, E013)
+    yield from _subject(field)
+    yield from _manager(field)
+
+
+def _unwrappable(base: models.Field[Any, Any]) -> str:
+    if base.remote_field is not None:
+        return "A relation cannot be encrypted; the database must follow it."
+    if isinstance(base, models.FileField):
+        return "A file field holds a name, not the file; encrypting it protects nothing."
+    if isinstance(base, models.AutoField | models.BigAutoField | models.SmallAutoField):
+        return "A key that the database assigns cannot be encrypted."
+    if getattr(base, "generated", False) or base.db_parameters is None:
+        return "A generated column cannot be encrypted."
+    return ""
+
+
+def _base_messages(
+    field: Encrypted[Any, Any], options: dict[str, Any]
+) -> Iterator[checks.CheckMessage]:
+    for message in field.base.check(**options):
+        message.obj = field
+        yield message
+
+
+def _subject(field: Encrypted[Any, Any]) -> Iterator[checks.CheckMessage]:
+    if not field.subject:
+        return
+    names = {f.name for f in field.model._meta.get_fields()}
+    if field.subject not in names:
+        hint = "Name the foreign key, or the field, that tells whose value it is."
+        yield _error(field, f"subject={field.subject!r} is no field of the model.", hint, E014)
+
+
+def _manager(field: Encrypted[Any, Any]) -> Iterator[checks.CheckMessage]:
+    from encryption.querysets import EncryptedQuerySet
+
+    model = field.model
+    manager = model._meta.default_manager
+    if manager is None or model._meta.abstract or model._meta.swapped:
+        return
+    if not isinstance(manager.get_queryset(), EncryptedQuerySet):
+        yield checks.Warning(
+            f"{model._meta.label} has encrypted fields, and a manager whose update() and "
+            "bulk_update() refuse to write them.",
+            hint="Write `objects = EncryptedManager()`, or mix EncryptedQuerySet into your own.",
+            obj=field,
+            id=W015,
+        )
+
+
+def _error(field: Encrypted[Any, Any], message: str, hint: str, code: str) -> checks.Error:
+    return checks.Error(message, hint=hint, obj=field, id=code)
+
+
+def refuse_unsafe_upsert(field: Encrypted[Any, Any], query: Any) -> None:
+    """Refuse an ``ON CONFLICT DO UPDATE`` that would write a value into a row of another identity.
+
+    The row that stays keeps its own key or salt, while the new value is bound to the new one; only
+    where the conflict is on that key itself, or the salt and every encrypted column are replaced
+    together, can the value be read afterwards.
+    """
+    if getattr(query, "on_conflict", None) is not OnConflict.UPDATE:
+        return
+    updated = {getattr(f, "name", f) for f in query.update_fields or ()}
+    if field.name not in updated:
+        return
+    identity = field.identity()
+    conflict = {getattr(f, "name", f) for f in query.unique_fields or ()}
+    if conflict & {identity.name, identity.column, identity.attname}:
+        return
+    if isinstance(identity, RowSalt):
+        encrypted = {f.name for f in field.model._meta.local_fields if isinstance(f, type(field))}
+        if {identity.name, *encrypted} <= updated:
+            return
+    raise ExpressionRefused(
+        f"bulk_create(update_conflicts=True) would write {field.place} into a row that it is not "
+        f"bound to. Name {identity.name!r} in unique_fields, or update the rows one by one."
+    )

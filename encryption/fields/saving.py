@@ -1,0 +1,155 @@
+"""From an instance to what is written: sealed for its row, or written back unopened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import NOT_PROVIDED, Field, Model, signals
+
+from encryption.cipher import MARK_BYTES_ROW, RING_VERSION, split
+from encryption.errors import UnboundValue
+from encryption.fields.rows import row_of, settle_salt
+from encryption.fields.sealed import Bare, Bound
+
+if TYPE_CHECKING:
+    from encryption.fields.encrypted import Encrypted
+
+MARK = bytes([MARK_BYTES_ROW])
+
+
+def watch(sender: type[Model], **_: Any) -> None:
+    """Connect, where a class with encrypted fields is made, what its saves need.
+
+    Django sends ``pre_save`` for the class that is saved, so children and proxies are watched too.
+    """
+    from encryption.fields.encrypted import Encrypted
+
+    families = [base._meta.local_fields for base in sender.__mro__ if hasattr(base, "_meta")]
+    if any(isinstance(field, Encrypted) for fields in families for field in fields):
+        signals.pre_save.connect(before_save, sender=sender, dispatch_uid="encryption.before_save")
+        signals.post_save.connect(after_save, sender=sender, dispatch_uid="encryption.after_save")
+
+
+signals.class_prepared.connect(watch, dispatch_uid="encryption.watch")
+
+
+def encrypted_fields(model: type[Model]) -> list[Encrypted[Any, Any]]:
+    """Every encrypted field of a model, inherited ones too."""
+    from encryption.fields.encrypted import Encrypted
+
+    return [f for f in model._meta.concrete_fields if isinstance(f, Encrypted)]
+
+
+def sealed_value(field: Encrypted[Any, Any], instance: Model, *, add: bool) -> Bound | None:
+    """Give what is to be written for the instance's value."""
+    if type(field.base).pre_save is not Field.pre_save:
+        field.base.pre_save(instance, add)  # auto_now sets the attribute
+    row = row_of(instance, field.identity(), add=add)
+    if row is None:
+        raise UnboundValue(
+            f"{field.place} cannot be written: the row has no "
+            f"{field.identity().name!r} yet. Fill it first (the EncryptField operation does)."
+        )
+    if instance.__dict__.get(field.attname, NOT_PROVIDED) is None:
+        return _sealed_none(field, row, subject_of(field, instance))
+    kept = _kept(field, instance, row)
+    if kept is not None:
+        return kept
+    value = getattr(instance, field.attname)
+    if isinstance(value, Bound):
+        return value
+    return field.seal(value, row=row, subject=subject_of(field, instance))
+
+
+def _sealed_none(field: Encrypted[Any, Any], row: bytes, subject: str) -> Bound | None:
+    from django.db.models import JSONField
+
+    if isinstance(field.base, JSONField) and not field.null:
+        return field.seal(None, row=row, subject=subject)  # JSON null, as JSONField stores it
+    return None
+
+
+def _kept(field: Encrypted[Any, Any], instance: Model, row: bytes) -> Bound | None:
+    """Give the envelope as it was read, where nobody opened it and it still fits.
+
+    One of an older key is opened and sealed again, so that saving never brings an old key back.
+    """
+    stored = instance.__dict__.get(field.attname)
+    if type(stored) is Bare:
+        own_row, envelope = row, bytes(stored)
+    elif type(stored) is field.closed_type:
+        parted, envelope = split(bytes(stored))
+        own_row = parted or b""
+    else:
+        return None
+    if own_row != row:
+        return None
+    is_old = envelope[:1] == RING_VERSION and not envelope.startswith(field.cipher.active_header)
+    return None if is_old else Bound(envelope)
+
+
+def subject_of(field: Encrypted[Any, Any], instance: Model) -> str:
+    """Say whose value it is: ``app.model:<pk>`` of the person the subject field points to."""
+    if not field.subject:
+        return ""
+    subject: Any = field.model._meta.get_field(field.subject)
+    return subject_name(field, getattr(instance, subject.attname))
+
+
+def subject_name(field: Encrypted[Any, Any], value: Any) -> str:
+    """Name a subject by the value of its field."""
+    if value is None:
+        raise UnboundValue(
+            f"{field.place} is encrypted for the person that {field.subject!r} names, and that is "
+            "empty. Set it before saving."
+        )
+    subject: Any = field.model._meta.get_field(field.subject)
+    kind = subject.related_model._meta.label_lower if subject.is_relation else field.subject
+    return f"{kind}:{value}"
+
+
+def selected_value(field: Encrypted[Any, Any], instance: Model) -> bytes:
+    """Give mark, row and envelope of an instance's value, for a dump."""
+    stored = instance.__dict__.get(field.attname)
+    if type(stored) is field.closed_type:
+        own_row, envelope = split(bytes(stored))
+        if own_row is not None:
+            return MARK + own_row + envelope
+    row = row_of(instance, field.identity())
+    bound = sealed_value(field, instance, add=False)
+    return MARK + (row or b"") + (bound or b"")
+
+
+def before_save(
+    sender: type[Model], instance: Model, *, raw: bool = False, update_fields: Any = None, **_: Any
+) -> None:
+    """Seal what ``loaddata`` writes without asking the fields, and refuse a stale blind index."""
+    from encryption import blind_index
+
+    if raw:
+        seal_raw(instance)
+    if update_fields is not None:
+        blind_index.refuse_stale(sender, update_fields)
+
+
+def seal_raw(instance: Model) -> None:
+    """Bind a deserialised instance's values to its row."""
+    for field in encrypted_fields(type(instance)):
+        if instance.__dict__.get(field.attname) is not None:
+            instance.__dict__[field.attname] = sealed_value(field, instance, add=False)
+
+
+def after_save(sender: type[Model], instance: Model, *, raw: bool = False, **_: Any) -> None:
+    """Turn what was sealed for ``loaddata`` into what a read would have given."""
+    settle_salt(sender, instance)
+    if not raw:
+        return
+    for field in encrypted_fields(type(instance)):
+        if type(instance.__dict__.get(field.attname)) is Bound:
+            instance.__dict__[field.attname] = field.closed_type(selected_bound(field, instance))
+
+
+def selected_bound(field: Encrypted[Any, Any], instance: Model) -> bytes:
+    """Put mark and row before an envelope that was just written."""
+    row = row_of(instance, field.identity()) or b""
+    return MARK + row + bytes(instance.__dict__[field.attname])

@@ -1,0 +1,64 @@
+"""What this database knows of the keys: first seen, active since, retired, and their fingerprints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from encryption.events import KEY_ADOPTED
+from encryption.keyring import keyring
+from encryption.models import KeyVersion
+from garrison import events
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from encryption.keyring import Keyring
+
+
+def adopt(*, now: datetime | None = None) -> list[KeyVersion]:
+    """Write down the keys of the ring that are new here, and which one is active now.
+
+    Run by ``migrate``, by every rotation and by the health check, so ages are known without asking
+    the operator for dates. A key under a known id with another fingerprint is left as it is, for
+    the check to find.
+    """
+    now = now or timezone.now()
+    ring = keyring()
+    with transaction.atomic():
+        for key in ring.keys.values():
+            version, is_new = KeyVersion.objects.get_or_create(
+                key_id=key.id,
+                defaults={"fingerprint": key.material.fingerprint(), "first_seen_at": now},
+            )
+            if is_new:
+                events.emit(KEY_ADOPTED, target=f"key:{version.key_id}")
+        KeyVersion.objects.filter(key_id=ring.active.id, activated_at=None).update(activated_at=now)
+    return list(KeyVersion.objects.all())
+
+
+def impostors(ring: Keyring) -> list[str]:
+    """Name the ids under which the ring holds another key than this database was written with."""
+    known = dict(KeyVersion.objects.values_list("key_id", "fingerprint"))
+    return [
+        key.id
+        for key in ring.keys.values()
+        if known.get(key.id, key.material.fingerprint()) != key.material.fingerprint()
+    ]
+
+
+def retired_on(key_id: str) -> datetime | None:
+    """Say when a key was retired, for the sentence of a failed read; never raises."""
+    try:
+        with transaction.atomic():
+            return (
+                KeyVersion.objects.filter(key_id=key_id)
+                .values_list("retired_at", flat=True)
+                .first()
+            )
+    except (DatabaseError, RuntimeError, SynchronousOnlyOperation):
+        # No table, no connection, a broken transaction, an event loop: the sentence goes without.
+        return None

@@ -1,0 +1,83 @@
+"""Where keys come from: settings, a file, or whatever fulfils the protocol."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from encryption.conf import settings
+from encryption.errors import KeyringUnusable
+from encryption.keyring.entries import Entries, read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from encryption.keyring.material import Key
+
+OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
+
+
+class KeyProvider(Protocol):
+    """Gives the master keys once per process; a KMS fulfils it by unwrapping data keys.
+
+    ``ENCRYPTION_KEY_PROVIDER`` names a class without arguments. Raise
+    :class:`~encryption.errors.KeyringUnusable` with a sentence that holds no key.
+    """
+
+    def keys(self) -> Sequence[Key]:
+        """Give every key that may be needed for reading; the first one encrypts."""
+
+
+class SettingsKeyProvider:
+    """Keys from ``ENCRYPTION_KEYS``, which ``config/settings.py`` fills from the environment."""
+
+    def keys(self) -> Sequence[Key]:
+        """Read the setting."""
+        return accepted(read_settings())
+
+
+class FileKeyProvider:
+    """Keys from ``ENCRYPTION_KEYS_FILE``: one entry a line, ``#`` starts a comment.
+
+    Fits Docker and Kubernetes secrets and systemd credentials. A file that others than its owner
+    may read is refused.
+    """
+
+    def keys(self) -> Sequence[Key]:
+        """Read the file."""
+        return accepted(read_file(settings.keys_file))
+
+
+def accepted(entries: Entries) -> Sequence[Key]:
+    """Give the keys, or raise every problem in one sentence each."""
+    if entries.problems:
+        raise KeyringUnusable(" ".join(entries.problems))
+    return entries.keys
+
+
+def read_settings() -> Entries:
+    """Read ``ENCRYPTION_KEYS`` now; never raises."""
+    return read(settings.keys)
+
+
+def read_file(path: str) -> Entries:
+    """Read a file of keys; never raises."""
+    if not path:
+        return Entries(problems=["ENCRYPTION_KEYS_FILE is not set; name the file of the keys."])
+    try:
+        with Path(path).open(encoding="utf-8") as lines:
+            mode = os.fstat(lines.fileno()).st_mode
+            if mode & OTHERS_MAY:
+                return Entries(
+                    problems=[
+                        f"The key file has mode {stat.S_IMODE(mode):04o}; others may open it. "
+                        "Run `chmod 600` on it."
+                    ]
+                )
+            return read([line for raw in lines if (line := raw.partition("#")[0].strip())])
+    except OSError as failure:
+        return Entries(problems=[f"The key file cannot be read: {failure.strerror}."])
+    except UnicodeDecodeError:
+        return Entries(problems=["The key file is not text in UTF-8."])

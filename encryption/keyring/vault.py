@@ -1,0 +1,106 @@
+"""Keys that a Vault-like service unwraps: the site stores only ``id:vault:v1:…``.
+
+The protocol is the decrypt call of HashiCorp Vault's transit engine, which OpenBao speaks too; a
+cloud KMS differs in the request alone, so this class is also the pattern for one. It is asked once
+per process, at the first use of a key; nothing is cached on disk.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from encryption.conf import settings
+from encryption.errors import KeyringUnusable
+from encryption.keyring.entries import Entries, read
+from encryption.keyring.providers import accepted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from email.message import Message
+
+    from encryption.keyring.material import Key
+
+LONGEST_ANSWER = 64 * 1024  # bytes
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class VaultTransitKeyProvider:
+    """Unwrap each of ``ENCRYPTION_VAULT_WRAPPED_KEYS`` by ``POST /v1/transit/decrypt/<name>``."""
+
+    def keys(self) -> Sequence[Key]:
+        """Ask the service; it being down, or refusing, stops the start with a sentence."""
+        url = settings.vault_url.rstrip("/")
+        _require_private_channel(url)
+        return accepted(_unwrap_all(url))
+
+
+def _require_private_channel(url: str) -> None:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        return
+    raise KeyringUnusable(
+        "ENCRYPTION_VAULT_URL must be an https address; keys never travel in clear."
+    )
+
+
+def _unwrap_all(url: str) -> Entries:
+    """Unwrap every key; a problem is a sentence in the result, so that no frame raises a key."""
+    opened: list[str] = []
+    for place, entry in enumerate(settings.vault_wrapped_keys, start=1):
+        key_id, _, wrapped = entry.partition(":")
+        try:
+            opened.append(f"{key_id}:{_decrypt(url, wrapped)}")
+        except (OSError, ValueError, KeyError, TypeError) as failure:
+            return Entries(problems=[f"Wrapped key number {place}: {_sentence(failure)}"])
+    return read(opened)
+
+
+def _decrypt(url: str, wrapped: str) -> str:
+    name = urllib.parse.quote(settings.vault_transit_key, safe="")
+    request = urllib.request.Request(  # noqa: S310 - the scheme was looked at above
+        f"{url}/v1/transit/decrypt/{name}",
+        data=json.dumps({"ciphertext": wrapped}).encode(),
+        headers={"X-Vault-Token": _token(), "Content-Type": "application/json"},
+        method="POST",
+    )
+    opener = urllib.request.build_opener(_NoRedirects)
+    with opener.open(request, timeout=settings.vault_timeout_seconds) as answer:
+        body = json.loads(answer.read(LONGEST_ANSWER))
+    plaintext = body["data"]["plaintext"]
+    base64.b64decode(plaintext, validate=True)
+    return str(plaintext)
+
+
+def _token() -> str:
+    return Path(settings.vault_token_file).read_text(encoding="utf-8").strip()
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the token to wherever it points."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,  # noqa: ARG002 - the signature is the library's
+        fp: Any,  # noqa: ARG002
+        code: int,  # noqa: ARG002
+        msg: str,  # noqa: ARG002
+        headers: Message,  # noqa: ARG002
+        newurl: str,  # noqa: ARG002
+    ) -> None:
+        """Follow none."""
+        return
+
+
+def _sentence(failure: Exception) -> str:
+    if isinstance(failure, urllib.error.HTTPError):
+        return f"the Vault service answered {failure.code}. Look at its policy and the token."
+    if isinstance(failure, binascii.Error | KeyError | ValueError | TypeError):
+        return "the Vault service gave an answer that is not a key."
+    return f"the Vault service cannot be reached ({type(failure).__name__})."

@@ -1,0 +1,50 @@
+"""Destroy the key of a person, and with it every value encrypted under it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from encryption import services
+from encryption.errors import KeyringUnusable
+from encryption.models import SubjectKey
+from garrison.errors import Refusal
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Erase one person."""
+
+    help = (
+        "Destroy a person's key, so that everything encrypted for them is unreadable for ever, in "
+        "every copy and backup. There is no way back. Run it again after restoring a backup of "
+        "the key storage, should there be one. Exits with 1 where the person has no key."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument("subject", help="Whose key, as app.model:id, such as accounts.user:42.")
+        parser.add_argument("--yes", action="store_true", help="Do not ask.")
+        parser.add_argument("--dry-run", action="store_true", help="Only tell what would be done.")
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+
+    def handle(self, **options: Any) -> None:
+        """Ask, then erase."""
+        subject = options["subject"]
+        count = SubjectKey.objects.filter(subject=subject).count()
+        if count and not (options["yes"] or options["dry_run"]):
+            self.stdout.write(f"This destroys {count} key(s) of {subject}. There is no way back.")
+            if input(f"Type {subject} to go on: ") != subject:
+                raise CommandError("Nothing was erased.")
+        try:
+            erased = 0 if options["dry_run"] else services.erase_subject(subject=subject)
+        except (Refusal, KeyringUnusable) as refusal:
+            raise CommandError(str(refusal)) from None
+        if options["json"]:
+            self.stdout.write(json.dumps({"subject": subject, "keys": count, "erased": erased}))
+        else:
+            self.stdout.write(f"{subject}: {erased} of {count} keys erased.")

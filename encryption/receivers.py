@@ -1,0 +1,45 @@
+"""What encryption does when something is said or done elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+from django.db.models import F
+
+from encryption.errors import KeyringUnusable
+from encryption.events import DECRYPTION_FAILED
+
+if TYPE_CHECKING:
+    from garrison.events import SecurityEvent
+
+
+def count_failure(event: SecurityEvent) -> None:
+    """Count a value that could not be read, by hour and place."""
+    if event.kind is not DECRYPTION_FAILED:
+        return
+    from encryption.models import DecryptionFailureCount
+
+    known = {name: str(event.data[name])[:60] for name in ("key_id", "reason")}
+    hour = event.at.replace(minute=0, second=0, microsecond=0)
+    row, _ = DecryptionFailureCount.objects.get_or_create(
+        hour=hour, place=event.data["place"][:200], **known, defaults={"last_at": event.at}
+    )
+    DecryptionFailureCount.objects.filter(pk=row.pk).update(count=F("count") + 1, last_at=event.at)
+
+
+def adopt_keys(using: str, **_: Any) -> None:
+    """Write the keys down after ``migrate``, so that their age is known from the first day."""
+    from encryption import key_versions
+    from encryption.models import KeyVersion
+
+    connection = connections[using]
+    if (
+        using != "default"
+        or KeyVersion._meta.db_table not in connection.introspection.table_names()
+    ):
+        return  # another database, or one migrated back to before this app
+    try:
+        key_versions.adopt()
+    except KeyringUnusable:  # said by encryption.E001, with its sentence; migrating may go on
+        return

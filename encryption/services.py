@@ -1,0 +1,224 @@
+"""The verbs of encryption: rotate, retire, import, erase, reveal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db import router, transaction
+from django.utils import timezone
+
+from encryption import key_users, key_versions, shredding
+from encryption.errors import KeyInUse, RevealRefused, SubjectUnknown
+from encryption.events import (
+    COLUMN_IMPORTED,
+    KEY_RETIRED,
+    RETIREMENT_REFUSED,
+    REVEAL_REFUSED,
+    ROTATION_FINISHED,
+    SUBJECT_ERASED,
+    VALUE_REVEALED,
+)
+from encryption.fields import Encrypted
+from encryption.importing import FromDjangoCryptography
+from encryption.keyring import keyring
+from encryption.models import KeyVersion, Rotation, SubjectKey
+from encryption.rotation import ROWS_PER_BATCH, Run, Tally, ToActiveKey, all_fields, rows_per_key
+from garrison import events, field_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from django.db.models import Model
+
+REVEAL = "encryption.reveal_values"
+
+
+# --- rotation -------------------------------------------------------------------------------------
+
+
+def rotate_field(
+    *,
+    field: Encrypted[Any, Any],
+    rows_per_batch: int = ROWS_PER_BATCH,
+    on_batch: Callable[[Tally], None] = lambda _tally: None,
+    clock: Callable[[], datetime] = timezone.now,
+) -> Tally:
+    """Bring every value of a field to the active key; goes on where a killed run stopped.
+
+    Values that cannot be read stay as they are, are counted, and are an event each.
+    """
+    using = router.db_for_write(field.model)
+    progress = _progress(field, using, clock())
+    run = Run(field, ToActiveKey(), using, rows_per_batch, on_batch)
+    tally = run(progress, clock=clock)
+    if not tally.unreadable:
+        _finish(progress, using, clock())
+    return tally
+
+
+def _progress(field: Encrypted[Any, Any], using: str, now: datetime) -> Rotation:
+    """Give the unfinished rotation to this key, or start one."""
+    active = keyring().active.id
+    found = Rotation.objects.using(using).filter(label=field.label).first()
+    if found and found.key_id == active and found.finished_at is None:
+        return found
+    started = Rotation(label=field.label, key_id=active, started_at=now, updated_at=now)
+    started.save(using=using, force_insert=found is None, force_update=found is not None)
+    return started
+
+
+def _finish(progress: Rotation, using: str, now: datetime) -> None:
+    with transaction.atomic(using=using):
+        progress.cursor, progress.finished_at, progress.updated_at = "", now, now
+        progress.save(using=using)
+        events.emit(
+            ROTATION_FINISHED,
+            target=f"field:{progress.label}",
+            data={"key_id": progress.key_id, "rotated": progress.rotated},
+            now=now,
+        )
+
+
+def import_field(  # noqa: PLR0913 - the command's options
+    *,
+    field: Encrypted[Any, Any],
+    key: bytes | None = None,
+    rows_per_batch: int = ROWS_PER_BATCH,
+    is_dry_run: bool = False,
+    on_batch: Callable[[Tally], None] = lambda _tally: None,
+    clock: Callable[[], datetime] = timezone.now,
+) -> tuple[int, Tally]:
+    """Encrypt anew what django-cryptography wrote; gives how many values were due, and the tally."""
+    using, now = router.db_for_write(field.model), clock()
+    run = Run(field, FromDjangoCryptography(key=key), using, rows_per_batch, on_batch)
+    due = run.remaining()
+    if is_dry_run or not due:
+        return due, Tally()
+    progress = Rotation(
+        label=f"{field.label} (import)"[:200],
+        key_id=keyring().active.id,
+        started_at=now,
+        updated_at=now,
+    )
+    tally = run(progress, clock=clock)
+    with transaction.atomic(using=using):
+        progress.finished_at = clock()
+        progress.save(using=using)
+        data = {"imported": tally.rewritten, "unreadable": tally.unreadable}
+        events.emit(COLUMN_IMPORTED, target=f"field:{field.label}", data=data)
+    return due, tally
+
+
+def rotate_subject_keys() -> int:
+    """Wrap every subject's key under the active master key; gives how many were wrapped anew."""
+    return shredding.rewrap() if SubjectKey.objects.exists() else 0
+
+
+def rotate_files() -> int:
+    """Wrap the keys of every encrypted file anew; gives how many files were rewritten."""
+    from encryption.storage import encrypted_storages
+
+    return sum(store.rotate() for store in encrypted_storages().values())
+
+
+@dataclass(frozen=True, slots=True)
+class FieldStatus:
+    """One field as ``encryption_status`` shows it."""
+
+    field: str
+    rows: dict[str, int] = field(default_factory=dict)
+    due: int = 0
+    oldest_key: str = ""
+    rotation: dict[str, Any] | None = None
+
+
+def status() -> list[FieldStatus]:
+    """Tell, for each field, how many values each key holds, the oldest key, and progress."""
+    ring = keyring()
+    ages = {version.key_id: version.first_seen_at for version in key_versions.adopt()}
+    return [_status_of(item, ring.active.id, ages) for item in all_fields()]
+
+
+def _status_of(item: Encrypted[Any, Any], active: str, ages: dict[str, datetime]) -> FieldStatus:
+    using = router.db_for_write(item.model)
+    rows = rows_per_key(item, using=using)
+    ours = [key for key in rows if not key.startswith("(")]
+    oldest = min(ours, key=lambda key: ages.get(key, timezone.now()), default="")
+    run = Rotation.objects.using(using).filter(label=item.label).values().first()
+    due = sum(count for key, count in rows.items() if key in ours and key != active)
+    return FieldStatus(item.place, rows, due, oldest, run)
+
+
+def retire_key(*, key_id: str, actor: Any = None, now: datetime | None = None) -> KeyVersion:
+    """Declare that nothing needs a key any more, after looking everywhere.
+
+    Raises :class:`~encryption.errors.KeyInUse` for the active key, and while rows, blind indexes,
+    subject keys, files or anything registered in :mod:`encryption.key_users` needs it.
+    """
+    now = now or timezone.now()
+    key_versions.adopt(now=now)
+    ring = keyring()
+    ring.key(key_id)
+    needs = [use.detail for use in key_users.uses(key_id)]
+    if key_id == ring.active.id:
+        needs.insert(0, "it is the active key; put another one first in ENCRYPTION_KEYS.")
+    if needs:
+        events.emit(
+            RETIREMENT_REFUSED, actor=actor, target=f"key:{key_id}", data={"needs": needs}, now=now
+        )
+        raise KeyInUse(f"Key {key_id!r} cannot be retired: {' '.join(needs)}")
+    with transaction.atomic():
+        version = KeyVersion.objects.select_for_update().get(key_id=key_id)
+        version.retired_at = version.retired_at or now
+        version.save(update_fields=["retired_at"])
+        events.emit(KEY_RETIRED, actor=actor, target=f"key:{key_id}", now=now)
+    return version
+
+
+# --- people ---------------------------------------------------------------------------------------
+
+
+def erase_subject(*, subject: str, actor: Any = None, now: datetime | None = None) -> int:
+    """Destroy a person's key; every value under it is unreadable from then on, in backups too.
+
+    Returns how many keys were destroyed. Running it again after a restore destroys again. Other
+    processes may use the key for ``ENCRYPTION_SUBJECT_KEY_CACHE_SECONDS`` more.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        keys = list(SubjectKey.objects.select_for_update().filter(subject=subject))
+        if not keys:
+            raise SubjectUnknown(f"There is no key of {subject!r}; nothing was encrypted for it.")
+        for key in keys:
+            shredding.destroy(key.id.bytes, erased_at=now)
+        SubjectKey.objects.filter(subject=subject, erased_at=None).update(erased_at=now)
+        events.emit(SUBJECT_ERASED, actor=actor, target=subject, data={"keys": len(keys)}, now=now)
+    return len(keys)
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+def may_reveal(*, user: Any, model: type[Model], name: str) -> bool:
+    """Tell whether a user may see a model's encrypted field in clear.
+
+    Both must allow it: the permission ``encryption.reveal_values``, and the field policy.
+    """
+    visible = field_policy.policy().visible_fields(user, model)
+    return bool(user.has_perm(REVEAL)) and name in visible
+
+
+def reveal(*, user: Any, instance: Model, name: str) -> Any:
+    """Give a value in clear to somebody who may see it, and say so; refuse anybody else."""
+    target = f"{instance._meta.label_lower}:{instance.pk}"
+    if not may_reveal(user=user, model=type(instance), name=name):
+        events.emit(REVEAL_REFUSED, actor=user, target=target, data={"field": name})
+        raise RevealRefused(
+            f"You need the permission {REVEAL} and sight of the field {name!r} to see it in clear."
+        )
+    value = getattr(instance, name)
+    with transaction.atomic():
+        events.emit(VALUE_REVEALED, actor=user, target=target, data={"field": name})
+    return value

@@ -1,0 +1,1 @@
+"""A small app with encrypted fields, installed by the tests of encryption alone."""

@@ -1,0 +1,111 @@
+"""Models of every shape an encrypted field can meet."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from encryption.blind_index import BlindIndex
+from encryption.fields import Encrypted, RowSalt
+from encryption.querysets import EncryptedManager
+
+
+class Clinical(models.Model):
+    """Names the app, because test modules import these models before it is installed."""
+
+    class Meta:
+        abstract = True
+        app_label = "clinic"
+
+
+class Person(Clinical):
+    name = models.CharField(max_length=50)
+
+
+class Patient(Clinical):
+    """A UUID primary key, a unique blind index."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    name = models.CharField(max_length=50, default="")
+    email = Encrypted(models.EmailField(max_length=254))
+    email_index = BlindIndex("email", unique=True)
+    note = Encrypted(models.TextField(blank=True, default=""))
+    diary = Encrypted(models.TextField(null=True, blank=True))
+
+    objects = EncryptedManager()
+
+
+class Visit(Clinical):
+    """A key the database assigns, and so a row salt."""
+
+    row_salt = RowSalt()
+    patient = models.ForeignKey(Patient, models.CASCADE, null=True, related_name="visits")
+    number = models.IntegerField(default=0)
+    remark = Encrypted(models.TextField(default=""))
+    secret = Encrypted(models.TextField(default=""))
+
+    objects = EncryptedManager()
+
+
+class EmergencyVisit(Visit):
+    """A child table, with an encrypted column of its own."""
+
+    class Meta:
+        app_label = "clinic"
+
+    child_salt = RowSalt()
+    cause = Encrypted(models.CharField(max_length=100, default=""))
+
+    objects = EncryptedManager()
+
+
+class NightVisit(Visit):
+    class Meta:
+        proxy = True
+        app_label = "clinic"
+
+
+class Sample(Clinical):
+    """Every type."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    text = Encrypted(models.TextField(null=True))
+    char = Encrypted(models.CharField(max_length=20, null=True))
+    email = Encrypted(models.EmailField(null=True))
+    slug = Encrypted(models.SlugField(null=True, db_index=False))
+    url = Encrypted(models.URLField(null=True))
+    ip = Encrypted(models.GenericIPAddressField(null=True))
+    integer = Encrypted(models.IntegerField(null=True))
+    big = Encrypted(models.BigIntegerField(null=True))
+    floating = Encrypted(models.FloatField(null=True))
+    decimal = Encrypted(models.DecimalField(max_digits=20, decimal_places=6, null=True))
+    flag = Encrypted(models.BooleanField(null=True))
+    day = Encrypted(models.DateField(null=True))
+    moment = Encrypted(models.DateTimeField(null=True))
+    clock = Encrypted(models.TimeField(null=True))
+    span = Encrypted(models.DurationField(null=True))
+    json = Encrypted(models.JSONField(null=True))
+    binary = Encrypted(models.BinaryField(null=True))
+    uid = Encrypted(models.UUIDField(null=True))
+    touched = Encrypted(models.DateTimeField(auto_now=True))
+    colour = Encrypted(models.CharField(max_length=5, choices=[("r", "Red")], default="r"))
+    document = Encrypted(models.JSONField(default=dict))
+
+
+class Letter(Clinical):
+    """Encrypted for the person it belongs to."""
+
+    row_salt = RowSalt()
+    person = models.ForeignKey(Person, models.CASCADE)
+    body = Encrypted(models.TextField(), subject="person")
+
+    objects = EncryptedManager()
+
+
+class Plain(Clinical):
+    """The same rows in clear, and an encrypted column under a plain manager."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    clear = models.TextField(default="")
+    secret = Encrypted(models.TextField(default=""))

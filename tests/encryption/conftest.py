@@ -1,0 +1,56 @@
+"""The clinic app, installed for one test module at a time, and keys that tests may change."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+
+import pytest
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.db import connection
+
+from encryption import keyring
+
+CLINIC = "tests.encryption.clinic"
+
+
+def fresh_key(key_id: str) -> str:
+    """A new entry for ENCRYPTION_KEYS."""
+    return f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _clinic(django_db_setup, django_db_blocker) -> Iterator[None]:
+    """Install the app and make its tables; take both away again for the next module's tests."""
+    apps.set_installed_apps([*django_settings.INSTALLED_APPS, CLINIC])
+    models = list(apps.get_app_config("clinic").get_models())
+    models = [model for model in models if not model._meta.proxy]
+    with django_db_blocker.unblock():
+        with connection.schema_editor() as editor:
+            for model in models:
+                editor.create_model(model)
+        yield
+        with connection.schema_editor() as editor:
+            for model in reversed(models):
+                editor.delete_model(model)
+        connection.close()
+    apps.unset_installed_apps()
+
+
+@pytest.fixture
+def keys(settings):
+    """Set the keys by id: ``keys("k2", "k1")`` makes k2 active; a name means the same key always."""
+    made: dict[str, str] = {}
+
+    def use(*ids: str) -> None:
+        for key_id in ids:
+            made.setdefault(key_id, fresh_key(key_id))
+        settings.ENCRYPTION_KEYS = [made[key_id] for key_id in ids]
+
+    settings.ENCRYPTION_INDEX_KEY = "k1"
+    use("k1")
+    use.entries = made
+    yield use
+    keyring.forget()
