@@ -1,0 +1,224 @@
+"""A site with keys, targets, files and a source database of its own, on both engines."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+from pyrage import x25519
+
+from backups import keys, opening, services, targets
+from backups.dumpers.connection import connect
+from backups.models import Backup
+from backups.opening import Opened
+from tests.backups.rich import POSTGRESQL, SQLITE
+
+MARKER = "plain-text-marker-7f3a"  # must never be found on a target
+
+
+@dataclass
+class Site:
+    """What a test needs to know of the project it stands in."""
+
+    root: Path
+    settings: Any
+    engine: str
+    identity_file: Path
+    recipient: str
+    database: str = ""
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def media(self) -> Path:
+        return self.root / "media"
+
+    @property
+    def target(self) -> Path:
+        return self.root / "backups"
+
+    def write(self, name: str, content: bytes | str) -> Path:
+        path = self.media / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def back_up(self, **options: Any) -> Backup:
+        return services.backup_now(now=timezone.now(), **options)
+
+    def open(self, backup: Backup, target: str = "backups") -> Opened:
+        found = targets.target(target)
+        return opening.open_backup(found, backup.folder, keys.identities())
+
+    def execute(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Run one statement in the source database, outside of Django."""
+        if self.engine == "sqlite":
+            with closing(sqlite3.connect(self.database, timeout=30)) as session, session:
+                return session.execute(statement, parameters).fetchall()
+        with connect("source") as session:
+            found = session.execute(statement, parameters or None)
+            return found.fetchall() if found.description else []
+
+    def script(self, text: str) -> None:
+        """Run several statements."""
+        if self.engine == "sqlite":
+            with closing(sqlite3.connect(self.database)) as session, session:
+                session.executescript(text)
+            return
+        with connect("source") as session:
+            session.execute(text)
+
+    def empty(self) -> None:
+        """Begin again with an empty source database, as on a new machine."""
+        if self.engine == "sqlite":
+            for path in Path(self.database).parent.glob(Path(self.database).name + "*"):
+                path.unlink()
+            return
+        recreate(self.database)
+
+
+def recreate(name: str) -> None:
+    with connect("default", database="postgres") as session:
+        session.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        session.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+
+
+def storages(root: Path, **more: dict[str, Any]) -> dict[str, Any]:
+    files = "django.core.files.storage.FileSystemStorage"
+    return {
+        "default": {
+            "BACKEND": "backups.deletions.PatientFileSystemStorage",
+            "OPTIONS": {"location": root / "media"},
+        },
+        "backups": {"BACKEND": files, "OPTIONS": {"location": root / "backups"}},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+        **more,
+    }
+
+
+@pytest.fixture(scope="session")
+def key_pair() -> tuple[str, str]:
+    return keys.generate()
+
+
+def engines() -> list[str]:
+    return ["postgresql", "sqlite"] if _is_postgresql() else ["sqlite"]
+
+
+def _is_postgresql() -> bool:
+    return os.environ["DATABASE_URL"].startswith("postgres")
+
+
+@pytest.fixture(params=engines())
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def site(
+    engine: str,
+    tmp_path: Path,
+    settings: Any,
+    key_pair: tuple[str, str],
+    transactional_db: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Site]:
+    """A source database with one small table, two files, one target, and a key."""
+    monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", _allow_made_up_aliases())
+    identity, recipient = key_pair
+    identity_file = tmp_path / "identity.txt"
+    identity_file.write_text(identity)
+    identity_file.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    settings.STORAGES = storages(tmp_path)
+    settings.BACKUPS_RECIPIENTS = [recipient]
+    settings.BACKUPS_IDENTITY_FILE = str(identity_file)
+    settings.BACKUPS_DATABASE = "source"
+    settings.BACKUPS_REQUIRE_FRESH = ""
+    site = Site(tmp_path, settings, engine, identity_file, recipient)
+    site.media.mkdir()
+    with _source(site):
+        site.script(
+            "CREATE TABLE note (id integer PRIMARY KEY, text varchar(200));"
+            f"INSERT INTO note VALUES (1, '{MARKER}'), (2, 'two'), (3, 'drei ß');"
+        )
+        site.write("one.txt", f"{MARKER} in a file")
+        site.write("deep/er/two.bin", bytes(range(256)) * 40)
+        yield site
+
+
+def _allow_made_up_aliases() -> Any:
+    """Django's test case refuses aliases that the settings do not have; ours are made by the test."""
+    guarded = BaseDatabaseWrapper.ensure_connection
+
+    def ensure_connection(self: BaseDatabaseWrapper) -> None:
+        if self.alias == "default":
+            guarded(self)
+        elif self.connection is None:
+            with self.wrap_database_errors:
+                self.connect()
+
+    return ensure_connection
+
+
+class _source:  # noqa: N801 - reads as what it is
+    """Make the alias ``source`` known to Django, on a database of this test alone."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def __enter__(self) -> None:
+        fields = dict(connections["default"].settings_dict)
+        fields["CONN_MAX_AGE"] = 0
+        if self._site.engine == "sqlite":
+            self._site.database = str(self._site.root / "source.sqlite3")
+            fields |= {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {}}
+            fields["NAME"] = self._site.database
+            with closing(sqlite3.connect(self._site.database)) as made:
+                made.execute("PRAGMA journal_mode=WAL")
+        else:
+            self._site.database = f"bak_test_{secrets.token_hex(6)}"
+            recreate(self._site.database)
+            fields["NAME"] = self._site.database
+        connections.databases["source"] = fields
+
+    def __exit__(self, *_: object) -> None:
+        connections["source"].close()
+        del connections["source"]
+        del connections.databases["source"]
+        if self._site.engine == "postgresql":
+            with connect("default", database="postgres") as session:
+                session.execute(f'DROP DATABASE IF EXISTS "{self._site.database}" WITH (FORCE)')
+
+
+@pytest.fixture
+def rich(site: Site) -> Site:
+    """Every type, large objects, sequences, many-to-many, hostile names."""
+    site.script(SQLITE if site.engine == "sqlite" else POSTGRESQL)
+    return site
+
+
+@pytest.fixture
+def identities(key_pair: tuple[str, str]) -> list[x25519.Identity]:
+    line = key_pair[0].splitlines()[-1]
+    return [x25519.Identity.from_str(line)]
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file below a folder by its relative name."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
