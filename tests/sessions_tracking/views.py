@@ -1,10 +1,12 @@
 """Addresses that only the tests of cookie sessions mount."""
 
+from django.contrib import admin
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
 
-from config import urls
 from garrison import context
 from sessions_tracking import services
 
@@ -26,11 +28,20 @@ def fresh(request):
     return HttpResponse("fresh")
 
 
+@csrf_exempt
+@transaction.atomic
+def rotate_atomically(request):
+    services.rotate(refresh_token=request.POST["refresh"])
+    return HttpResponse("rotated")
+
+
 urlpatterns = [
+    path("rotate-atomically", rotate_atomically),
     path("who", who),
     path("who-async", who_async),
     path("ignore", ignore),
     path("private", login_required(who)),
     path("fresh", fresh),
-    path("", include(urls.urlpatterns)),
+    path("admin/", admin.site.urls),
+    path("api/", include("sessions_tracking.api.urls")),
 ]
