@@ -240,6 +240,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Without these, a store that hangs would hang every request that sends a task.
     "socket_connect_timeout": 1,
     "socket_timeout": 2,  # longer than the one second a worker's BRPOP waits
+    "max_retries": 1,
+    "interval_start": 0,
 }
 CELERY_TASK_PUBLISH_RETRY = False  # it fails at once; whoever needs the task finds it in a table
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -257,6 +259,9 @@ if BACKUPS_IDENTITY_FILE:
 BACKUPS_RESTORES_RUN_HERE = not IS_PRODUCTION
 BACKUPS_REQUIRE_FRESH = "sessions_tracking.services.require_fresh_request"
 DEVELOPMENT_FACTOR = 1 if IS_PRODUCTION else 20
+RATE_LIMITING_FACTOR = DEVELOPMENT_FACTOR
+RATE_LIMITS = {"reports": ["60/h address"]}  # beside the defaults
+RATE_LIMITING_VIEWS = {"admin:login": "auth", "csp-report": "reports"}
 
 LOGGING: dict[str, Any] = {
     "version": 1,

@@ -185,7 +185,6 @@ def a_dead_valkey_comes_back(site, run):
 
 @pytest.mark.slow
 def test_with_servers_named_none_is_started_and_a_dead_process_ends_everything(site):
-    (site.folder / "store").mkdir()
     named = {
         "DATABASE_URL": f"sqlite:///{site.folder / 'db.sqlite3'}",
         "REDIS_URL": os.environ["REDIS_URL"],
