@@ -17,6 +17,7 @@ handler500 = "http_hardening.handlers.internal_error"
 
 urlpatterns = [
     path("", include("security_monitoring.urls")),
+    path("", include("http_hardening.urls")),
     path("api/security/", include("security_monitoring.api.urls")),
     path("admin/", admin.site.urls),
     path("api/auth/", include("accounts.api.urls")),

@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 from garrison import context
 from garrison.errors import PROBLEM_JSON, FieldError, Refusal, problem
 from http_hardening.conf import settings
+from http_hardening.headers import NOTHING_LOADS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,7 @@ def page_answer(*, status: int, detail: str = "") -> HttpResponse:
     }
     # Without the request: a context processor that fails must not turn an error into a worse one.
     page = render_to_string("http_hardening/error.html", known)
-    return HttpResponse(page, status=status)
+    return HttpResponse(page, status=status, headers={"Content-Security-Policy": NOTHING_LOADS})
 
 
 def answer(request: HttpRequest, *, status: int, code: str = "", detail: str = "") -> HttpResponse:

@@ -12,7 +12,7 @@ class HttpHardeningConfig(AppConfig):
 
     def ready(self) -> None:
         """Run once, after every app's models are loaded."""
-        from http_hardening import checks
+        from http_hardening import checks, events  # noqa: F401 - importing declares the kinds
 
         register(checks.check_policy)
         register(checks.check_middleware)
