@@ -292,6 +292,9 @@ def decrypt(*, source: Readable, out: Writable, identities: Sequence[x25519.Iden
                 "recipients; `manage.py backup_list` shows which."
             ) from None
         raise BackupDamaged(f"A part cannot be decrypted: {failure}") from None
+    except OSError as failure:
+        # Told of a bad chunk, and of whatever our own ends raised; the caller knows those.
+        raise BackupDamaged(f"A part cannot be decrypted: {failure}") from None
 
 
 def unseal(
