@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from garrison.admin import CappedPaginator, ReadOnlyAdmin
 from sessions_tracking import services
 from sessions_tracking.models import REUSED, Session, SessionQuerySet
+from sessions_tracking.people import user_named
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -69,12 +70,8 @@ class SessionAdmin(ReadOnlyAdmin):
             return queryset, False
         if key := services.as_uuid(term):
             return queryset.filter(pk=key), False
-        users = get_user_model()._default_manager
-        try:
-            owner = users.get_by_natural_key(term)
-        except get_user_model().DoesNotExist:
-            return queryset.none(), False
-        return queryset.filter(user_id=owner.pk), False
+        owner = user_named(term)
+        return (queryset.filter(user_id=owner.pk) if owner else queryset.none()), False
 
     @admin.display(description="device")
     def agent(self, session: Session) -> str:

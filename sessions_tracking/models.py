@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
+from django.core.validators import ProhibitNullCharactersValidator
 from django.db import models
 from django.db.models import Q
 
@@ -16,6 +17,7 @@ LONGEST_KEY_ID = 32  # characters
 LONGEST_USER_AGENT = 512
 LONGEST_REASON = 40
 REUSED = "refresh_reused"  # the reason for which a stolen session was ended
+NO_NUL = [ProhibitNullCharactersValidator()]  # PostgreSQL's text holds none
 MOST_COUNTED = 100_000  # rows; beyond it a dashboard's number tells nobody more
 
 
@@ -88,10 +90,10 @@ class Session(models.Model):
         "authentication methods", default=list, help_text="By their names in RFC 8176."
     )
     ip = models.GenericIPAddressField("address", null=True, blank=True)
-    user_agent = models.CharField(max_length=LONGEST_USER_AGENT, blank=True)
-    device = models.CharField(max_length=120, blank=True)
-    fingerprint = models.CharField(max_length=64, blank=True)
-    location = models.CharField(max_length=120, blank=True)
+    user_agent = models.CharField(max_length=LONGEST_USER_AGENT, blank=True, validators=NO_NUL)
+    device = models.CharField(max_length=120, blank=True, validators=NO_NUL)
+    fingerprint = models.CharField(max_length=64, blank=True, validators=NO_NUL)
+    location = models.CharField(max_length=120, blank=True, validators=NO_NUL)
     risk = models.JSONField(default=list, blank=True)
 
     ended_at = models.DateTimeField(null=True, blank=True)

@@ -14,12 +14,24 @@ def find_user(text: str) -> Any:
 
     Raises ``CommandError`` where there is none.
     """
-    users = get_user_model()._default_manager
+    user = user_named(text) or _user_with_key(text)
+    if user is None:
+        raise CommandError(f"There is no user {text!r}, by login name or by key.")
+    return user
+
+
+def user_named(name: str) -> Any | None:
+    """Find a user by login name; ``None`` where nobody has it."""
+    if "\x00" in name:  # PostgreSQL's text holds none, and would not even be asked
+        return None
     try:
-        return users.get_by_natural_key(text)
+        return get_user_model()._default_manager.get_by_natural_key(name)
     except ObjectDoesNotExist:
-        pass
+        return None
+
+
+def _user_with_key(text: str) -> Any | None:
     try:
-        return users.get(pk=text)
-    except (ObjectDoesNotExist, ValidationError, ValueError):
-        raise CommandError(f"There is no user {text!r}, by login name or by key.") from None
+        return get_user_model()._default_manager.filter(pk=text).first()
+    except (ValidationError, ValueError):
+        return None

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -19,10 +16,6 @@ from rest_framework.test import APIClient
 from audit.models import SecurityEvent
 from sessions_tracking import services
 from sessions_tracking.services import TokenPair
-
-NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
-OLD = "k1:the-first-signing-secret-0123456789-abcdefghij"
-NEW = "k2:another-signing-secret-9876543210-zyxwvutsrq"
 
 NAMES = [
     (r"^SELECT .* FROM .sessions_tracking_session. INNER JOIN", "session joined with its user"),
@@ -101,16 +94,3 @@ def events_of() -> Callable[[str], list[SecurityEvent]]:
         return list(SecurityEvent.objects.filter(kind=kind).order_by("at"))
 
     return give
-
-
-def ed25519_pem() -> str:
-    """Make a private key as an operator would store it."""
-    return (
-        Ed25519PrivateKey.generate()
-        .private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        .decode()
-    )

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from sessions_tracking import services
 from sessions_tracking.models import Session
-from tests.sessions_tracking.conftest import ed25519_pem
+from tests.sessions_tracking.scenery import ed25519_pem
 
 REFRESH, LOGOUT = "/api/auth/refresh", "/api/auth/logout"
 SESSIONS, LOGOUT_ALL = "/api/sessions", "/api/sessions/logout-all"

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sessions_tracking import services
 from sessions_tracking.errors import RefreshReused, SessionEnded, SessionRefusal, TokenExpired
 from sessions_tracking.models import Session
-from tests.sessions_tracking.conftest import NOON
+from tests.sessions_tracking.scenery import NOON
 
 GRACE_SECONDS = 20
 LIFETIME_SECONDS = 30 * 86400

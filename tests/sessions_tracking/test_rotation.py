@@ -1,13 +1,12 @@
 """One refresh token becomes the next exactly once, and a copy of it ends the family."""
 
-import threading
 import uuid
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ from sessions_tracking.errors import (
 )
 from sessions_tracking.models import Session
 from sessions_tracking.rotation import Verdict, judge
-from tests.sessions_tracking.conftest import NEW, NOON, OLD
+from tests.sessions_tracking.scenery import NEW, NOON, OLD, in_threads
 
 GRACE = timedelta(seconds=20)
 REUSED = "sessions.refresh.reused"
@@ -337,30 +336,6 @@ def test_theft_inside_a_transaction_of_a_script_survives_its_rollback(make_user,
         rotate(first.refresh, 90)
     assert row(first).end_reason == "refresh_reused"
     assert len(events_of(REUSED)) == 1
-
-
-def in_threads(count, work):
-    """Run ``work`` in so many threads, each with a connection of its own, all at once."""
-    barrier = threading.Barrier(count)
-    results = []
-
-    def run():
-        try:
-            connection.ensure_connection()
-            barrier.wait(30)
-            results.append(work())
-        except Exception as failure:  # noqa: BLE001 - the test looks at what came
-            results.append(failure)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(results) == count
-    return results
 
 
 @pytest.mark.postgresql

@@ -7,7 +7,7 @@ from django.test import override_settings
 
 from garrison.errors import ConfigurationError
 from sessions_tracking import signing_keys
-from tests.sessions_tracking.conftest import NEW, OLD, ed25519_pem
+from tests.sessions_tracking.scenery import NEW, OLD, ed25519_pem
 
 SECRET = OLD.partition(":")[2]
 

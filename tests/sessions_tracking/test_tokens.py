@@ -18,7 +18,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 from sessions_tracking import signing_keys, tokens
 from sessions_tracking.errors import SessionRefusal, TokenExpired, TokenInvalid
 from sessions_tracking.models import Session
-from tests.sessions_tracking.conftest import NEW, NOON, OLD, ed25519_pem
+from tests.sessions_tracking.scenery import NEW, NOON, OLD, ed25519_pem
 
 SIGNED_WITH_OLD = override_settings(SESSIONS_SIGNING_KEYS=[OLD])
 KNOWN_KEYS = override_settings(SESSIONS_SIGNING_KEYS=[NEW, OLD])
