@@ -13,8 +13,9 @@ class EmailAddressField(models.EmailField):  # type: ignore[type-arg]  # generic
     """An e-mail address, stored folded (see :func:`accounts.login_name.fold`).
 
     Folding happens in the field, so no way past it exists through the ORM: forms, ``save``,
-    ``bulk_create``, ``update`` and every lookup go through it, and a plain unique index is enough
-    for one account per address in any spelling.
+    ``bulk_create``, ``update``, ``exact`` and ``in`` go through it, and a plain unique index is
+    enough for one account per address in any spelling. Patterns (``startswith``) are taken as they
+    are: fold them yourself.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LONGEST_PASSWORD = 1_024  # characters; hashing a longer one is work without a gain
 SHORTEST_WORD = 3  # characters; a shorter word would forbid too much
+SHORTEST_REST = 8  # characters; OWASP ASVS 5.0 V6.2.1, the least a password may have
+LOOK_ALIKES = str.maketrans("013457@$!", "oleastasi")
 
 
 def is_encodable(password: str) -> bool:
@@ -95,6 +97,29 @@ class Encodable:
         return "It holds a character that cannot be stored. Type it again."
 
 
+class Context:
+    """What is left without the words its owner would be guessed by must be a password too."""
+
+    code = "context"
+
+    def sentence(self) -> str:
+        """Say what is asked for."""
+        return "Do not build it from your name, your address or the site's name."
+
+    def refuses(self, candidate: Candidate) -> str | None:
+        """Take the words out, in any case and with digits for letters, and count the rest."""
+        rest = _plain(candidate.password)
+        for word in sorted(candidate.words, key=len, reverse=True):
+            rest = rest.replace(_plain(word), "")
+        if len(rest) >= SHORTEST_REST or len(rest) == len(_plain(candidate.password)):
+            return None
+        return f"Without what is known about you, too little of it is left. {self.sentence()}"
+
+
+def _plain(text: str) -> str:
+    return text.casefold().translate(LOOK_ALIKES)
+
+
 class Guessability:
     """A zxcvbn score of at least ``ACCOUNTS_PASSWORD_MIN_SCORE``."""
 
@@ -112,7 +137,7 @@ class Guessability:
         return " ".join(["It would be guessed too soon.", *strength.feedback]) or None
 
 
-RULES: tuple[Rule, ...] = (Length(), Encodable(), Guessability())
+RULES: tuple[Rule, ...] = (Length(), Encodable(), Context(), Guessability())
 
 
 def reasons_against(candidate: Candidate) -> list[FieldError]:

@@ -43,9 +43,9 @@ def verify(password: str, encoded: str | None) -> Verdict:
             is_right = _compare(hasher, password, str(encoded))
         else:
             hasher.encode(password, hasher.salt())
-    if own is None or not is_possible:
+    if own is None or not is_possible or not is_right:
         return Verdict(is_right=False)
-    return Verdict(is_right=is_right, is_outdated=_is_outdated(own, str(encoded)))
+    return Verdict(is_right=True, is_outdated=_is_outdated(own, str(encoded)))
 
 
 def _hasher_of(encoded: str | None) -> BasePasswordHasher | None:

@@ -57,7 +57,7 @@ def real_background() -> None:
 @pytest.fixture
 def no_rate_limits(settings) -> None:
     """Switch rate limits off, where it is the lockout that is to be shown."""
-    settings.RATE_LIMITS = {}
+    settings.RATE_LIMITS = {"auth": [], "api": []}
 
 
 @pytest.fixture

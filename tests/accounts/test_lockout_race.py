@@ -1,0 +1,96 @@
+"""A hundred guesses at the same moment, on real threads against the real database."""
+
+import collections
+import threading
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts import lockout
+from accounts.models import LockoutBucket
+from audit.models import SecurityEvent
+from tests.accounts.conftest import PASSWORD, WRONG, FastHasher, post
+from tests.accounts.threads import all_at_once
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+
+GUESSES = 100
+
+
+class CountingHasher(FastHasher):
+    """Counts how often it is asked to compare."""
+
+    compared = 0
+    _lock = threading.Lock()
+
+    def verify(self, password, encoded):
+        with CountingHasher._lock:
+            CountingHasher.compared += 1
+        return super().verify(password, encoded)
+
+    def encode(self, password, salt):
+        with CountingHasher._lock:
+            CountingHasher.compared += 1
+        return super().encode(password, salt)
+
+
+@pytest.fixture
+def hasher(settings, ada, no_rate_limits):
+    settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
+    CountingHasher.compared = 0
+    return CountingHasher
+
+
+def guess(number, *, email="ada@example.org", password=WRONG):
+    client = APIClient(REMOTE_ADDR=f"203.0.113.{number % 250}")
+    return post(client, "login", email=email, password=f"{password} {number}")
+
+
+def test_of_a_hundred_parallel_guesses_five_reach_the_hasher(hasher):
+    responses = all_at_once(guess, times=GUESSES)
+    statuses = collections.Counter(response.status_code for response in responses)
+    assert statuses == {401: 5, 429: 95}
+    assert hasher.compared == 5
+    refused = [response for response in responses if response.status_code == 429]
+    assert {response.json()["code"] for response in refused} == {"locked_out"}
+    assert all(int(response.headers["Retry-After"]) >= 1 for response in refused)
+    failed = SecurityEvent.objects.of_kinds(["accounts.login.failed"])
+    assert failed.count() == GUESSES
+    assert SecurityEvent.objects.of_kinds(["accounts.lockout.started"]).count() == 1
+
+
+def test_of_a_hundred_parallel_guesses_at_nobody_five_reach_the_hasher_too(hasher):
+    responses = all_at_once(lambda n: guess(n, email="nobody@example.org"), times=GUESSES)
+    assert collections.Counter(r.status_code for r in responses) == {401: 5, 429: 95}
+    assert hasher.compared == 5
+
+
+def test_guesses_at_many_accounts_from_one_address_stop_at_the_addresss_limit(hasher, settings):
+    settings.ACCOUNTS_LOCKOUT_ADDRESS_FAILURES = 20
+
+    def spray(number):
+        return post(APIClient(), "login", email=f"user{number}@example.org", password=WRONG)
+
+    responses = all_at_once(spray, times=60)
+    assert collections.Counter(r.status_code for r in responses) == {401: 20, 429: 40}
+    assert hasher.compared == 20
+
+
+def test_parallel_right_and_wrong_sign_ins_never_deadlock_and_count_right(hasher):
+    """Successes take and give places in two buckets while failures take them."""
+    others = [
+        get_user_model().objects.create_user(
+            email=f"user{n}@example.org", password=PASSWORD, email_verified_at=timezone.now()
+        )
+        for n in range(4)
+    ]
+
+    def sign_in(number):
+        email = others[number % 4].email
+        return post(APIClient(), "login", email=email, password=PASSWORD).status_code
+
+    for _ in range(3):
+        assert set(all_at_once(sign_in, times=16)) == {200}
+    assert LockoutBucket.objects.get(key=lockout.address_key("127.0.0.1")).taken == 0

@@ -1,0 +1,119 @@
+"""What each door costs in the database, statement by statement."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.accounts.conftest import PASSWORD, WRONG, post
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NAMES = (
+    (r"INSERT INTO .?accounts_lockoutbucket.* taken = CASE WHEN bucket.key", "give places back"),
+    (r"INSERT INTO .?accounts_lockoutbucket", "take places"),
+    (r"UPDATE .?accounts_lockoutbucket.* SET .?taken", "give a place back"),
+    (r"UPDATE .?accounts_lockoutbucket", "lock"),
+    (r"SELECT .*FROM .?accounts_lockoutbucket", "ask how long it is locked"),
+    (r"SELECT .*FROM .?accounts_user", "find the account"),
+    (r"UPDATE .?accounts_user.* SET .?last_login", "note the sign-in"),
+    (r"UPDATE .?axes_accessattempt", "axes: count the failure"),
+    (r"INSERT INTO .?axes_accessattempt", "axes: begin a record"),
+    (r"(SELECT|DELETE) .*axes_accessattempt", "axes: forget"),
+    (r"INSERT INTO .?sessions_tracking_session", "start the session"),
+    (r"UPDATE .?sessions_tracking_session", "end excess sessions"),
+    (r"INSERT INTO .?audit_securityevent", "store the event"),
+    (r"^SAVEPOINT", "savepoint"),
+    (r"^RELEASE", "release"),
+    (r"^BEGIN", "begin"),
+    (r"^COMMIT", "commit"),
+)
+
+
+def name_of(sql: str) -> str:
+    flat = " ".join(sql.split())
+    return next((name for pattern, name in NAMES if re.search(pattern, flat)), flat)
+
+
+def statements_of(client, **body):
+    with CaptureQueriesContext(connection) as captured:
+        response = post(client, "login", **body)
+    return response, [name_of(query["sql"]) for query in captured]
+
+
+def test_a_successful_login_takes_eleven_statements_of_which_four_are_the_transaction(client, ada):
+    response, names = statements_of(client, email="ada@example.org", password=PASSWORD)
+    assert response.status_code == 200
+    assert names == [
+        "take places",
+        "find the account",
+        "give places back",
+        "begin",
+        "start the session",
+        "end excess sessions",
+        "note the sign-in",
+        "savepoint",
+        "store the event",
+        "release",
+        "commit",
+    ]
+
+
+def test_a_wrong_password_after_the_first_takes_six(client, ada):
+    post(client, "login", email="ada@example.org", password=WRONG)
+    response, names = statements_of(client, email="ada@example.org", password=WRONG)
+    assert response.status_code == 401
+    assert names == [
+        "take places",
+        "find the account",
+        "axes: count the failure",
+        "begin",
+        "store the event",
+        "commit",
+    ]
+
+
+def test_an_unknown_name_takes_the_same_statements_as_a_wrong_password(client, ada):
+    for name in ("ada@example.org", "nobody@example.org"):
+        post(client, "login", email=name, password=WRONG)
+    _, known = statements_of(client, email="ada@example.org", password=WRONG)
+    _, unknown = statements_of(client, email="nobody@example.org", password=WRONG)
+    assert known == unknown
+
+
+def test_a_locked_account_takes_no_hash_and_the_same_statements_whether_it_exists(
+    client, ada, no_rate_limits
+):
+    for name in ("ada@example.org", "nobody@example.org"):
+        for _ in range(5):
+            post(client, "login", email=name, password=WRONG)
+    known = statements_of(client, email="ada@example.org", password=PASSWORD)
+    unknown = statements_of(client, email="nobody@example.org", password=PASSWORD)
+    assert known[0].status_code == unknown[0].status_code == 429
+    assert known[1] == unknown[1]
+    assert known[1] == [
+        "take places",
+        "give a place back",
+        "ask how long it is locked",
+        "find the account",
+        "begin",
+        "store the event",
+        "commit",
+    ]
+
+
+def test_the_profile_takes_the_one_query_of_authentication(client, ada):
+    signed_in = post(client, "login", email="ada@example.org", password=PASSWORD).json()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {signed_in['access']}")
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get("/api/auth/me").status_code == 200
+    assert len(captured) == 1
+
+
+def test_the_history_takes_one_query_more(client, ada):
+    signed_in = post(client, "login", email="ada@example.org", password=PASSWORD).json()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {signed_in['access']}")
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get("/api/auth/login-history").status_code == 200
+    assert len(captured) == 2
