@@ -34,6 +34,7 @@ SPANS = {
     "7d": ("Last 7 days", timedelta(days=7)),
     "30d": ("Last 30 days", timedelta(days=30)),
 }
+KEY_SHOWN = 12  # characters of a key that is not cut
 DEFAULT_SPAN = "7d"
 ALL = "all"
 
@@ -73,8 +74,8 @@ class TimeRangeFilter(admin.SimpleListFilter):
 class SecurityEventAdmin(ReadOnlyAdmin):
     """Evidence; see :mod:`audit.keyset` for how it is paged."""
 
-    list_display = ("at", "badge", "kind", "outcome", "who", "target", "ip")
-    list_display_links = ("at",)
+    list_display = ("when", "badge", "kind", "whom", "ip")
+    list_display_links = ("when",)
     list_filter = (TimeRangeFilter, "severity", "outcome")
     sortable_by = ()
     show_facets = admin.ShowFacets.NEVER
@@ -84,11 +85,11 @@ class SecurityEventAdmin(ReadOnlyAdmin):
         "id of an event, a request, a session or an actor."
     )
     fieldsets = (
-        (None, {"fields": ("at", "badge", "kind", "meaning", "outcome", "target", "shown_data")}),
+        (None, {"fields": ("when", "badge", "kind", "meaning", "outcome", "target", "shown_data")}),
         ("Who and from where", {"fields": ("who", "actor_id", "ip", "location", "user_agent")}),
         ("In which request", {"fields": ("session_id", "request_id", "id", "stream")}),
     )
-    readonly_fields = ("badge", "meaning", "who", "shown_data", "id")
+    readonly_fields = ("when", "badge", "meaning", "who", "shown_data", "id")
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[KeysetChangeList]:  # noqa: ARG002
         """Page by key."""
@@ -111,6 +112,18 @@ class SecurityEventAdmin(ReadOnlyAdmin):
         return format_html(
             '<span class="sd-badge sd-is-{}">{}</span>', name.lower(), name.capitalize()
         )
+
+    @admin.display(description="at")
+    def when(self, event: SecurityEvent) -> str:
+        """Give the time to the second, in the site's own zone."""
+        return f"{timezone.localtime(event.at):%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="who or what")
+    def whom(self, event: SecurityEvent) -> str:
+        """Name the actor, or else what it happened to, with its key cut short."""
+        kind, _, key = event.target.partition(":")
+        short = f"{kind}:{key[:8]}…" if len(key) > KEY_SHOWN else event.target
+        return event.actor_label or short or event.actor_id or "–"  # noqa: RUF001 - a table's dash
 
     @admin.display(description="who")
     def who(self, event: SecurityEvent) -> str:

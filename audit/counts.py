@@ -141,7 +141,10 @@ def _stored(
 def _uncounted(until: datetime, window: Window) -> list[Row]:
     events = SecurityEvent.objects.since(until).before(window.end).order_by("pk")
     newest = events.values_list("at", *WHAT)[: MOST_UNCOUNTED + 1]
-    return [Row(_bucket(at, window.step), *what, 1) for at, *what in newest]
+    return [
+        Row(_bucket(at, window.step), kind, severity, outcome, 1)
+        for at, kind, severity, outcome in newest
+    ]
 
 
 def _steps(start: datetime, end: datetime, step: timedelta) -> list[datetime]:

@@ -1,0 +1,17 @@
+"""Tests of audit begin without a trace: starting the project leaves events of its own."""
+
+import pytest
+from django.db import connection
+
+
+@pytest.fixture(autouse=True)
+def _no_earlier_events(request: pytest.FixtureRequest) -> None:
+    if not request.node.get_closest_marker("django_db") and not (
+        {"db", "transactional_db", "protected"} & set(request.fixturenames)
+    ):
+        return
+    request.getfixturevalue("_django_db_helper")
+    verb = "TRUNCATE" if connection.vendor == "postgresql" else "DELETE FROM"
+    with connection.cursor() as cursor:
+        for table in ("securityevent", "eventcount", "counteduntil"):
+            cursor.execute(f"{verb} audit_{table}")
