@@ -15,7 +15,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import connections, models, router, transaction
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
@@ -218,6 +218,32 @@ def indexes_of(field: Encrypted[Any, Any]) -> list[BlindIndex]:
         for other in field.model._meta.concrete_fields
         if isinstance(other, BlindIndex) and other.source == field.name
     ]
+
+
+def fill(index: BlindIndex, *, rows_per_batch: int = 1000) -> int:
+    """Fill a blind index that was added beside filled rows; gives how many rows were filled.
+
+    Online and resumable: only rows without a digest are read, some at a time, under lock. It is
+    how an index changes its key: add a second one under the new key, fill it, look that one up,
+    drop the first. ``manage.py encryption_rotate`` fills every index that has gaps.
+    """
+    model, source = index.model, index.source_field
+    using = router.db_for_write(model)
+    gaps = {f"{index.name}__isnull": True, f"{source.name}__isnull": False}
+    filled, last = 0, None
+    while True:
+        with transaction.atomic(using=using):
+            rows = model._base_manager.using(using).filter(**gaps).order_by("pk")
+            rows = rows if last is None else rows.filter(pk__gt=last)
+            if connections[using].features.has_select_for_update:
+                rows = rows.select_for_update(of=("self",))
+            found = list(rows.values_list("pk", source.name)[:rows_per_batch])
+            for pk, value in found:
+                one = model._base_manager.using(using).filter(pk=pk)
+                filled += one.update(**{index.name: index.digest(value)})
+        if not found:
+            return filled
+        last = found[-1][0]
 
 
 def refuse_double(field: Encrypted[Any, Any], value: Any, instance: models.Model | None) -> None:

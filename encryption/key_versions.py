@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import SynchronousOnlyOperation
@@ -14,8 +16,6 @@ from encryption.models import KeyVersion
 from garrison import events
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from encryption.keyring import Keyring
 
 
@@ -50,15 +50,34 @@ def impostors(ring: Keyring) -> list[str]:
     ]
 
 
+SECONDS_REMEMBERED = 10
+_retired: tuple[float, dict[str, datetime]] = (0.0, {})
+
+
 def retired_on(key_id: str) -> datetime | None:
-    """Say when a key was retired, for the sentence of a failed read; never raises."""
+    """Say when a key was retired, for the sentence of a failed read; never raises.
+
+    Remembered for a few seconds, so that damaged key ids cannot be turned into a flood of queries.
+    """
+    global _retired  # noqa: PLW0603 - one memory per process is the point
+    until, known = _retired
+    if until < time.monotonic():
+        known = _read_retired()
+        _retired = (time.monotonic() + SECONDS_REMEMBERED, known)
+    return known.get(key_id)
+
+
+def forget_retired() -> None:
+    """Ask the database again at the next failure."""
+    global _retired  # noqa: PLW0603
+    _retired = (0.0, {})
+
+
+def _read_retired() -> dict[str, datetime]:
     try:
         with transaction.atomic():
-            return (
-                KeyVersion.objects.filter(key_id=key_id)
-                .values_list("retired_at", flat=True)
-                .first()
-            )
+            rows = KeyVersion.objects.filter(retired_at__isnull=False)
+            return dict(rows.values_list("key_id", "retired_at"))
     except (DatabaseError, RuntimeError, SynchronousOnlyOperation):
         # No table, no connection, a broken transaction, an event loop: the sentence goes without.
-        return None
+        return {}

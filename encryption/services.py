@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import router, transaction
@@ -128,10 +128,10 @@ class FieldStatus:
     """One field as ``encryption_status`` shows it."""
 
     field: str
-    rows: dict[str, int] = field(default_factory=dict)
-    due: int = 0
-    oldest_key: str = ""
-    rotation: dict[str, Any] | None = None
+    rows: dict[str, int]
+    due: int
+    oldest_key: str
+    rotation: dict[str, Any] | None
 
 
 def status() -> list[FieldStatus]:
@@ -146,7 +146,7 @@ def _status_of(item: Encrypted[Any, Any], active: str, ages: dict[str, datetime]
     rows = rows_per_key(item, using=using)
     ours = [key for key in rows if not key.startswith("(")]
     oldest = min(ours, key=lambda key: ages.get(key, timezone.now()), default="")
-    run = Rotation.objects.using(using).filter(label=item.label).values().first()
+    run: Any = Rotation.objects.using(using).filter(label=item.label).values().first()
     due = sum(count for key, count in rows.items() if key in ours and key != active)
     return FieldStatus(item.place, rows, due, oldest, run)
 
@@ -174,6 +174,7 @@ def retire_key(*, key_id: str, actor: Any = None, now: datetime | None = None) -
         version.retired_at = version.retired_at or now
         version.save(update_fields=["retired_at"])
         events.emit(KEY_RETIRED, actor=actor, target=f"key:{key_id}", now=now)
+    key_versions.forget_retired()
     return version
 
 

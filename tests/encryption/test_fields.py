@@ -193,7 +193,7 @@ def test_a_plain_manager_reads_and_saves_and_refuses_what_it_cannot_bind():
 
     assert Plain.objects.get().secret == "s"
     assert Plain.objects.values_list("secret", flat=True).get() == "s"
-    with pytest.raises(UnboundValue, match="EncryptedManager"):
+    with pytest.raises(UnboundValue, match="EncryptedManager"), transaction.atomic():
         Plain.objects.update(secret="other")
     with pytest.raises(ExpressionRefused, match="EncryptedManager"), transaction.atomic():
         Plain.objects.bulk_update([made], ["secret"])
@@ -325,9 +325,9 @@ def test_a_stored_value_that_pretends_to_have_been_selected_is_refused_by_raw():
         )
 
     with pytest.raises(DecryptionFailed):
-        Visit.objects.raw("SELECT * FROM clinic_visit WHERE id = %s", [two.pk])[0].remark
+        _ = Visit.objects.raw("SELECT * FROM clinic_visit WHERE id = %s", [two.pk])[0].remark
     with pytest.raises(DecryptionFailed):
-        Visit.objects.get(pk=two.pk).remark
+        _ = Visit.objects.get(pk=two.pk).remark
 
 
 def test_children_and_proxies_read_and_write():

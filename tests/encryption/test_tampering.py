@@ -1,0 +1,136 @@
+"""What somebody who may write the database can do to stored values: nothing that goes unseen."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, transaction
+
+from encryption.errors import DecryptionFailed
+from encryption.models import DecryptionFailureCount
+from garrison.events import security_event
+from tests.encryption.clinic.models import Patient, Plain, Visit
+from tests.encryption.test_fields import stored
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def said():
+    """Every event said in the test."""
+    heard = []
+
+    def hear(*, event, **_):
+        heard.append(event)
+
+    security_event.connect(hear)
+    yield heard
+    security_event.disconnect(hear)
+
+
+def put(model, column, pk, value):
+    """Write the column as an intruder would."""
+    quote = connection.ops.quote_name
+    key = model._meta.pk
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {quote(model._meta.db_table)} SET {quote(column)} = %s "
+            f"WHERE {quote(key.column)} = %s",
+            [connection.Database.Binary(value), key.get_db_prep_value(pk, connection)],
+        )
+
+
+def test_a_value_moved_to_another_row_is_refused():
+    one = Patient.objects.create(email="a@example.org", note="of a")
+    two = Patient.objects.create(email="b@example.org", note="of b")
+    put(Patient, "note", two.pk, stored(Patient, "note", one.pk))
+
+    with pytest.raises(DecryptionFailed, match=r"clinic\.Patient\.note"):
+        _ = Patient.objects.get(pk=two.pk).note
+    with pytest.raises(DecryptionFailed):
+        Patient.objects.values_list("note").get(pk=two.pk)
+    assert Patient.objects.get(pk=one.pk).note == "of a"
+
+
+def test_a_value_moved_to_another_row_with_a_salt_is_refused():
+    one, two = Visit.objects.create(remark="of a"), Visit.objects.create(remark="of b")
+    put(Visit, "remark", two.pk, stored(Visit, "remark", one.pk))
+
+    with pytest.raises(DecryptionFailed):
+        _ = Visit.objects.get(pk=two.pk).remark
+
+
+def test_a_salt_cannot_be_copied_to_a_second_row():
+    from django.db import IntegrityError
+
+    one, two = Visit.objects.create(remark="of a"), Visit.objects.create(remark="of b")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Visit.objects.filter(pk=two.pk).update(row_salt=one.row_salt)
+
+
+def test_a_value_moved_to_another_column_is_refused():
+    one = Visit.objects.create(remark="r", secret="s")
+    put(Visit, "secret", one.pk, stored(Visit, "remark", one.pk))
+
+    with pytest.raises(DecryptionFailed, match=r"clinic\.Visit\.secret"):
+        _ = Visit.objects.get().secret
+
+
+def test_a_value_moved_to_another_model_of_the_same_key_is_refused():
+    one = Patient.objects.create(email="a@example.org", note="n")
+    Plain.objects.create(id=one.pk, secret="s")
+    put(Plain, "secret", one.pk, stored(Patient, "note", one.pk))
+
+    with pytest.raises(DecryptionFailed):
+        _ = Plain.objects.get().secret
+
+
+def test_a_clear_value_put_into_the_column_is_refused():
+    one = Plain.objects.create(secret="s")
+    put(Plain, "secret", one.pk, b"I am clear text")
+
+    with pytest.raises(DecryptionFailed, match="no envelope of a known version"):
+        _ = Plain.objects.get().secret
+
+
+def test_one_bad_value_spoils_only_itself():
+    good = Visit.objects.create(remark="good", secret="fine")
+    bad = Visit.objects.create(remark="bad", secret="fine too")
+    put(Visit, "remark", bad.pk, b"\x01" + b"broken")
+
+    loaded = {visit.pk: visit for visit in Visit.objects.all()}
+    assert loaded[good.pk].remark == "good"
+    assert loaded[bad.pk].secret == "fine too"
+    loaded[bad.pk].number = 5
+    loaded[bad.pk].save(update_fields=["number"])
+
+
+def test_each_failure_is_an_event_with_its_place_and_never_a_none(said):
+    one = Plain.objects.create(secret="the value itself")
+    envelope = bytearray(stored(Plain, "secret", one.pk))
+    envelope[-1] ^= 1
+    put(Plain, "secret", one.pk, bytes(envelope))
+
+    for _ in range(2):
+        with pytest.raises(DecryptionFailed):
+            _ = Plain.objects.get().secret
+
+    failures = [event for event in said if event.kind.name == "encryption.value.unreadable"]
+    assert len(failures) == 2
+    assert failures[0].data == {
+        "place": "clinic.Plain.secret",
+        "key_id": failures[0].data["key_id"],
+        "reason": "not_authentic",
+    }
+    assert failures[0].target == f"clinic.plain:{one.pk.hex}"
+    assert DecryptionFailureCount.objects.get().count == 2
+
+
+def test_a_failure_inside_a_lost_transaction_is_still_said(said):
+    one = Plain.objects.create(secret="s")
+    put(Plain, "secret", one.pk, b"x")
+
+    with pytest.raises(DecryptionFailed), transaction.atomic():
+        _ = Plain.objects.get().secret
+
+    assert [event.kind.name for event in said if event.kind.name.endswith("unreadable")]
