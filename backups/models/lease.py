@@ -40,6 +40,10 @@ class LeaseManager(models.Manager["Lease"]):
         """Give it back, if it is still held."""
         return bool(self.filter(name=name, owner=owner).update(owner=None, expires_at=None))
 
+    def release_restored(self) -> None:
+        """Free the leases that came out of a backup: whoever held them then is long gone."""
+        self.exclude(owner=None).update(owner=None, expires_at=None)
+
     def say_once(self, name: str, *, hours: float, now: datetime) -> bool:
         """Tell whether this is the first call in so many hours, over all processes."""
         self.get_or_create(name=name)

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connections
 from backups import events, keys, leases, opening, scratch, targets, verification
 from backups.conf import settings
 from backups.errors import BackupDamaged, BackupNotFound, DatabaseNotEmpty
-from backups.models import Backup
+from backups.models import Backup, Lease
 from backups.models.backup import Content, Kind
 from backups.restore import postgresql, rescue, sqlite, staging
 from backups.services import indexing
@@ -251,6 +251,8 @@ def _finished(
     described = plan.opened.manifest.database
     indexed = 0
     if has_index():
+        if plan.content != Content.FILES:
+            Lease.objects.release_restored()
         indexed = indexing.rebuild(identities=plan.opened.identities, now=now)
         _say(events.RESTORE_COMPLETED, plan, None if plan.content != Content.FILES else user)
     return Restored(

@@ -1,0 +1,141 @@
+"""A host project in processes of its own, so that they can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKER = "plain-text-marker-91bc"
+ROWS = int(os.environ.get("BACKUPS_KILL_ROWS", "40000"))
+
+
+def server() -> str:
+    """Give the address of the suite's PostgreSQL, without a database."""
+    return os.environ["DATABASE_URL"].rpartition("/")[0]
+
+
+@dataclass
+class Host:
+    """One host: its database, its folders, its key."""
+
+    root: Path
+    url: str
+    recipient: str
+    identity_file: Path
+    target: Path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/backups/host'}",
+            "DJANGO_SETTINGS_MODULE": "backups_host_settings",
+            "HOST_VAR": str(self.root),
+            "HOST_TARGET": str(self.target),
+            "HOST_DATABASE_URL": self.url,
+            "HOST_RECIPIENTS": self.recipient,
+            "HOST_IDENTITY_FILE": str(self.identity_file),
+            "TMPDIR": str(self.root / "tmp"),
+            **more,
+        }
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "django", *arguments],
+            env=self.environment(**options.pop("environment", {})),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.root,
+            **options,
+        )
+
+    def run(self, *arguments: str, code: int = 0, **options: Any) -> str:
+        program = self.start(*arguments, **options)
+        out, err = program.communicate(timeout=120)
+        assert program.returncode == code, f"{arguments}: {program.returncode}\n{out}\n{err}"
+        return out if code == 0 else err
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        if self.url.startswith("sqlite"):
+            import sqlite3
+            from contextlib import closing
+
+            with closing(sqlite3.connect(self.url.removeprefix("sqlite://"), timeout=30)) as session:
+                with session:
+                    return session.execute(statement).fetchall()
+        with psycopg.connect(self.url, autocommit=True) as session:
+            found = session.execute(statement)
+            return found.fetchall() if found.description else []
+
+    def good(self) -> dict[str, str]:
+        """Give the folders of the backups that are listed as good."""
+        listed = json.loads(self.run("backup_list", "--json"))
+        return {row["folder"]: row["id"] for row in listed["backups"]}
+
+    def expire_lease(self) -> None:
+        """Let the time pass after which a dead run's lease is free."""
+        self.sql("UPDATE backups_lease SET expires_at = '2000-01-01 00:00:00+00'")
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.target)): path.read_bytes()
+            for path in sorted(self.target.rglob("*"))
+            if path.is_file()
+        }
+
+    def plain_text(self) -> list[str]:
+        """Name what holds plain text outside of the media folder and the database itself."""
+        suspects = [*self.target.rglob("*"), *(self.root / "tmp").rglob("*")]
+        return [str(p) for p in suspects if p.is_file() and MARKER.encode() in p.read_bytes()]
+
+
+def on_server(statement: str) -> None:
+    with psycopg.connect(f"{server()}/postgres", autocommit=True) as session:
+        session.execute(statement)
+
+
+def build(root: Path, recipient: str, identity_file: Path, engine: str) -> Host:
+    """Make a migrated host with rows and files that take a moment to back up."""
+    (root / "tmp").mkdir()
+    name = f"bak_host_{secrets.token_hex(6)}"
+    if engine == "postgresql":
+        on_server(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        url = f"{server()}/{name}"
+    else:
+        url = f"sqlite://{root / 'host.sqlite3'}"
+    host = Host(root, url, recipient, identity_file, root / "backups")
+    host.run("migrate", "--verbosity=0")
+    fill(host, engine)
+    for number in range(20):
+        path = root / "media" / f"{number % 3}" / f"{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{MARKER} {number}" * 5000)
+    return host
+
+
+def fill(host: Host, engine: str) -> None:
+    host.sql("CREATE TABLE bulk (id integer, text text)")
+    if engine == "postgresql":
+        host.sql(
+            f"INSERT INTO bulk SELECT i, '{MARKER} ' || repeat(md5(i::text), 10)"
+            f" FROM generate_series(1, {ROWS}) AS i"
+        )
+    else:
+        host.sql(
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})"
+            f" INSERT INTO bulk SELECT i, '{MARKER} ' || hex(randomblob(150)) FROM n"
+        )
+
+
+def drop(host: Host) -> None:
+    if not host.url.startswith("sqlite"):
+        on_server(f'DROP DATABASE IF EXISTS "{host.url.rpartition("/")[2]}" WITH (FORCE)')
