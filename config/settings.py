@@ -217,16 +217,13 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["http_hardening.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_THROTTLE_CLASSES": ["rate_limiting.throttles.ScopedThrottle"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "http_hardening.api.schema.ProblemAutoSchema",
     "EXCEPTION_HANDLER": "http_hardening.problems.exception_handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Django Garrison",
     "DESCRIPTION": "Accounts, sessions and security of this site.",
     "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 # --- Work in the background -----------------------------------------------------------------------

@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("http_hardening.urls")),
     path("api/security/", include("security_monitoring.api.urls")),
     path("admin/", admin.site.urls),
+    path("api/", include("http_hardening.api.urls")),
     path("api/auth/", include("accounts.api.urls")),
     path("api/", include("sessions_tracking.api.urls")),
     path("api/", include("backups.api.urls")),

@@ -106,9 +106,10 @@ def _no_headers() -> Iterator[CheckMessage]:
 
 def _no_nonces() -> Iterator[CheckMessage]:
     asks = any(NONCE_MARK in repr(sources).upper() for sources in directives().values())
+    engines: list[dict[str, Any]] = django_settings.TEMPLATES
     given = any(
         CONTEXT_PROCESSOR in engine.get("OPTIONS", {}).get("context_processors", [])
-        for engine in django_settings.TEMPLATES
+        for engine in engines
     )
     if asks and _has_policy() and not given:
         yield Warning(

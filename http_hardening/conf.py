@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from garrison.conf import AppSettings, Setting
 
-# Everything a page could ask a browser for, and none of it granted (W3C permissions policy).
+# Everything a page could ask a browser for, and none of it granted (W3C permissions policy), as
+# far as browsers know the names: an unknown one fills their consoles with warnings.
 FEATURES = (
     "accelerometer",
-    "ambient-light-sensor",
     "autoplay",
-    "bluetooth",
     "browsing-topics",
     "camera",
     "display-capture",
@@ -29,7 +28,6 @@ FEATURES = (
     "screen-wake-lock",
     "serial",
     "usb",
-    "web-share",
     "xr-spatial-tracking",
 )
 NOTHING_GRANTED: dict[str, list[str]] = {feature: [] for feature in FEATURES}

@@ -27,7 +27,7 @@ MIDDLEWARE = "rate_limiting.middleware.RateLimitMiddleware"
 def check_cache(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Refuse a cache that is per process, or counts in two steps."""
     alias = getattr(django_settings, "RATELIMIT_USE_CACHE", "default")
-    path = django_settings.CACHES.get(alias, {}).get("BACKEND", "")
+    path = str(django_settings.CACHES.get(alias, {}).get("BACKEND", ""))
     try:
         backend = import_string(path)
     except ImportError:
