@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts import events
 from accounts.models import LockoutBucket
+from audit import counts
 from audit.models import SecurityEvent
 from garrison import panels
 
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 MOST_ROWS = 8
+MOST_LOOKED_AT = 60  # events; the others among them are refusals at other doors
+RATE_LIMITED = "rate_limiting.request.refused"
+LOGIN_ENDPOINT = "accounts:login"
 
 
 @panels.register
 class FailedSignIns(panels.Panel):
-    """Who failed to sign in of late, from where, and why."""
+    """How many sign-ins failed in the window, and the newest: who, from where, and why.
+
+    Those that the rate limit refused before they were looked at are among the newest.
+    """
 
     slug = "failed-sign-ins"
     title = "Failed sign-ins"
@@ -31,9 +38,30 @@ class FailedSignIns(panels.Panel):
     order = 30
 
     def context(self, *, request: HttpRequest, window: panels.Window) -> Mapping[str, Any]:  # noqa: ARG002
-        """Give the newest; one query on an index."""
-        failed = SecurityEvent.objects.of_kinds([events.LOGIN_FAILED]).since(window.start)
-        return {"rows": list(failed.newest(MOST_ROWS))}
+        """Read the counts, and the newest by one query on an index."""
+        failed = {"kinds": frozenset({events.LOGIN_FAILED.name})}
+        recent = SecurityEvent.objects.of_kinds([events.LOGIN_FAILED, RATE_LIMITED])
+        newest = recent.since(window.start).newest(MOST_LOOKED_AT)
+        return {
+            "chart": counts.counted(window).chart(self.title, {("Failed", "warning"): failed}),
+            "rows": [_row(event) for event in newest if _is_sign_in(event)][:MOST_ROWS],
+        }
+
+
+def _row(event: SecurityEvent) -> dict[str, Any]:
+    reason = event.data.get("reason")
+    fingerprint = event.data.get("name_fingerprint", "")
+    return {
+        "at": event.at,
+        "ip": event.ip,
+        "account": event.data.get("account"),
+        "reason": str(reason).replace("_", " ") if reason else "too many requests",
+        "stranger": f"no account ({fingerprint[:8]})" if fingerprint else "not looked at",
+    }
+
+
+def _is_sign_in(event: SecurityEvent) -> bool:
+    return event.kind != RATE_LIMITED or event.data.get("endpoint") == LOGIN_ENDPOINT
 
 
 @panels.register

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.db.models import F
 from django.utils import timezone
 
 from accounts import services
@@ -47,7 +48,7 @@ class LockoutBucketAdmin(ReadOnlyAdmin):
     list_display = ("label", "locked_now", "taken", "places", "locks", "locked_until")
     list_filter = (LockedFilter,)
     list_select_related = ("user",)
-    ordering = ("-locked_until", "-window_started_at")
+    ordering = (F("locked_until").desc(nulls_last=True), "-window_started_at")
     paginator = CappedPaginator
     fields = ("label", "taken", "places", "window_started_at", "locked_until", "locks", "user")
 

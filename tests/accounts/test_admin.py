@@ -1,0 +1,351 @@
+"""The administration: the one login form, people, buckets; each change an event."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
+from django.urls import reverse
+
+from accounts import lockout
+from accounts.models import LockoutBucket, User
+from audit.models import SecurityEvent
+from sessions_tracking.models import Session
+from sessions_tracking.services import start_token_session
+from tests.accounts.conftest import PASSWORD, WRONG
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_rate_limits")]
+
+LOGIN = reverse("admin:login")
+USERS = reverse("admin:accounts_user_changelist")
+BUCKETS = reverse("admin:accounts_lockoutbucket_changelist")
+NEW = "fresh kelp orbit 88 plum"
+
+
+def sign_in(client, password=PASSWORD, email="root@example.org"):
+    return client.post(LOGIN, {"username": email, "password": password}, secure=True)
+
+
+@pytest.fixture
+def browser(admin_user):
+    """An administrator's browser, signed in by the form."""
+    client = Client()
+    assert sign_in(client).status_code == 302
+    return client
+
+
+@pytest.fixture
+def helper(db):
+    """Somebody of the staff who may view and change accounts, and is no superuser."""
+    user = get_user_model().objects.create_user(
+        email="help@example.org",
+        password=PASSWORD,
+        is_staff=True,
+        email_verified_at="2026-01-01T00:00Z",
+    )
+    codenames = ["view_user", "change_user", "delete_user", "add_user"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    return user
+
+
+@pytest.fixture
+def helpers_browser(helper):
+    client = Client()
+    assert sign_in(client, email="help@example.org").status_code == 302
+    return client
+
+
+def kinds(*, skip="accounts.login.succeeded"):
+    found = SecurityEvent.objects.exclude(kind=skip).order_by("pk")
+    return list(found.values_list("kind", flat=True))
+
+
+def act(browser, action, *objects, url=USERS):
+    return browser.post(
+        url, {"action": action, "_selected_action": [o.pk for o in objects]}, follow=True, secure=True
+    )
+
+
+def change(browser, user, **fields):
+    data = {"email": user.email, "name": user.name, "is_active": "on" if user.is_active else ""}
+    if user.is_staff:
+        data["is_staff"] = "on"
+    if user.is_superuser:
+        data["is_superuser"] = "on"
+    url = reverse("admin:accounts_user_change", args=[user.pk])
+    return browser.post(url, {**data, **fields}, secure=True)
+
+
+# --- Signing in -----------------------------------------------------------------------------------
+
+
+def test_a_sign_in_by_the_form_is_an_event_that_names_its_session(browser, admin_user):
+    (event,) = SecurityEvent.objects.of_kinds(["accounts.login.succeeded"])
+    session = Session.objects.get()
+    assert (event.actor_id, event.session_id) == (str(admin_user.pk), str(session.pk))
+    assert event.data["kind"] == "cookie"
+
+
+def test_a_wrong_password_gets_the_one_sentence(admin_user):
+    response = sign_in(Client(), WRONG)
+    assert response.status_code == 200
+    assert "Please enter the correct" in response.content.decode()
+    assert kinds() == ["accounts.login.failed"]
+
+
+def test_a_locked_account_is_told_how_long_to_wait(admin_user):
+    for _ in range(5):
+        sign_in(Client(), WRONG)
+    response = sign_in(Client())
+    assert response.status_code == 200
+    assert "Try again in 15 minutes" in response.content.decode()
+
+
+def test_an_unverified_administrator_is_told_so_after_the_right_password(admin_user):
+    admin_user.email_verified_at = None
+    admin_user.save()
+    assert "Verify your address first" not in sign_in(Client(), WRONG).content.decode()
+    assert "Verify your address first" in sign_in(Client()).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [
+        ("x" * 300, "y"),
+        ("a\0b", "y"),
+        ("root@example.org", "a\0b"),
+        ("root@example.org", "x" * 2000),
+        ("", ""),
+        ("\ud7ff\u202e", "\ud7ff"),
+    ],
+)
+def test_the_form_takes_anything(admin_user, name, password):
+    response = sign_in(Client(), password, email=name)
+    assert response.status_code == 200
+    assert b"errornote" in response.content
+
+
+def test_somebody_who_is_no_staff_is_not_let_in(ada):
+    response = sign_in(Client(), email="ada@example.org")
+    assert response.status_code == 200
+    assert "_auth_user_id" not in response.client.session
+
+
+# --- People ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", ["", "?q=ADA@", "?q=Ada", "?is_staff__exact=1", "?q=a%20b"])
+def test_the_list_can_be_searched_in_any_spelling(browser, ada, query):
+    response = browser.get(USERS + query, secure=True)
+    assert response.status_code == 200
+    if query in {"", "?q=ADA@", "?q=Ada"}:
+        assert "ada@example.org" in response.content.decode()
+
+
+def test_staff_create_an_account_and_its_password_has_to_be_good(browser):
+    url = reverse("admin:accounts_user_add")
+    form = {"email": "BOB@example.org", "name": "Bob", "usable_password": "true"}
+    weak = browser.post(url, form | {"password1": "password", "password2": "password"}, secure=True)
+    assert weak.status_code == 200
+    assert "guessed too soon" in weak.content.decode()
+    assert browser.post(url, form | {"password1": NEW, "password2": NEW}, secure=True).status_code == 302
+    user = User.objects.get(email="bob@example.org")
+    assert user.check_password(NEW)
+    assert kinds() == ["accounts.user.created"]
+
+
+def test_an_address_that_is_taken_in_another_spelling_is_refused_by_the_form(browser, ada):
+    url = reverse("admin:accounts_user_add")
+    form = {"email": "ADA@example.org", "password1": NEW, "password2": NEW, "usable_password": "true"}
+    response = browser.post(url, form, secure=True)
+    assert response.status_code == 200
+    assert "There is an account with this address already" in response.content.decode()
+
+
+def test_a_changed_address_has_to_be_verified_again(browser, ada):
+    assert change(browser, ada, email="countess@example.org").status_code == 302
+    ada.refresh_from_db()
+    assert (ada.email, ada.is_email_verified) == ("countess@example.org", False)
+    (event,) = SecurityEvent.objects.of_kinds(["accounts.email.changed"])
+    assert event.data == {"before": "ada@example.org", "after": "countess@example.org"}
+
+
+def test_a_change_of_spelling_is_no_change_of_address(browser, ada):
+    assert change(browser, ada, email="ADA@example.org").status_code == 302
+    ada.refresh_from_db()
+    assert ada.is_email_verified
+    assert kinds() == []
+
+
+def test_a_privilege_is_an_event_with_what_was_given_by_whom(browser, ada, admin_user):
+    group = Group.objects.create(name="auditors")
+    permission = Permission.objects.get(codename="view_user")
+    change(browser, ada, is_staff="on", groups=[group.pk], user_permissions=[permission.pk])
+    (event,) = SecurityEvent.objects.of_kinds(["accounts.privileges.changed"])
+    assert event.actor_id == str(admin_user.pk)
+    assert event.data == {
+        "is_staff": True,
+        "groups": {"added": ["auditors"], "removed": []},
+        "permissions": {"added": ["accounts.view_user"], "removed": []},
+        "by_themselves": False,
+    }
+
+
+def test_deactivating_ends_the_sessions(browser, ada):
+    start_token_session(user=ada, amr=["pwd"])
+    change(browser, ada, is_active="")
+    ada.refresh_from_db()
+    assert not ada.is_active
+    assert Session.objects.get(user=ada).ended_at
+    assert "accounts.user.deactivated" in kinds()
+
+
+def test_deactivating_and_activating_several_at_once(browser, ada, admin_user):
+    start_token_session(user=ada, amr=["pwd"])
+    response = act(browser, "deactivate", ada, admin_user)
+    assert "1 of 1 accounts deactivated" in response.content.decode()
+    ada.refresh_from_db()
+    admin_user.refresh_from_db()
+    assert (ada.is_active, admin_user.is_active) == (False, True)
+    assert Session.objects.get(user=ada).ended_at
+    act(browser, "activate", ada)
+    ada.refresh_from_db()
+    assert ada.is_active
+    assert [kind for kind in kinds() if "activated" in kind] == [
+        "accounts.user.deactivated",
+        "accounts.user.activated",
+    ]
+
+
+def test_staffs_word_verifies_an_address_once(browser, ada):
+    User.objects.filter(pk=ada.pk).update(email_verified_at=None)
+    act(browser, "mark_verified", ada)
+    act(browser, "mark_verified", ada)
+    ada.refresh_from_db()
+    assert ada.is_email_verified
+    (event,) = SecurityEvent.objects.of_kinds(["accounts.email.verified"])
+    assert event.data == {"by": "staff"}
+
+
+def test_unlocking_an_account_is_an_event(browser, ada, admin_user):
+    for _ in range(5):
+        sign_in(Client(), WRONG, email="ada@example.org")
+    page = browser.get(reverse("admin:accounts_user_change", args=[ada.pk]), secure=True)
+    assert "locked after failed sign-ins" in page.content.decode()
+    response = act(browser, "unlock", ada)
+    assert "1 of 1 accounts unlocked" in response.content.decode()
+    assert not lockout.is_locked(
+        key=lockout.account_key("ada@example.org"), now=SecurityEvent.objects.first().at
+    )
+    (event,) = SecurityEvent.objects.of_kinds(["accounts.account.unlocked"])
+    assert (event.actor_id, event.target) == (str(admin_user.pk), f"user:{ada.pk}")
+
+
+def test_a_password_set_by_staff_ends_the_sessions_and_is_told(browser, ada, admin_user):
+    start_token_session(user=ada, amr=["pwd"])
+    url = reverse("admin:auth_user_password_change", args=[ada.pk])
+    form = {"password1": NEW, "password2": NEW, "usable_password": "true"}
+    assert browser.post(url, form, secure=True).status_code == 302
+    ada.refresh_from_db()
+    assert ada.check_password(NEW)
+    assert Session.objects.get(user=ada).ended_at
+    (event,) = SecurityEvent.objects.of_kinds(["accounts.password.set_by_staff"])
+    assert (event.actor_id, event.target) == (str(admin_user.pk), f"user:{ada.pk}")
+
+
+def test_deleting_is_an_event_that_still_says_who_it_was(browser, ada):
+    url = reverse("admin:accounts_user_delete", args=[ada.pk])
+    assert browser.post(url, {"post": "yes"}, secure=True).status_code == 302
+    (event,) = SecurityEvent.objects.of_kinds(["accounts.user.deleted"])
+    assert event.data == {"account": "ada@example.org"}
+    assert not User.objects.filter(pk=ada.pk).exists()
+
+
+def test_a_search_for_what_cannot_be_a_name_is_no_crash(browser):
+    for term in ("%00", "%ED%A0%80", "x" * 5000, "'--", "%25"):
+        assert browser.get(f"{USERS}?q={term}", secure=True).status_code in {200, 400}
+
+
+# --- Staff who are no superusers ------------------------------------------------------------------
+
+
+def test_the_right_to_change_accounts_is_not_the_right_to_become_anybody(
+    helpers_browser, helper, ada, admin_user
+):
+    change(helpers_browser, helper, is_superuser="on", groups=[Group.objects.create(name="g").pk])
+    change(helpers_browser, ada, is_staff="on", is_superuser="on")
+    for user in (helper, ada):
+        user.refresh_from_db()
+    assert (helper.is_superuser, helper.groups.count()) == (False, 0)
+    assert (ada.is_staff, ada.is_superuser) == (False, False)
+    assert "accounts.privileges.changed" not in kinds()
+
+
+def test_superusers_are_left_to_superusers(helpers_browser, admin_user):
+    assert change(helpers_browser, admin_user, is_active="").status_code == 403
+    password = reverse("admin:auth_user_password_change", args=[admin_user.pk])
+    form = {"password1": NEW, "password2": NEW, "usable_password": "true"}
+    assert helpers_browser.post(password, form, secure=True).status_code == 403
+    delete = reverse("admin:accounts_user_delete", args=[admin_user.pk])
+    assert helpers_browser.post(delete, {"post": "yes"}, secure=True).status_code == 403
+    act(helpers_browser, "deactivate", admin_user)
+    act(helpers_browser, "delete_selected", admin_user)
+    admin_user.refresh_from_db()
+    assert admin_user.is_active
+    assert admin_user.check_password(PASSWORD)
+
+
+def test_several_deleted_at_once_leave_superusers_alone(helpers_browser, ada, admin_user):
+    helpers_browser.post(
+        USERS,
+        {"action": "delete_selected", "_selected_action": [ada.pk, admin_user.pk], "post": "yes"},
+        secure=True,
+    )
+    assert User.objects.filter(pk=admin_user.pk).exists()
+
+
+# --- Buckets --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(ada):
+    for email in ("ada@example.org", "nobody@example.org"):
+        for _ in range(5):
+            sign_in(Client(), WRONG, email=email)
+
+
+def test_what_is_locked_is_listed_without_names_of_nobody(browser, locked):
+    page = browser.get(BUCKETS + "?state=locked", secure=True).content.decode()
+    assert "ada@example.org" in page
+    assert "no account (" in page
+    assert "nobody@example.org" not in page
+    assert browser.get(BUCKETS, secure=True).status_code == 200
+    bucket = LockoutBucket.objects.accounts().first()
+    detail = reverse("admin:accounts_lockoutbucket_change", args=[bucket.pk])
+    assert browser.get(detail, secure=True).status_code == 200
+
+
+def test_a_bucket_is_unlocked_and_cannot_be_written_to(browser, locked, admin_user):
+    buckets = list(LockoutBucket.objects.accounts().filter(locked_until__isnull=False))
+    response = act(browser, "unlock", *buckets, url=BUCKETS)
+    assert "2 unlocked" in response.content.decode()
+    assert not LockoutBucket.objects.filter(locked_until__isnull=False).exists()
+    events = SecurityEvent.objects.of_kinds(["accounts.account.unlocked"])
+    assert {event.actor_id for event in events} == {str(admin_user.pk)}
+    assert browser.get(reverse("admin:accounts_lockoutbucket_add"), secure=True).status_code == 403
+
+
+def test_whoever_may_only_look_cannot_unlock(helpers_browser, helper, locked):
+    helper.user_permissions.add(Permission.objects.get(codename="view_lockoutbucket"))
+    bucket = LockoutBucket.objects.filter(locked_until__isnull=False).first()
+    act(helpers_browser, "unlock", bucket, url=BUCKETS)
+    assert LockoutBucket.objects.filter(pk=bucket.pk).exists()
+
+
+def test_what_axes_recorded_can_be_looked_at(browser, locked):
+    url = reverse("admin:axes_accessattempt_changelist")
+    page = browser.get(url, secure=True).content.decode()
+    assert "ada@example.org" in page
+    from axes.models import AccessLog
+
+    assert not admin.site.is_registered(AccessLog)
