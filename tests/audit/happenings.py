@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from audit.models import SecurityEvent
-from garrison.events import Outcome, Severity
+from garrison.events import EventKind, Outcome, Severity
 
+DONE = EventKind("tests.door.opened", Severity.INFO, "A door was opened.")
+REFUSED = EventKind("tests.door.refused", Severity.MEDIUM, "A door stayed shut.", Outcome.REFUSED)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 

@@ -17,10 +17,7 @@ from audit.models import SecurityEvent
 from garrison import context, events
 from garrison.context import RequestContext
 from garrison.errors import EventNotRecorded
-from garrison.events import EventKind, Outcome, Severity
-
-DONE = EventKind("tests.door.opened", Severity.INFO, "A door was opened.")
-REFUSED = EventKind("tests.door.refused", Severity.MEDIUM, "A door stayed shut.", Outcome.REFUSED)
+from tests.audit.happenings import DONE, REFUSED
 
 
 class Rollback(Exception):
