@@ -49,6 +49,13 @@ class Writer(abc.ABC):
         """Leave nothing behind; never raises."""
 
 
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it, each for its owner only."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
 class PathWriter(Writer):
     """Writes beside the final name, then renames."""
 
@@ -56,7 +63,7 @@ class PathWriter(Writer):
         """Open ``path.partial``; a leftover of a dead run is replaced."""
         self._path = path
         self._partial = path.with_name(path.name + PARTIAL)
-        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        _make_folder(path.parent)
         self._partial.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         self._file = os.open(self._partial, flags, FILE_MODE)

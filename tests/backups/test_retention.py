@@ -1,0 +1,162 @@
+"""What is kept, and what goes."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backups import leases, retention, services
+from backups.errors import BackupBusy
+from backups.models import Backup, StoredFile
+from backups.models.copy import CopyState
+from backups.retention import Candidate, Policy
+from tests.backups.conftest import storages, tree
+from tests.backups.storages import Objects
+
+NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+POLICY = Policy(days=30, weekly=8, monthly=12, last=3)
+
+
+def made(days, *, whole=True, drilled=None):
+    return Candidate(uuid.uuid4(), NOW - timedelta(days=days), whole, drilled)
+
+
+def ages(candidates, policy=POLICY):
+    kept = retention.keepers(candidates, policy, now=NOW)
+    return sorted((NOW - c.snapshot_at).days for c in candidates if c.id in kept)
+
+
+def test_nightly_backups_thin_out_into_weeks_and_months():
+    kept = ages([made(days) for days in range(400)])
+    assert kept[:30] == list(range(30))
+    assert len([days for days in kept if 30 <= days < 60]) <= 6
+    assert len(kept) < 30 + 8 + 12
+    assert max(kept) > 300
+
+
+def test_only_days_count_where_keepers_are_switched_off():
+    policy = Policy(days=30, weekly=0, monthly=0, last=3)
+    assert ages([made(days) for days in range(100)], policy) == list(range(30))
+
+
+def test_the_last_good_ones_are_kept_however_old():
+    policy = Policy(days=30, weekly=0, monthly=0, last=3)
+    assert ages([made(days) for days in (100, 200, 300, 400)], policy) == [100, 200, 300]
+
+
+def test_a_damaged_backup_takes_no_place_among_the_last_good_ones():
+    policy = Policy(days=30, weekly=0, monthly=0, last=2)
+    damaged = [made(100, whole=False), made(110, whole=False)]
+    assert ages([*damaged, made(120), made(130), made(140)], policy) == [120, 130]
+
+
+def test_the_last_drilled_one_is_kept_however_old():
+    policy = Policy(days=30, weekly=0, monthly=0, last=1)
+    drilled = [made(300, drilled=NOW - timedelta(days=9)), made(350, drilled=NOW)]
+    assert ages([made(1), made(200), *drilled], policy) == [1, 350]
+
+
+def test_a_lock_of_the_target_outlasts_the_days():
+    policy = Policy(days=10, weekly=0, monthly=0, last=1, locked_days=50)
+    assert ages([made(days) for days in (5, 40, 60)], policy) == [5, 40]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    days=st.lists(st.integers(0, 800), max_size=60),
+    damaged=st.sets(st.integers(0, 59)),
+    last=st.integers(1, 5),
+    keep=st.integers(1, 60),
+)
+def test_whatever_happened_the_promises_hold(days, damaged, last, keep):
+    candidates = [made(d, whole=n not in damaged) for n, d in enumerate(days)]
+    policy = Policy(days=keep, weekly=4, monthly=6, last=last)
+    kept = retention.keepers(candidates, policy, now=NOW)
+    whole = sorted((c for c in candidates if c.is_whole), key=lambda c: c.snapshot_at)
+    assert {c.id for c in whole[-last:]} <= set(kept)
+    assert {c.id for c in candidates if (NOW - c.snapshot_at).days < keep} <= set(kept)
+    assert len(kept) <= len([d for d in days if d < keep]) + last + 4 + 6
+
+
+def age_all(days):
+    for backup in Backup.objects.all():
+        Backup.objects.filter(pk=backup.pk).update(
+            snapshot_at=backup.snapshot_at - timedelta(days=days)
+        )
+    for row in StoredFile.objects.all():
+        row.first_used_at -= timedelta(days=days)
+        row.last_used_at -= timedelta(days=days)
+        row.save()
+
+
+def only_the_newest(site):
+    site.settings.BACKUPS_KEEP_WEEKLY = site.settings.BACKUPS_KEEP_MONTHLY = 0
+    site.settings.BACKUPS_KEEP_LAST = 1
+
+
+def test_pruning_deletes_backups_and_the_files_that_only_they_needed(site):
+    only_the_newest(site)
+    old = site.back_up()
+    (site.media / "one.txt").unlink()
+    site.write("new.txt", "new")
+    age_all(40)
+    new = site.back_up()
+    before = tree(site.target)
+
+    planned = services.prune(now=timezone.now(), dry_run=True)
+    assert [b.pk for b in planned.backups] == [old.pk]
+    assert planned.files == 1
+    assert tree(site.target) == before, "a dry run changes nothing"
+    assert Backup.objects.good().count() == 2
+
+    done = services.prune(now=timezone.now())
+    assert [b.pk for b in done.backups] == [old.pk]
+    assert (done.files, done.failures) == (1, [])
+    left = tree(site.target)
+    assert not [name for name in left if old.folder in name]
+    assert {name: before[name] for name in left} == left
+    old.refresh_from_db()
+    assert (old.state, old.copies.get().state) == ("pruned", CopyState.PRUNED)
+    services.verify(backup_id=new.pk, now=timezone.now())
+
+
+def test_a_file_shared_with_a_kept_backup_stays(site):
+    only_the_newest(site)
+    site.back_up()
+    age_all(40)
+    site.back_up()
+    services.prune(now=timezone.now())
+    assert StoredFile.objects.count() == 2
+    assert services.verify(now=timezone.now())["backups"].files == 2
+
+
+def test_pruning_waits_for_a_running_backup(site):
+    site.back_up()
+    with leases.hold(leases.BACKUP, now=timezone.now()), pytest.raises(BackupBusy):
+        services.prune(now=timezone.now())
+
+
+def test_a_deletion_that_is_refused_is_tried_again(site):
+    only_the_newest(site)
+    Objects.stores.clear()
+    locked = {"BACKEND": "tests.backups.storages.Locked", "OPTIONS": {"bucket": "b"}}
+    free = {"BACKEND": "tests.backups.storages.Objects", "OPTIONS": {"bucket": "b"}}
+    site.settings.STORAGES = storages(site.root, bucket=locked)
+    site.settings.BACKUPS_TARGETS = ["bucket"]
+    site.write("one.txt", "a")
+    old = site.back_up()
+    site.write("one.txt", "b")
+    age_all(40)
+    site.back_up()
+    done = services.prune(now=timezone.now())
+    assert len(done.failures) == 2
+    assert old.copies.get().state == CopyState.GOOD
+    assert not Backup.objects.good().filter(pk=old.pk).exists(), "it is off the list all the same"
+
+    site.settings.STORAGES = storages(site.root, bucket=free)
+    assert services.prune(now=timezone.now()).failures == []
+    assert old.copies.get().state == CopyState.PRUNED
+    assert not [name for name in Objects.stores["b"] if old.folder in name]
