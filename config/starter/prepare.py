@@ -52,14 +52,12 @@ def _prepare() -> dict[str, Any]:
     _reach_database()
     _reach_store(settings.REDIS_URL)
     call_command("migrate", interactive=False, verbosity=1, stdout=sys.stderr)
+    administrator = first_administrator(
+        email=os.environ.get("GARRISON_ADMIN_EMAIL", "").strip() or "admin@localhost",
+        password=os.environ.get("GARRISON_ADMIN_PASSWORD", ""),
+    )
     static_files.collect(var_dir=settings.VAR_DIR, log=sys.stderr)
-    return {
-        "host_name": _host_name(settings.ALLOWED_HOSTS),
-        "administrator": first_administrator(
-            email=os.environ.get("GARRISON_ADMIN_EMAIL", "").strip() or "admin@localhost",
-            password=os.environ.get("GARRISON_ADMIN_PASSWORD", ""),
-        ),
-    }
+    return {"host_name": _host_name(settings.ALLOWED_HOSTS), "administrator": administrator}
 
 
 def _reach_database() -> None:

@@ -18,7 +18,9 @@ RESTARTS_WINDOW_SECONDS = 60.0  # … this time; more is a fault that a restart 
 class Part(Protocol):
     """Something that was started: a server or a process of the site."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
 
     def poll(self) -> int | None:
         """Give the exit code when it has ended, else ``None``."""

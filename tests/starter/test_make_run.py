@@ -33,19 +33,21 @@ class Site:
         self.port = ports.free_port()
         self.runs = []
 
-    def run(self, **told):
-        """Begin a run in a session of its own, as a terminal would."""
+    def environment(self):
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        here = {
+        return kept | {
             "GARRISON_ENV_FILE": str(self.folder / ".env"),
             "VAR_DIR": str(self.var),
             "PORT": str(self.port),
             "WEB_WORKERS": "1",
         }
+
+    def run(self, **told):
+        """Begin a run in a session of its own, as a terminal would."""
         run = subprocess.Popen(
             [sys.executable, "-m", "config.starter"],
             cwd=ROOT,
-            env=kept | here | told,
+            env=self.environment() | told,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -136,6 +138,8 @@ def test_a_site_starts_survives_kills_keeps_its_data_and_stops_with_one_ctrl_c(s
     assert password not in logs
     assert not [secret for secret in secrets if secret in logs]
 
+    the_walk_of_the_readme_works(site)
+    the_demo_is_answered_as_expected(site)
     a_second_run_is_refused(site)
 
     # The starter is killed: everything it started lives on, until the next run.
@@ -162,6 +166,41 @@ def test_a_site_starts_survives_kills_keeps_its_data_and_stops_with_one_ctrl_c(s
     assert site.processes() == {}
     assert not (site.var / "servers.env").exists()
     assert (site.var / "run").stat().st_mode & 0o777 == 0o700
+
+
+def the_walk_of_the_readme_works(site):
+    readme = (ROOT / "README.md").read_text()
+    (walk,) = re.findall(r"## A walk with curl\n+```sh\n(.*?)```", readme, re.DOTALL)
+    there = f"site=http://127.0.0.1:{site.port} mail={site.var / 'mail'}"
+    assert walk.startswith("site=http://127.0.0.1:8000 mail=var/mail\n")
+    walked = subprocess.run(
+        ["sh", "-eu", "-c", "\n".join([there, *walk.splitlines()[1:]])],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert walked.returncode == 0, walked.stderr
+    answers = [json.loads(line) for line in walked.stdout.splitlines() if line]
+    sessions, renewed, dead = answers
+    assert [session["current"] for session in sessions] == [True]
+    assert renewed["access"]
+    assert dead["code"] == "session_ended"
+
+
+def the_demo_is_answered_as_expected(site):
+    visited = subprocess.run(
+        [sys.executable, "-m", "config.starter.demo"],
+        cwd=ROOT,
+        env=site.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert visited.returncode == 0, visited.stdout + visited.stderr
+    assert visited.stdout.count("signs in") == 3
+    assert "locked_out" in visited.stdout
 
 
 def a_second_run_is_refused(site):
@@ -272,3 +311,30 @@ def test_what_cannot_work_is_said_in_a_sentence(site, told, message):
     assert "Traceback" not in said
     assert "hidden-word" not in said
     assert site.processes() == {}
+
+
+def test_the_demo_says_what_to_do_when_nobody_answers(site):
+    visited = subprocess.run(
+        [sys.executable, "-m", "config.starter.demo"],
+        cwd=ROOT,
+        env=site.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert visited.returncode == 1
+    assert "Start the site first" in visited.stderr
+
+
+def test_every_variable_that_is_read_is_documented():
+    code = "\n".join(
+        path.read_text()
+        for path in (*(ROOT / "config").glob("*.py"), *(ROOT / "config/starter").rglob("*.py"))
+    )
+    readers = r"(?:env\.\w+|secret|required|encryption_keys|told\.get|environ\.get)"
+    read = set(re.findall(readers + r"""\(\s*["']([A-Z_]+)["']""", code))
+    assert {"DATABASE_URL", "SECRET_KEY", "PORT", "VAR_DIR", "GARRISON_ADMIN_EMAIL"} <= read
+    internal = {"DJANGO_SETTINGS_MODULE", "PGCONNECT_TIMEOUT"}
+    documented = (ROOT / "docs/running.md").read_text()
+    assert sorted(name for name in read - internal if f"`{name}`" not in documented) == []
