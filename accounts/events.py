@@ -48,6 +48,11 @@ CODE_REFUSED = EventKind(
 PROFILE_CHANGED = EventKind(
     "accounts.profile.changed", Severity.INFO, "A person changed their own profile."
 )
+PASSWORD_RESET = EventKind(
+    "accounts.password.reset",
+    Severity.MEDIUM,
+    "A person chose a new password by a mailed code; every session was ended.",
+)
 PASSWORD_SET_BY_STAFF = EventKind(
     "accounts.password.set_by_staff",
     Severity.HIGH,

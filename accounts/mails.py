@@ -38,6 +38,27 @@ def send_code(*, address: str, code: str, choose_password: bool = False) -> None
     )
 
 
+@sensitive_variables("code")
+def send_reset_code(*, address: str, code: str) -> None:
+    """Mail a code for choosing a new password."""
+    _send(
+        "reset_code",
+        subject=f"Choose a new password for {settings.site_name}",
+        address=address,
+        values={"code": code, "minutes": settings.code_seconds // 60},
+    )
+
+
+def send_password_notice(*, address: str) -> None:
+    """Tell somebody that their password was changed."""
+    _send(
+        "password_notice",
+        subject=f"Your password for {settings.site_name} was changed",
+        address=address,
+        values={},
+    )
+
+
 def send_registration_notice(*, address: str) -> None:
     """Tell the owner of an account that somebody tried to register with its address."""
     _send(

@@ -109,6 +109,20 @@ class ResendInput(StrictSerializer):
     email = AddressField()
 
 
+class ResetInput(StrictSerializer):
+    """An address whose owner has forgotten the password."""
+
+    email = AddressField()
+
+
+class ResetConfirmInput(StrictSerializer):
+    """An address, the code that was mailed to it, and the new password."""
+
+    email = AddressField()
+    code = CodeField()
+    new_password = PasswordField()
+
+
 class LoginInput(StrictSerializer):
     """A name and a password. A name that is no address is a wrong one, like any other."""
 

@@ -22,4 +22,10 @@ if not missing_fields():
         path("register", views.RegisterView.as_view(), name="register"),
         path("verify-email", views.VerifyEmailView.as_view(), name="verify-email"),
         path("verify-email/resend", views.ResendView.as_view(), name="resend"),
+        path("password/reset", views.ResetView.as_view(), name="password-reset"),
+        path(
+            "password/reset/confirm",
+            views.ResetConfirmView.as_view(),
+            name="password-reset-confirm",
+        ),
     ]

@@ -94,6 +94,28 @@ class LoginView(PublicView):
         return Response(serializers.LoginOutput(signed_in).data)
 
 
+class ResetView(PublicView):
+    """Say that a password is forgotten."""
+
+    @extend_schema(request=serializers.ResetInput, responses={202: ALWAYS_ALIKE}, auth=[])
+    def post(self, request: Request) -> Response:
+        """Mail a code to the owner of an account; answered before it is looked up."""
+        given = _input(serializers.ResetInput, request.data)
+        background.run(partial(services.ask_for_reset, **given))
+        return Response(status=status.HTTP_202_ACCEPTED)
+
+
+class ResetConfirmView(PublicView):
+    """Choose a new password."""
+
+    @extend_schema(request=serializers.ResetConfirmInput, responses={204: None}, auth=[])
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        """Use the mailed code up, set the password, and end every session."""
+        services.reset_password(**_input(serializers.ResetConfirmInput, request.data))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
 class PasswordStrengthView(PublicView):
     """Judge a password before it is chosen."""
 

@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
             name='MailedCode',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('purpose', models.CharField(choices=[('verify_email', 'verify the address')], max_length=20)),
+                ('purpose', models.CharField(choices=[('verify_email', 'verify the address'), ('reset_password', 'choose a new password')], max_length=20)),
                 ('digest', models.CharField(max_length=64)),
                 ('tries', models.PositiveSmallIntegerField(default=0)),
                 ('expires_at', models.DateTimeField(db_index=True)),

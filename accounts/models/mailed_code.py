@@ -15,6 +15,7 @@ class Purpose(models.TextChoices):
     """What a code proves; a code of one purpose is void for every other."""
 
     VERIFY_EMAIL = "verify_email", "verify the address"
+    RESET_PASSWORD = "reset_password", "choose a new password"
 
 
 class MailedCode(models.Model):

@@ -9,6 +9,7 @@ from accounts.services.administration import (
 )
 from accounts.services.credentials import check_credentials
 from accounts.services.history import sign_ins_of
+from accounts.services.password_reset import ask_for_reset, reset_password
 from accounts.services.profile import rename
 from accounts.services.registration import register
 from accounts.services.signing_in import SignedIn, say_signed_in, sign_in
@@ -16,11 +17,13 @@ from accounts.services.verification import resend_code, verify_email
 
 __all__ = [
     "SignedIn",
+    "ask_for_reset",
     "check_credentials",
     "mark_email_verified",
     "register",
     "rename",
     "resend_code",
+    "reset_password",
     "say_signed_in",
     "set_active",
     "sign_in",

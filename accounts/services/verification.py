@@ -21,9 +21,25 @@ from accounts.models.mailed_code import Purpose
 from garrison.events import emit
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.models import MailedCode, User
 
 MAIL_WINDOW = timedelta(hours=1)
+
+
+def judge_code(*, email: str, purpose: Purpose, code: str, now: datetime) -> tuple[Any, MailedCode]:
+    """Give the account and the row of a right code; a refusal is an event, and is raised.
+
+    An unknown address takes the same statements as a wrong code: it is asked for by a key that
+    nobody has.
+    """
+    user = find_account(email)
+    user_id = user.pk if user is not None else _nobody()
+    try:
+        return user, codes.judge(user_id=user_id, purpose=purpose, code=code, now=now)
+    except (CodeInvalid, CodeExpired) as refusal:
+        reason = {"reason": refusal.code, "purpose": str(purpose)}
+        emit(events.CODE_REFUSED, target=target_of(user), data=reason, now=now)
+        raise
 
 
 def may_mail(*, user: User, now: datetime) -> bool:
@@ -74,19 +90,11 @@ def verify_email(*, email: str, code: str, now: datetime | None = None) -> None:
     :class:`~accounts.errors.CodeExpired`. A try counts even where the request fails.
     """
     now = now or timezone.now()
-    user: Any = find_account(email)
-    # A key that nobody has, so that an unknown address takes the same statements.
-    user_id = user.pk if user is not None else _nobody()
-    try:
-        row = codes.judge(user_id=user_id, purpose=Purpose.VERIFY_EMAIL, code=code, now=now)
-        with transaction.atomic():
-            codes.use_up(row)
-            type(user)._default_manager.filter(pk=user.pk).update(email_verified_at=now)
-            emit(events.EMAIL_VERIFIED, actor=user, target=target_of(user), data={"by": "code"})
-    except (CodeInvalid, CodeExpired) as refusal:
-        reason = {"reason": refusal.code, "purpose": str(Purpose.VERIFY_EMAIL)}
-        emit(events.CODE_REFUSED, target=target_of(user), data=reason, now=now)
-        raise
+    user, row = judge_code(email=email, purpose=Purpose.VERIFY_EMAIL, code=code, now=now)
+    with transaction.atomic():
+        codes.use_up(row)
+        type(user)._default_manager.filter(pk=user.pk).update(email_verified_at=now)
+        emit(events.EMAIL_VERIFIED, actor=user, target=target_of(user), data={"by": "code"})
 
 
 def _nobody() -> Any:

@@ -62,7 +62,10 @@ def kinds(*, skip="accounts.login.succeeded"):
 
 def act(browser, action, *objects, url=USERS):
     return browser.post(
-        url, {"action": action, "_selected_action": [o.pk for o in objects]}, follow=True, secure=True
+        url,
+        {"action": action, "_selected_action": [o.pk for o in objects]},
+        follow=True,
+        secure=True,
     )
 
 
@@ -148,7 +151,10 @@ def test_staff_create_an_account_and_its_password_has_to_be_good(browser):
     weak = browser.post(url, form | {"password1": "password", "password2": "password"}, secure=True)
     assert weak.status_code == 200
     assert "guessed too soon" in weak.content.decode()
-    assert browser.post(url, form | {"password1": NEW, "password2": NEW}, secure=True).status_code == 302
+    assert (
+        browser.post(url, form | {"password1": NEW, "password2": NEW}, secure=True).status_code
+        == 302
+    )
     user = User.objects.get(email="bob@example.org")
     assert user.check_password(NEW)
     assert kinds() == ["accounts.user.created"]
@@ -156,7 +162,12 @@ def test_staff_create_an_account_and_its_password_has_to_be_good(browser):
 
 def test_an_address_that_is_taken_in_another_spelling_is_refused_by_the_form(browser, ada):
     url = reverse("admin:accounts_user_add")
-    form = {"email": "ADA@example.org", "password1": NEW, "password2": NEW, "usable_password": "true"}
+    form = {
+        "email": "ADA@example.org",
+        "password1": NEW,
+        "password2": NEW,
+        "usable_password": "true",
+    }
     response = browser.post(url, form, secure=True)
     assert response.status_code == 200
     assert "There is an account with this address already" in response.content.decode()

@@ -26,7 +26,9 @@ def test_from_registering_to_signing_out(client):
     assert post(client, "register", email="Bob@Example.org", password=PASSWORD).status_code == 202
     response = post(client, "login", email="bob@example.org", password=PASSWORD)
     assert (response.status_code, response.json()["code"]) == (403, "email_unverified")
-    assert post(client, "verify-email", email="bob@example.org", code=mailed_code()).status_code == 204
+    assert (
+        post(client, "verify-email", email="bob@example.org", code=mailed_code()).status_code == 204
+    )
     body = post(client, "login", email="bob@example.org", password=PASSWORD).json()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {body['access']}")
     (session,) = client.get("/api/sessions").json()

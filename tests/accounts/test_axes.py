@@ -116,7 +116,7 @@ def test_a_success_for_tokens_forgets_the_records(client, ada):
         ("axes_reset_ip", ["127.0.0.1"]),
     ],
 )
-def test_axes_own_commands_unlock_and_are_events(client, ada, rf, command, arguments, settings):
+def test_axes_own_commands_unlock_and_are_events(client, ada, command, arguments, settings):
     settings.ACCOUNTS_LOCKOUT_ADDRESS_FAILURES = 5
     for _ in range(5):
         fail(client)
@@ -124,11 +124,14 @@ def test_axes_own_commands_unlock_and_are_events(client, ada, rf, command, argum
     assert not AccessAttempt.objects.exists()
     assert SecurityEvent.objects.of_kinds(["accounts.account.unlocked"]).count() == 1
     keys = set(LockoutBucket.objects.values_list("key", flat=True))
-    assert keys == {
-        "axes_reset": set(),
-        "axes_reset_username": {"address:127.0.0.1"},
-        "axes_reset_ip": {lockout.account_key("ada@example.org")},
-    }[command]
+    assert (
+        keys
+        == {
+            "axes_reset": set(),
+            "axes_reset_username": {"address:127.0.0.1"},
+            "axes_reset_ip": {lockout.account_key("ada@example.org")},
+        }[command]
+    )
 
 
 # --- Beside another authentication backend --------------------------------------------------------

@@ -109,7 +109,14 @@ def test_a_field_that_is_not_known_is_refused(path):
 @pytest.mark.parametrize("path", DOORS)
 @pytest.mark.parametrize(
     "content_type",
-    ["", "text/plain", "application/xml", "application/x-www-form-urlencoded", "\xff", "a/b;" * 999],
+    [
+        "",
+        "text/plain",
+        "application/xml",
+        "application/x-www-form-urlencoded",
+        "\xff",
+        "a/b;" * 999,
+    ],
 )
 def test_every_door_takes_any_content_type(path, content_type):
     response = send(path, DOORS[path], content_type=content_type)

@@ -96,7 +96,8 @@ def test_a_new_code_voids_the_old_one_and_begins_with_five_tries(bob, code):
 
 
 @pytest.mark.parametrize(
-    "malformed", ["", "12345", "1234567", "12345a", "\u0661\u0662\u0663\u0664\u0665\u0666", "+12345"]
+    "malformed",
+    ["", "12345", "1234567", "12345a", "\u0661\u0662\u0663\u0664\u0665\u0666", "+12345"],
 )
 def test_what_is_not_six_ascii_digits_costs_no_try(bob, code, malformed):
     with pytest.raises(CodeInvalid):

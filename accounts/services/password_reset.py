@@ -1,0 +1,69 @@
+"""Choosing a new password by a code that was mailed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from accounts import axes_records, codes, events, lockout, mails
+from accounts.attempt import target_of
+from accounts.finding import find_account
+from accounts.models.mailed_code import Purpose
+from accounts.password.policy import require_accepted
+from accounts.services.verification import judge_code, may_mail
+from garrison.events import emit
+from sessions_tracking.services import end_sessions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+RESET = "password_reset"
+
+
+def ask_for_reset(*, email: str, now: datetime | None = None) -> None:
+    """Mail a code to the owner of an active account; do nothing otherwise, and say nothing.
+
+    Takes longer where there is something to mail, so a view runs it in the background.
+    """
+    now = now or timezone.now()
+    user = find_account(email)
+    if user is None or not user.is_active:
+        return
+    with transaction.atomic():
+        if not may_mail(user=user, now=now):  # type: ignore[arg-type]
+            return
+        code = codes.issue(user_id=user.pk, purpose=Purpose.RESET_PASSWORD, now=now)
+        address = str(getattr(user, user.get_email_field_name()))
+        send = partial(mails.send_reset_code, address=address, code=code)
+        transaction.on_commit(send, robust=True)
+
+
+@sensitive_variables("new_password", "code")
+def reset_password(
+    *, email: str, code: str, new_password: str, now: datetime | None = None
+) -> None:
+    """Set a new password for whoever has the code; every session ends, second factors stay.
+
+    Raises :class:`~accounts.errors.PasswordRejected` by looking at what was sent alone, then
+    :class:`~accounts.errors.CodeInvalid` or :class:`~accounts.errors.CodeExpired`. The code proves
+    the address too, and ends the lock that strangers may have brought about.
+    """
+    now = now or timezone.now()
+    require_accepted(new_password, user=get_user_model()(email=email))
+    user, row = judge_code(email=email, purpose=Purpose.RESET_PASSWORD, code=code, now=now)
+    user.set_password(new_password)
+    user.email_verified_at = user.email_verified_at or now
+    with transaction.atomic():
+        codes.use_up(row)
+        user.save(update_fields=["password", "email_verified_at"])
+        end_sessions(user=user, reason=RESET, now=now)
+        lockout.forget(keys=[lockout.account_key(user.get_username())])
+        axes_records.forget(account=user)
+        emit(events.PASSWORD_RESET, actor=user, target=target_of(user), now=now)
+        notify = partial(mails.send_password_notice, address=user.email)
+        transaction.on_commit(notify, robust=True)

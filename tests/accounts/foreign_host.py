@@ -1,0 +1,65 @@
+"""Sign in at a host with a user model of its own, in a process of its own; print what happened."""
+
+import json
+import os
+import sys
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.projects.alone"
+os.environ["GARRISON_APP"] = "accounts"
+os.environ["GARRISON_FOREIGN"] = "1"
+
+
+def main() -> None:
+    """Make a person of the host's own kind, and go through every door that there is."""
+    import django
+    from django.conf import settings
+
+    settings.ROOT_URLCONF = "tests.accounts.foreign_urls"
+    settings.AUTHENTICATION_BACKENDS = ["accounts.backends.AccountsBackend"]
+    settings.PASSWORD_HASHERS = ["accounts.password.hashers.GarrisonArgon2PasswordHasher"]
+    settings.ALLOWED_HOSTS = ["testserver"]
+    settings.REST_FRAMEWORK = {
+        "DEFAULT_AUTHENTICATION_CLASSES": [
+            "sessions_tracking.authentication.SessionTokenAuthentication"
+        ],
+    }
+    django.setup()
+    from django.contrib.auth import get_user_model
+    from django.core import checks
+    from django.core.management import call_command
+    from django.test import Client
+
+    call_command("migrate", run_syncdb=True, verbosity=0)
+    get_user_model().objects.create_superuser("Ada", "ada@example.org", "stapler kelp orbit")
+    client = Client()
+
+    def post(path, **body):
+        url = f"/api/auth/{path}"
+        return client.post(url, json.dumps(body), content_type="application/json")
+
+    login = post("login", email="Ada", password="stapler kelp orbit")
+    token = {"HTTP_AUTHORIZATION": f"Bearer {login.json()['access']}"}
+    me = client.get("/api/auth/me", **token)
+    patch = client.patch("/api/auth/me", '{"name": "x"}', content_type="application/json", **token)
+    history = client.get("/api/auth/login-history", **token)
+    wrong = [post("login", email="Ada", password="wrong").status_code for _ in range(6)]
+    call_command("unlock_account", "Ada", stdout=sys.stderr)
+    form = {"username": "Ada", "password": "stapler kelp orbit"}
+    said = {
+        "login": login.status_code,
+        "me": me.json(),
+        "patch": patch.status_code,
+        "history": [entry["outcome"] for entry in history.json()["results"]],
+        "wrong": wrong,
+        "unlocked": post("login", email="Ada", password="stapler kelp orbit").status_code,
+        "register": post("register", email="a@b.org", password="stapler kelp orbit").status_code,
+        "admin": client.post("/admin/login/", form).status_code,
+        "users in the admin": client.get("/admin/accounts/user/").status_code,
+        "buckets in the admin": client.get("/admin/accounts/lockoutbucket/").status_code,
+        "checks": [message.id for message in checks.run_checks() if "accounts" in str(message.id)],
+    }
+    sys.stdout.write(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main()

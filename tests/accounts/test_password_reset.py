@@ -1,0 +1,118 @@
+"""A new password by a mailed code: who has the mailbox has the account."""
+
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+
+from accounts import codes
+from accounts.errors import CodeInvalid, InvalidCredentials, PasswordRejected
+from accounts.models import LockoutBucket
+from accounts.models.mailed_code import Purpose
+from accounts.services import check_credentials, reset_password, verify_email
+from audit.models import SecurityEvent
+from sessions_tracking.models import Session
+from sessions_tracking.services import start_token_session
+from tests.accounts.conftest import PASSWORD, WRONG, mailed_code, post
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NEW = "fresh kelp orbit 88 plum"
+
+
+def ask(client, email="ada@example.org"):
+    return post(client, "password/reset", email=email)
+
+
+def confirm(client, *, code, email="ada@example.org", password=NEW):
+    return post(client, "password/reset/confirm", email=email, code=code, new_password=password)
+
+
+def test_the_code_sets_a_new_password_and_ends_every_session(client, ada):
+    start_token_session(user=ada, amr=["pwd"])
+    assert ask(client).status_code == 202
+    assert mail.outbox[0].to == ["ada@example.org"]
+    assert confirm(client, code=mailed_code()).status_code == 204
+    assert check_credentials(login_name="ada@example.org", password=NEW) == ada
+    with pytest.raises(InvalidCredentials):
+        check_credentials(login_name="ada@example.org", password=PASSWORD)
+    assert Session.objects.get().ended_at
+    (event,) = SecurityEvent.objects.of_kinds(["accounts.password.reset"])
+    assert event.target == f"user:{ada.pk}"
+    assert "was changed" in mail.outbox[1].subject
+
+
+def test_a_code_is_used_once(client, ada):
+    ask(client)
+    code = mailed_code()
+    assert confirm(client, code=code).status_code == 204
+    assert confirm(client, code=code).json()["code"] == "code_invalid"
+
+
+def test_asking_is_answered_alike_for_every_address(client, ada):
+    answers = [ask(client, email) for email in ("ada@example.org", "nobody@example.org")]
+    assert [(a.status_code, a.content) for a in answers] == [(202, b"")] * 2
+    assert len(mail.outbox) == 1
+
+
+def test_a_deactivated_account_is_not_opened(client, ada):
+    ada.is_active = False
+    ada.save()
+    ask(client)
+    assert mail.outbox == []
+
+
+def test_a_weak_password_is_refused_and_the_code_stays_good(client, ada):
+    ask(client)
+    code = mailed_code()
+    refused = confirm(client, code=code, password="password1234").json()
+    assert refused["code"] == "password_rejected"
+    assert confirm(client, code=code).status_code == 204
+
+
+def test_the_policy_is_asked_before_the_code_and_knows_the_address_only(ada):
+    for email in ("ada@example.org", "nobody@example.org"):
+        with pytest.raises(PasswordRejected):
+            reset_password(email=email, code="000000", new_password="password")
+
+
+def test_a_code_of_one_purpose_is_void_for_the_other(ada):
+    now = timezone.now()
+    code = codes.issue(user_id=ada.pk, purpose=Purpose.VERIFY_EMAIL, now=now)
+    with pytest.raises(CodeInvalid):
+        reset_password(email=ada.email, code=code, new_password=NEW)
+    code = codes.issue(user_id=ada.pk, purpose=Purpose.RESET_PASSWORD, now=now)
+    codes.issue(user_id=ada.pk, purpose=Purpose.VERIFY_EMAIL, now=now - timedelta(days=1))
+    with pytest.raises(CodeInvalid):
+        verify_email(email=ada.email, code=f"{(int(code) + 1) % 1_000_000:06}")
+    reset_password(email=ada.email, code=code, new_password=NEW)
+
+
+def test_five_wrong_codes_void_it(client, ada, no_rate_limits):
+    ask(client)
+    code = mailed_code()
+    wrong = f"{(int(code) + 1) % 1_000_000:06}"
+    for _ in range(5):
+        assert confirm(client, code=wrong).json()["code"] == "code_invalid"
+    assert confirm(client, code=code).json()["code"] == "code_invalid"
+
+
+def test_the_owner_of_the_mailbox_ends_a_lock_that_strangers_brought_about(
+    client, ada, no_rate_limits
+):
+    for _ in range(6):
+        post(client, "login", email="ada@example.org", password=WRONG)
+    assert LockoutBucket.objects.locked(now=timezone.now()).exists()
+    ask(client)
+    confirm(client, code=mailed_code())
+    assert post(client, "login", email="ada@example.org", password=NEW).status_code == 200
+
+
+def test_an_account_that_was_registered_twice_is_opened_by_its_owner(client, db):
+    """Nobody could tell whose password was whose, so the mailbox decides."""
+    for password in (PASSWORD, "another kelp orbit 93 plum"):
+        post(client, "register", email="bob@example.org", password=password)
+    ask(client, "bob@example.org")
+    assert confirm(client, email="bob@example.org", code=mailed_code()).status_code == 204
+    assert post(client, "login", email="bob@example.org", password=NEW).status_code == 200
