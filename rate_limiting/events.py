@@ -21,3 +21,8 @@ STORE_RECOVERED = EventKind(
     Severity.INFO,
     "The store of the counters answers again.",
 )
+LIMIT_RESET = EventKind(
+    "rate_limiting.limit.reset",
+    Severity.LOW,
+    "An operator let a person, an account or an address start over.",
+)

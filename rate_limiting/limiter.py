@@ -109,7 +109,7 @@ class Counter:
 
 def _count(policy: Policy, subject: Subject) -> Verdict:
     now = int(time.time())
-    counters = _counters(policy, subject, now)
+    counters = counters_of(policy, subject, now)
     if not counters:
         return Verdict(policy.scope, subject.endpoint)
     keys = [counter.key for counter in counters]
@@ -131,7 +131,8 @@ def _count(policy: Policy, subject: Subject) -> Verdict:
     )
 
 
-def _counters(policy: Policy, subject: Subject, now: int) -> list[Counter]:
+def counters_of(policy: Policy, subject: Subject, now: int) -> list[Counter]:
+    """Name the counters that a check of this subject reads and writes."""
     counters: list[Counter] = []
     for rate in policy.rates:
         value = subject.value(rate)

@@ -39,7 +39,7 @@ class Subject:
     ``endpoint`` the view's name. ``request`` is what custom keys are given.
     """
 
-    address: str
+    address: str | None
     endpoint: str = ""
     user_id: str | None = None
     account: str | None = None
@@ -56,18 +56,18 @@ class Subject:
         return _digest(f"{'+'.join(rate.key)}={''.join(parts)}")
 
     def _part(self, name: str) -> str | None:
+        person = f"user {self.user_id}" if self.user_id else None
         if name == "user":
-            return f"user {self.user_id}" if self.user_id else f"address {self.address}"
-        if name == "address":
-            return self.address
+            return person or (f"address {self.address}" if self.address else None)
         if name == "account":
-            return f"user {self.user_id}" if self.user_id else self.account
-        if name == "endpoint":
-            return self.endpoint
-        if name == "site":
-            return "site"
-        custom = import_string(name)(self.request)
-        return None if custom is None else str(custom)
+            return person or self.account
+        if name in {"address", "endpoint"}:
+            return self.address if name == "address" else self.endpoint
+        return "site" if name == "site" else self._custom(name)
+
+    def _custom(self, path: str) -> str | None:
+        value = None if self.request is None else import_string(path)(self.request)
+        return None if value is None else str(value)
 
 
 def subject_of(
