@@ -6,7 +6,7 @@ import fcntl
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from config.starter import env_file, interruption, plan, ports, private_files, site
 from config.starter.failure import StartFailure
@@ -53,11 +53,13 @@ def run(chosen: Plan, supervisor: Supervisor) -> None:
             addresses = _start_servers(chosen, supervisor)
             environment = site.environment_for(chosen, addresses)
             told = site.prepare(chosen, environment)
+            # At once: whatever fails from here on must not swallow a password shown only once.
+            _show_administrator(told["administrator"])
             for child in (worker, beat, web):
                 supervisor.add(child)
                 child.start(site.for_serving(environment), working_folder=plan.BASE_DIR)
             site.wait_until_ready(chosen, told["host_name"], look=supervisor.look)
-            _show(chosen, told["administrator"])
+            _show(chosen)
             supervisor.watch()
         except interruption.Interrupted:
             print("\nStopping …")
@@ -101,17 +103,21 @@ def _start_servers(chosen: Plan, supervisor: Supervisor) -> dict[str, str]:
     return addresses
 
 
-def _show(chosen: Plan, administrator: dict[str, Any] | None) -> None:
+def _show_administrator(administrator: dict[str, str] | None) -> None:
+    if administrator is None:
+        return
+    print(f"Administrator: {administrator['email']}")
+    if "password" in administrator:
+        print(f"Password:      {administrator['password']}   (shown this once)")
+    if "warning" in administrator:
+        print(f"Warning:       {administrator['warning']}")
+
+
+def _show(chosen: Plan) -> None:
     print(f"\nDjango Garrison runs on {chosen.address} ({chosen.kind}).")
     print(f"  Dashboard      {chosen.address}/admin/")
     print(f"  API            {chosen.address}/api/docs")
     print(f"  Mail and logs  {chosen.var_dir / 'mail'}, {chosen.var_dir / 'log'}")
-    if administrator:
-        print(f"  Administrator  {administrator['email']}")
-    if administrator and "password" in administrator:
-        print(f"  Password       {administrator['password']}   (shown this once)")
-    if administrator and "warning" in administrator:
-        print(f"  Warning        {administrator['warning']}")
     print("Ctrl-C stops everything.", flush=True)
 
 

@@ -52,11 +52,13 @@ def _prepare() -> dict[str, Any]:
     _reach_database()
     _reach_store(settings.REDIS_URL)
     call_command("migrate", interactive=False, verbosity=1, stdout=sys.stderr)
-    administrator = first_administrator(
+    wanted = wanted_administrator(
         email=os.environ.get("GARRISON_ADMIN_EMAIL", "").strip() or "admin@localhost",
         password=os.environ.get("GARRISON_ADMIN_PASSWORD", ""),
     )
     static_files.collect(var_dir=settings.VAR_DIR, log=sys.stderr)
+    # Last: whatever fails before must not swallow a password that is shown only once.
+    administrator = _make_administrator(wanted) if wanted else None
     return {"host_name": _host_name(settings.ALLOWED_HOSTS), "administrator": administrator}
 
 
@@ -92,12 +94,12 @@ def _host_name(allowed: list[str]) -> str:
     return "localhost" if "localhost" in names or not names else names[0]
 
 
-def first_administrator(*, email: str, password: str) -> dict[str, str] | None:
-    """Make the first administrator, unless there is one.
+def wanted_administrator(*, email: str, password: str) -> dict[str, str] | None:
+    """Decide on the first administrator, or give ``None`` when there is one; store nothing yet.
 
-    Returns the address, and the password when it was generated here: it is shown once and stored
-    nowhere but as a hash. A given password must fulfil the site's rules in production; in
-    development a weaker one is taken, and said to be weak.
+    Gives ``email``, ``password``, and ``generated`` when the password was made here: then it is
+    shown once, and kept nowhere but as a hash. A password that was given must fulfil the site's
+    rules in production; in development a weaker one is taken, with a ``warning``.
     """
     from django.conf import settings
     from django.contrib.auth import get_user_model
@@ -105,16 +107,27 @@ def first_administrator(*, email: str, password: str) -> dict[str, str] | None:
     users: Any = get_user_model()._default_manager
     if users.filter(is_superuser=True, is_active=True).exists():
         return None
-    made = {"email": email}
+    _require_new_address(users.model, email)
     if not password:
-        password = made["password"] = secrets.token_urlsafe(PASSWORD_BYTES)
-    elif weakness := _weakness(password):
+        made = secrets.token_urlsafe(PASSWORD_BYTES)
+        return {"email": email, "password": made, "generated": "yes"}
+    wanted = {"email": email, "password": password}
+    if weakness := _weakness(password):
         if settings.IS_PRODUCTION:
             raise Refused(weakness)
-        made["warning"] = weakness
-    _require_new_address(users.model, email)
-    users.create_superuser(**{users.model.USERNAME_FIELD: email}, password=password)
-    return made
+        wanted["warning"] = weakness
+    return wanted
+
+
+def _make_administrator(wanted: dict[str, str]) -> dict[str, str]:
+    """Store the account, and give what the starter may show."""
+    from django.contrib.auth import get_user_model
+
+    users: Any = get_user_model()._default_manager
+    address = {users.model.USERNAME_FIELD: wanted["email"]}
+    users.create_superuser(**address, password=wanted["password"])
+    shown = ("email", "password", "warning") if "generated" in wanted else ("email", "warning")
+    return {name: wanted[name] for name in shown if name in wanted}
 
 
 def _weakness(password: str) -> str | None:

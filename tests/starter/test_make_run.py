@@ -120,7 +120,7 @@ def test_a_site_starts_survives_kills_keeps_its_data_and_stops_with_one_ctrl_c(s
     _, said = site.started(GARRISON_ADMIN_EMAIL="first@example.com")
     assert site.get("/health/ready")[0] == 200
     assert f"http://127.0.0.1:{site.port}" in said
-    password = re.search(r"Password +(\S+) +\(shown this once\)", said)[1]
+    password = re.search(r"Password: +(\S+) +\(shown this once\)", said)[1]
     assert "first@example.com" in said
     secrets = [v for n, v in dotenv_values(site.folder / ".env").items() if "IDENTITY" not in n]
     assert len(secrets) == 4
