@@ -110,7 +110,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 REDIS_URL = required(
     "REDIS_URL", hint="`make run` starts a server; elsewhere: redis://:password@host:6379/0"
 )
-STORE_TIMEOUT_SECONDS = 0.2
+STORE_TIMEOUT_SECONDS = env.float("STORE_TIMEOUT_SECONDS", 0.2)
 CACHES = {
     "default": {
         "BACKEND": "rate_limiting.cache.CounterCache",

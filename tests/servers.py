@@ -30,6 +30,7 @@ def _environment(scratch: Path) -> dict[str, str]:
         "ENCRYPTION_KEY": f"k1:{key}",
         "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
         "VAR_DIR": str(scratch / "var"),
+        "STORE_TIMEOUT_SECONDS": "10",  # a busy machine is no lost store; tests of loss have theirs
     }
 
 

@@ -47,7 +47,7 @@ def test_a_server_that_hangs_costs_the_timeout_once(own_valkey):
     store = Store(own_valkey.url)
     assert store.call("PING") == b"PONG"
     own_valkey.hang()
-    assert 0.15 < seconds_of(lambda: store.call("PING")) < 0.6
+    assert 0.15 < seconds_of(lambda: store.call("PING")) < 1
     assert seconds_of(lambda: store.call("PING")) < 0.05
     own_valkey.wake()
     assert eventually(lambda: store.call("PING")) == b"PONG"
@@ -56,7 +56,7 @@ def test_a_server_that_hangs_costs_the_timeout_once(own_valkey):
 
 def test_a_hanging_server_is_no_longer_than_the_timeout_for_a_new_connection_either(own_valkey):
     own_valkey.hang()
-    assert seconds_of(lambda: Store(own_valkey.url + "?db=3").call("PING")) < 0.6
+    assert seconds_of(lambda: Store(own_valkey.url + "?db=3").call("PING")) < 1
     own_valkey.wake()
 
 
@@ -125,7 +125,7 @@ def test_a_server_that_talks_nonsense_is_an_outage():
         thread = threading.Thread(target=talk)
         thread.start()
         store = Store(f"redis://127.0.0.1:{port}/0")
-        assert seconds_of(lambda: store.call("PING")) < 0.6
+        assert seconds_of(lambda: store.call("PING")) < 1
         thread.join()
 
 
