@@ -1,8 +1,11 @@
 """Counting and checksumming a PostgreSQL database, the same way before and after.
 
-A table's checksum is the sum of a 64-bit hash of each row's text: independent of the order of rows,
+A table's checksum is the sum of a 64-bit hash of each row: independent of the order of rows,
 computed inside the server, and nothing leaves it. It finds loss and damage; against forgery stands
 the signature of the manifest.
+
+Columns of the common types are hashed as they are, which costs a third of turning whole rows into
+text; every other type is hashed as its text.
 """
 
 from __future__ import annotations
@@ -31,25 +34,53 @@ STABLE_TEXT = (
     "SET LOCAL max_parallel_workers_per_gather = 0",
 )
 
-# Ordinary tables outside of the catalogue and of extensions; leaves of partitioned ones.
-_TABLES = """
-SELECT format('%I.%I', n.nspname, c.relname)
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+_NOT_OURS = """
+   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    AND NOT EXISTS (SELECT 1 FROM pg_depend d
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
  ORDER BY 1
 """
-_SEQUENCES = _TABLES.replace("c.relkind = 'r'", "c.relkind = 'S'")
+# Ordinary tables outside of the catalogue and of extensions; leaves of partitioned ones.
+_TABLES = """
+SELECT format('%I.%I', n.nspname, c.relname), {expression}
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'
+"""
+_SEQUENCES = f"""
+SELECT format('%I.%I', n.nspname, c.relname)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' {_NOT_OURS}
+"""  # noqa: S608 - constants
 _MIGRATIONS_TABLE = "SELECT to_regclass('public.django_migrations') IS NOT NULL"
 _LARGE_OBJECTS = "SELECT oid FROM pg_largeobject_metadata ORDER BY oid"
 LARGE_OBJECT_CHUNK = 1024 * 1024
 
 
-def question(table: str) -> str:
+# Types whose hash tells every two values apart that look different. Not numeric (1.0 and 1.00 hash
+# alike), nor interval, nor what has no hash at all.
+_HASHED_AS_THEY_ARE = (
+    "'{bool,int2,int4,int8,float4,float8,date,timestamp,timestamptz,time,uuid,bytea,jsonb}'"
+    "::regtype[]"
+)
+
+
+def expression(table: str) -> str:
+    """Give SQL that yields the SQL which hashes one row ``x`` of a table.
+
+    ``table`` is SQL for its ``regclass``. The catalogue is asked on both sides, before and after,
+    so the manifest need not carry SQL.
+    """
+    return (
+        "(SELECT coalesce('hash_record_extended(ROW(' || string_agg(CASE"
+        f" WHEN a.atttypid = ANY ({_HASHED_AS_THEY_ARE}) THEN format('x.%I', a.attname)"
+        " ELSE format('x.%I::text COLLATE \"C\"', a.attname) END, ', ' ORDER BY a.attnum)"
+        " || '), 0)', '0') FROM pg_attribute a"
+        f" WHERE a.attrelid = {table} AND a.attnum > 0 AND NOT a.attisdropped)"
+    )
+
+
+def question(table: str, hashed: str) -> str:
     """Give the query for one table, already quoted: its rows and its checksum."""
     return (
-        "SELECT count(*)::text, coalesce(sum(hashtextextended((x.*)::text, 0)), 0)::text "
+        f"SELECT count(*)::text, coalesce(sum({hashed}), 0)::text "
         f"FROM ONLY {table} AS x"
     )
 
@@ -77,7 +108,8 @@ def describe(
     session: psycopg.Connection[Any], *, counters: list[Counter], tool: str = ""
 ) -> DatabaseState:
     """Describe what the session's transaction sees; one pass over every table."""
-    tables = [_table(session, name) for (name,) in session.execute(_TABLES).fetchall()]
+    listed = session.execute(_TABLES.format(expression=expression("c.oid")) + _NOT_OURS).fetchall()
+    tables = [_table(session, name, hashed) for name, hashed in listed]
     version, name = session.execute(
         "SELECT current_setting('server_version'), current_database()::text"
     ).fetchone() or ("", "")
@@ -93,8 +125,8 @@ def describe(
     )
 
 
-def _table(session: psycopg.Connection[Any], name: str) -> Table:
-    rows, checksum = session.execute(question(name)).fetchone() or ("0", "0")
+def _table(session: psycopg.Connection[Any], name: str, hashed: str) -> Table:
+    rows, checksum = session.execute(question(name, hashed)).fetchone() or ("0", "0")
     return Table(name, int(rows), checksum)
 
 

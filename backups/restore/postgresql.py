@@ -23,7 +23,7 @@ from backups.processes import Program
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backups.manifest import DatabaseState
+    from backups.manifest import DatabaseState, Table
     from backups.opening import Opened
 
 TAIL = 4096  # bytes held back; pg_restore ends with COMMIT and a comment of under 200
@@ -201,26 +201,44 @@ def checks(described: DatabaseState, *, same_major: bool) -> bytes:
     Row hashes may differ between major versions of the server; then only rows are counted.
     """
     lines = [f"{statement};" for statement in postgresql_state.STABLE_TEXT]
-    for table in described.tables:
-        compared = "rows_found || ' ' || sum_found" if same_major else "rows_found"
-        expected = f"{table.rows} {table.checksum}" if same_major else f"{table.rows}"
-        lines.append(_check(postgresql_state.question(table.name), compared, expected, table.name))
-    count = "SELECT count(*)::text, '' FROM pg_largeobject_metadata"
-    lines.append(_check(count, "rows_found", str(described.large_objects.rows), "large objects"))
+    lines += [_table_check(table, same_major=same_major) for table in described.tables]
+    count = "SELECT count(*)::text FROM pg_largeobject_metadata"
+    lines.append(_check(f"{count} INTO found;", f"{described.large_objects.rows}", "large objects"))
     for counter in described.sequences:
-        query = f"SELECT (last_value >= {counter.last_value})::text, '' FROM {counter.name}"  # noqa: S608
-        lines.append(_check(query, "rows_found", "true", counter.name))
+        query = f"SELECT (last_value >= {counter.last_value})::text FROM {counter.name}"  # noqa: S608
+        lines.append(_check(f"{query} INTO found;", "true", f"sequence {counter.name}"))
     return ("\n".join(lines) + "\n").encode()
 
 
-def _check(query: str, compared: str, expected: str, name: str) -> str:
+def _table_check(table: Table, *, same_major: bool) -> str:
+    hashed = postgresql_state.expression(f"{_literal(table.name)}::regclass")
+    if not same_major:
+        hashed = "'0'"
+    query = postgresql_state.question(table.name, "\0")
+    before, _, after = query.partition("\0")
+    found = "rows_found" if not same_major else "rows_found || ' ' || sum_found"
+    expected = f"{table.rows}" if not same_major else f"{table.rows} {table.checksum}"
+    return _check(
+        f"SELECT {hashed} INTO hashed;\n"
+        f"EXECUTE {_literal(before)} || hashed || {_literal(after)} INTO rows_found, sum_found;\n"
+        f"found := {found};",
+        expected,
+        table.name,
+    )
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("'", "''").replace("\\", "\\\\")
+    return f"E'{escaped}'"
+
+
+def _check(statements: str, expected: str, name: str) -> str:
     tag = f"$q{secrets.token_hex(8)}$"  # a name may hold any text, but not this one
-    told = f"{MISMATCH}: {name}: expected {expected}, found ".replace("'", "''")
+    told = _literal(f"{MISMATCH}: {name}: expected {expected}, found ")
     return (
-        f"DO {tag} DECLARE rows_found text; sum_found text; BEGIN\n"
-        f"{query.replace(' FROM ', ' INTO rows_found, sum_found FROM ', 1)};\n"
-        f"IF ({compared}) IS DISTINCT FROM '{expected}' THEN\n"
-        f"RAISE EXCEPTION USING MESSAGE = '{told}' || ({compared}); END IF; END {tag};"
+        f"DO {tag} DECLARE rows_found text; sum_found text; hashed text; found text; BEGIN\n"
+        f"{statements}\nIF found IS DISTINCT FROM {_literal(expected)} THEN\n"
+        f"RAISE EXCEPTION USING MESSAGE = {told} || coalesce(found, 'nothing'); END IF; END {tag};"
     )
 
 
