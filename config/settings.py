@@ -7,6 +7,7 @@ from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
 
+from config import mail
 from config.environment import (
     BASE_DIR,
     IS_PRODUCTION,
@@ -15,6 +16,7 @@ from config.environment import (
     env,
     required,
     secret,
+    signing_keys,
 )
 
 # --- Who we are -----------------------------------------------------------------------------------
@@ -57,7 +59,6 @@ INSTALLED_APPS = [
     "corsheaders",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "drf_standardized_errors",
 ]
 
 MIDDLEWARE = [
@@ -142,12 +143,11 @@ STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 
 # --- Mail: files unless a server is named ---------------------------------------------------------
-if env.str("EMAIL_URL", ""):
-    _mail = env.dj_email_url("EMAIL_URL")
-    globals().update({name: value for name, value in _mail.items() if name.startswith("EMAIL_")})
-else:
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    EMAIL_FILE_PATH = VAR_DIR / "mail"
+globals().update(
+    mail.to_server(env.dj_email_url("EMAIL_URL"))
+    if env.str("EMAIL_URL", "")
+    else mail.to_files(VAR_DIR / "mail")
+)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "security@localhost")
 
 # --- Signing in -----------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True  # only those 
 
 # --- Garrison -------------------------------------------------------------------------------------
 GARRISON_TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
-SESSIONS_SIGNING_KEYS = [f"k1:{secret('JWT_SECRET', unlike='SECRET_KEY')}"]
+SESSIONS_SIGNING_KEYS = signing_keys("JWT_SECRET", unlike="SECRET_KEY")
 ENCRYPTION_KEYS: list[str] = encryption_keys("ENCRYPTION_KEY")
 BACKUPS_RECIPIENTS: list[str] = env.list("BACKUP_ENCRYPTION_KEY", [])
 BACKUPS_IDENTITY_FILE = env.str("BACKUP_IDENTITY_FILE", "")
