@@ -23,6 +23,7 @@ ENCRYPTION_KEY_BYTES = 32  # AES-256
 FEWEST_DIFFERENT = 8  # characters or bytes; random values have far more, patterns have fewer
 KNOWN_DEFAULTS = ("insecure", "changeme", "change-me", "secret", "django-insecure", "example")
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+SIGNING_KEY = re.compile(r"^[A-Za-z0-9_-]{1,32}:.", re.ASCII)
 FRESH = "Run `manage.py generate_keys`"
 
 env = Env()
@@ -66,6 +67,25 @@ def secret(name: str, *, unlike: str | None = None) -> str:
     doors.
     """
     value = required(name, hint=f"{FRESH} and put its value into .env.")
+    _refuse_weak(name, value, unlike=unlike)
+    return value
+
+
+def signing_keys(name: str, *, unlike: str) -> list[str]:
+    """Read the keys of tokens, the active one first: one secret, or several as ``id:secret``.
+
+    A secret without an id is ``k1``, so that a site can begin with one and rotate later.
+    """
+    value = required(name, hint=f"{FRESH} and put its value into .env.")
+    entries = [entry.strip() for entry in value.split(",")]
+    if not all(SIGNING_KEY.match(entry) for entry in entries):
+        entries = [f"k1:{value}"]
+    for entry in entries:
+        _refuse_weak(name, entry.partition(":")[2], unlike=unlike)
+    return entries
+
+
+def _refuse_weak(name: str, value: str, *, unlike: str | None) -> None:
     if len(value) < SHORTEST_SECRET:
         raise ConfigurationError(
             f"{name} is {len(value)} characters; {SHORTEST_SECRET} are needed. {FRESH}."
@@ -76,7 +96,6 @@ def secret(name: str, *, unlike: str | None = None) -> str:
         )
     if unlike and value == env.str(unlike, "").strip():
         raise ConfigurationError(f"{name} is the same as {unlike}; they must differ. {FRESH}.")
-    return value
 
 
 def encryption_keys(name: str) -> list[str]:

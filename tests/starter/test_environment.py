@@ -170,6 +170,6 @@ def test_no_text_whatsoever_breaks_the_reading_of_keys(text):
 
 def test_every_secret_that_the_settings_read_can_be_generated():
     settings = (ROOT / "config/settings.py").read_text()
-    read = set(re.findall(r"""(?:secret|encryption_keys)\(["'](\w+)["']""", settings))
+    read = set(re.findall(r"""(?:secret|encryption_keys|signing_keys)\(["'](\w+)["']""", settings))
     assert {"SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY"} <= read
     assert read <= set(keys.generate().variables)
