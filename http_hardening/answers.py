@@ -24,6 +24,7 @@ TITLES = {
     404: ("not_found", "There is nothing here"),
     405: ("method_not_allowed", "This method is not allowed here"),
     406: ("not_acceptable", "There is no answer in the form you accept"),
+    411: ("length_required", "The body's length must be told"),
     413: ("body_too_large", "The body is too large"),
     415: ("unsupported_media_type", "This kind of content is not read here"),
     429: ("rate_limited", "Too many requests"),

@@ -68,6 +68,14 @@ class BodyUnreadable(BadRequest):
     title = "The body could not be read"
 
 
+class LengthRequired(BadRequest):
+    """The body is sent in chunks without a length; WSGI would read it as empty."""
+
+    code = "length_required"
+    status = 411
+    title = "The body's length must be told"
+
+
 class NulCharacter(BadRequest):
     """The address holds a NUL character, which no database column takes."""
 

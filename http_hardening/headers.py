@@ -32,7 +32,9 @@ ORIGIN = re.compile(r"self|\*|https://[A-Za-z0-9.*-]+(:\d+)?", re.ASCII)
 # An answer that is no page may load nothing and may not be framed, should a browser show it.
 NOTHING_LOADS = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 PAGES = ("text/html", "application/xhtml+xml")
-TELLTALE = ("server", "x-powered-by", "x-generator")
+TELLTALE = ("x-powered-by", "x-generator")
+# A server such as granian writes its own name where there is none, so it is given an empty one.
+NO_SERVER = ("server", ("Server", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ def harden(request: HttpRequest, response: HttpResponseBase) -> None:
         _add(headers, known.frames)
     for lower in TELLTALE:
         headers._store.pop(lower, None)
+    headers._store[NO_SERVER[0]] = NO_SERVER[1]
 
 
 def _add(headers: ResponseHeaders, entries: tuple[Entry, ...]) -> None:

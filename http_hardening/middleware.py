@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from http_hardening.answers import answer
-from http_hardening.errors import NulCharacter
+from http_hardening.errors import LengthRequired, NulCharacter
 from http_hardening.headers import harden
 
 if TYPE_CHECKING:
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponseBase
 
+    from garrison.errors import Refusal
+
 
 class HeadersMiddleware:
     """Set the headers of :mod:`http_hardening.headers` on every answer.
 
     Must stand above ``SecurityMiddleware`` and WhiteNoise, so that redirects and static files are
-    hardened too. A NUL character in an address is answered with 400 before any view sees it: no
-    column of PostgreSQL takes one, so it would end as an error of ours.
+    hardened too. Two kinds of requests are answered before any view sees them: a NUL character in
+    an address (400; no column of PostgreSQL takes one, so it would end as an error of ours), and a
+    body without a length (411; WSGI and DRF read it as empty, and would obey half a request).
     """
 
     sync_capable: ClassVar[bool] = True
@@ -51,6 +54,13 @@ class HeadersMiddleware:
 
 
 def _turned_away(request: HttpRequest) -> HttpResponseBase | None:
-    if "\x00" not in request.path_info and "%00" not in request.META.get("QUERY_STRING", ""):
-        return None
-    return answer(request, status=400, code=NulCharacter.code, detail=f"{NulCharacter.title}.")
+    meta = request.META
+    if "\x00" in request.path_info or "%00" in meta.get("QUERY_STRING", ""):
+        return _refused(request, NulCharacter)
+    if "HTTP_TRANSFER_ENCODING" in meta and not meta.get("CONTENT_LENGTH"):
+        return _refused(request, LengthRequired)
+    return None
+
+
+def _refused(request: HttpRequest, refusal: type[Refusal]) -> HttpResponseBase:
+    return answer(request, status=refusal.status, code=refusal.code, detail=f"{refusal.title}.")

@@ -180,6 +180,13 @@ def test_a_nul_in_an_address_is_400(client, path):
     assert (answer.status_code, problem_of(answer)["code"]) == (400, "nul_character")
 
 
+def test_a_body_without_a_length_is_refused_and_not_read_as_empty(client):
+    answer = client.generic(
+        "POST", "/api/echo", b"", "application/json", headers={"Transfer-Encoding": "chunked"}
+    )
+    assert (answer.status_code, problem_of(answer)["code"]) == (411, "length_required")
+
+
 def test_an_escaped_escape_is_no_nul(client):
     assert client.get("/page?q=%2500").status_code == 200
 
