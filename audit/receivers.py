@@ -34,7 +34,9 @@ def must_record() -> bool:
 
 def connect() -> None:
     """Listen; called once at start. The log comes first, so that it has what cannot be stored."""
-    security_event.connect(listener(log, writes=False), weak=False, dispatch_uid="audit.receivers.log")
+    security_event.connect(
+        listener(log, writes=False), weak=False, dispatch_uid="audit.receivers.log"
+    )
     security_event.connect(
         listener(store, must_record=must_record),
         weak=False,

@@ -11,8 +11,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
-from django.db.models import Count, Sum
+from django.db import connection, transaction
+from django.db.models import CharField, Count, Sum, Value
 from django.db.models.functions import TruncHour, TruncMinute
 
 from audit.keys import EPOCH
@@ -29,6 +29,9 @@ MOST_ROWS = 50_000  # events one step counts, unless a single minute has more
 BEHIND = timedelta(minutes=3)  # then a viewer counts a step, because nobody else seems to
 
 WHAT = ("kind", "severity", "outcome")
+_KEY = f"period, starts_at, {', '.join(WHAT)}"
+_INSERT = f"INSERT INTO audit_eventcount ({_KEY}, count)"
+_ON_CONFLICT = f"ON CONFLICT ({_KEY}) DO UPDATE SET count = excluded.count"
 
 
 def count_up(*, now: datetime, most_rows: int = MOST_ROWS) -> bool:
@@ -107,22 +110,12 @@ def _count(start: datetime, end: datetime) -> None:
 
 
 def _store(period: str, rows: QuerySet[Any], begins: Func, how_many: Any) -> None:
-    groups = rows.values(*WHAT, begins=begins).annotate(how_many=how_many)
-    EventCount.objects.bulk_create(
-        [
-            EventCount(
-                period=period,
-                starts_at=group["begins"],
-                count=group["how_many"],
-                **{name: group[name] for name in WHAT},
-            )
-            for group in groups
-        ],
-        update_conflicts=True,
-        unique_fields=["period", "starts_at", *WHAT],
-        update_fields=["count"],
-        batch_size=500,
-    )
+    """Count inside the database: a million rows become counts in seconds, and none is fetched."""
+    of = Value(period, output_field=CharField())
+    groups = rows.values_list(of, begins, *WHAT).annotate(how_many=how_many)
+    select, parameters = groups.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_INSERT} {select} {_ON_CONFLICT}", parameters)
 
 
 def floored(at: datetime, step: timedelta) -> datetime:
