@@ -142,6 +142,23 @@ def test_whoever_loses_the_race_takes_three_statements(user, statements, monkeyp
     assert asked == [joined, *rivals, advance, joined]
 
 
+def test_a_session_that_ends_between_reading_and_writing_gives_no_tokens(user, monkeypatch):
+    from sessions_tracking.services import refreshing
+
+    pair = start(user)
+    look = refreshing.living_session
+
+    def overtaken(**given_):
+        session = look(**given_)
+        services.end_session(session_id=session.pk, reason="test")
+        return session
+
+    monkeypatch.setattr(refreshing, "living_session", overtaken)
+    with pytest.raises(SessionEnded):
+        rotate(pair.refresh, 60)
+    assert row(pair).counter == 0
+
+
 def test_the_same_successor_comes_back_within_the_grace_and_the_access_token_is_fresh(user):
     first = start(user)
     second = rotate(first.refresh, 60)
