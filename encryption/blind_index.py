@@ -14,6 +14,7 @@ import hmac
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import connections, models, router, transaction
 from django.utils.module_loading import import_string
@@ -23,7 +24,7 @@ from encryption.errors import ExpressionRefused
 from encryption.keyring import keyring
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from encryption.fields.encrypted import Encrypted
     from encryption.keyring.ring import Keyring
@@ -195,20 +196,14 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
         return
 
 
-_secrets: dict[tuple[int, str, str], bytes] = {}
-
-
 def index_secret(label: str, key_id: str) -> bytes:
     """Give the HMAC key of a blind index: derived for it alone, and independent of encryption's."""
     ring = keyring()
-    name = (id(ring), label, key_id)
-    secret = _secrets.get(name)
-    if secret is None:
-        if len(_secrets) > 1000:
-            _secrets.clear()
+    known = ring.index_secrets.get((label, key_id))
+    if known is None:
         key = ring.key(key_id) if key_id else ring.index_key()
-        secret = _secrets[name] = key.material.derive(f"blind-index/{label}")
-    return secret
+        known = ring.index_secrets[label, key_id] = key.material.derive(f"blind-index/{label}")
+    return known
 
 
 def indexes_of(field: Encrypted[Any, Any]) -> list[BlindIndex]:
@@ -218,6 +213,13 @@ def indexes_of(field: Encrypted[Any, Any]) -> list[BlindIndex]:
         for other in field.model._meta.concrete_fields
         if isinstance(other, BlindIndex) and other.source == field.name
     ]
+
+
+def all_indexes() -> Iterator[BlindIndex]:
+    """Give every blind index of every installed model."""
+    for model in apps.get_models():
+        if not model._meta.proxy:
+            yield from (f for f in model._meta.local_concrete_fields if isinstance(f, BlindIndex))
 
 
 def fill(index: BlindIndex, *, rows_per_batch: int = 1000) -> int:

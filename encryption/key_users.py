@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from django.apps import apps
 from django.db import router
 
 from encryption import rotation, shredding
-from encryption.blind_index import BlindIndex
+from encryption.blind_index import all_indexes
 from encryption.keyring import keyring
 
 if TYPE_CHECKING:
@@ -75,14 +74,12 @@ def _fields(key_id: str) -> list[Use]:
 
 @register("blind indexes")
 def _blind_indexes(key_id: str) -> list[Use]:
-    ring = keyring()
-    found = []
-    for model in apps.get_models():
-        for field in model._meta.local_concrete_fields:
-            if isinstance(field, BlindIndex) and field.key_id(ring) == key_id:
-                place = f"{model._meta.label}.{field.name}"
-                detail = f"{place} derives its key from it; add a second index under the new key."
-                found.append(Use(place, 1, detail))
+    ring, found = keyring(), []
+    for index in all_indexes():
+        if index.key_id(ring) == key_id:
+            place = f"{index.model._meta.label}.{index.name}"
+            detail = f"{place} derives its key from it; add a second index under the new key."
+            found.append(Use(place, 1, detail))
     return found
 
 

@@ -14,6 +14,7 @@ the last few rows take. A killed migration goes on where it stopped. The migrati
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -202,16 +203,20 @@ class Exchange:
         return state.apps.get_model(self.app_label, self.operation.model_name)
 
     def _second(self) -> models.Field[Any, Any]:
-        """The new field as it is while it stands beside the old one: nullable, and not unique."""
-        target = self._field(self._new_model, self.name)
-        if isinstance(target, Encrypted):
-            base = target.base.clone()
-            base.null, base.db_column = True, None
-            return Encrypted(base, label=target.label, subject=target.subject)
-        second = target.clone()
+        """Make the new field as it is while it stands beside the old one: nullable, not unique."""
+        second = _without_default(self._field(self._new_model, self.name))
+        _base(second).null, _base(second).db_column = True, None
         second.null, second.db_column, second.db_index = True, None, False
         second._unique = False  # type: ignore[attr-defined]
         return second
+
+    def _final(self) -> models.Field[Any, Any]:
+        """Make the new field as its column shall be, on its model."""
+        target = self._field(self._new_model, self.name)
+        final = _without_default(target)
+        final.set_attributes_from_name(self.name)
+        final.model = target.model
+        return final
 
     @staticmethod
     def _field(model: type[models.Model], name: str) -> Any:
@@ -241,7 +246,7 @@ class Exchange:
         ]:
             for key in list(keys):
                 rows.filter(pk=key, **{f"{salt.name}__isnull": True}).update(
-                    **{salt.name: salt.get_default()}
+                    **{salt.name: uuid.uuid4()}
                 )
 
     def _fill_batch(self) -> bool:
@@ -298,7 +303,7 @@ class Exchange:
         self.editor.alter_field(
             self._after_model,
             self._field(self._after_model, self.beside),
-            self._field(self._new_model, self.name),
+            self._final(),
         )
 
     # --- the trigger ------------------------------------------------------------------------------
@@ -336,3 +341,16 @@ class Exchange:
             self.editor.execute(f"DROP FUNCTION IF EXISTS {self._trigger}()")
             return
         self.editor.execute(f"DROP TRIGGER IF EXISTS {self._trigger}")
+
+
+def _base(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
+    return field.base if isinstance(field, Encrypted) else field
+
+
+def _without_default(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
+    """Copy a field for the schema editor, which would write one default into every row alike."""
+    base = _base(field).clone()
+    base.default = models.NOT_PROVIDED
+    if not isinstance(field, Encrypted):
+        return base
+    return Encrypted(base, label=field.label, subject=field.subject)

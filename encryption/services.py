@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import router, transaction
 from django.utils import timezone
 
-from encryption import key_users, key_versions, shredding
+from encryption import blind_index, key_users, key_versions, shredding
 from encryption.errors import KeyInUse, RevealRefused, SubjectUnknown
 from encryption.events import (
     COLUMN_IMPORTED,
@@ -114,6 +114,11 @@ def import_field(  # noqa: PLR0913 - the command's options
 def rotate_subject_keys() -> int:
     """Wrap every subject's key under the active master key; gives how many were wrapped anew."""
     return shredding.rewrap() if SubjectKey.objects.exists() else 0
+
+
+def fill_indexes() -> int:
+    """Fill every blind index that has gaps; gives how many rows were filled."""
+    return sum(blind_index.fill(index) for index in blind_index.all_indexes())
 
 
 def rotate_files() -> int:

@@ -248,9 +248,7 @@ class EncryptedFile(io.RawIOBase):
         else:
             self._held_number = number
             return self._held
-        failure = _changed(self._key_id)
-        report(failure, target=f"file:{self._name}")
-        raise failure
+        raise _changed(self._key_id)
 
     def readable(self) -> bool:
         """Be read."""
@@ -275,7 +273,11 @@ class EncryptedFile(io.RawIOBase):
         if self._at >= self.length:
             return 0
         number, within = divmod(self._at, CHUNK_BYTES)
-        part = self._chunk(number)[within : within + len(buffer)]
+        try:
+            part = self._chunk(number)[within : within + len(buffer)]
+        except DecryptionFailed as failure:
+            report(failure, target=f"file:{self._name}")
+            raise
         buffer[: len(part)] = part
         self._at += len(part)
         return len(part)
@@ -328,9 +330,11 @@ class EncryptedStorage(Storage):
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
         if set(mode) & set("wa+"):
             raise ValueError("Encrypted files are written by save(), whole, and not in place.")
+        stored = self.inner.open(name, "rb")
         try:
-            return _ClearFile(EncryptedFile(self.inner.open(name, "rb"), name), name)
+            return _ClearFile(EncryptedFile(stored, name), name)
         except DecryptionFailed as failure:
+            stored.close()
             report(failure, target=f"file:{name}")
             raise
 

@@ -137,6 +137,20 @@ class Encrypted(_Field[_ST, _GT]):
         """Be stored as bytes."""
         return "BinaryField"
 
+    def db_check(self, connection: Any) -> str | None:
+        """Let the database refuse everything that is no envelope, whoever writes it.
+
+        Code of before an EncryptField migration would otherwise write clear text into the column.
+        The third byte is django-cryptography's, until ``encryption_import`` has run.
+        """
+        column = connection.ops.quote_name(self.column)
+        if connection.vendor == "postgresql":
+            first = f"substring({column} from 1 for 1)"
+            return f"{first} IN ('\\x01'::bytea, '\\x02'::bytea, '\\x80'::bytea)"
+        if connection.vendor == "sqlite":
+            return f"substr({column}, 1, 1) IN (x'01', x'02', x'80')"
+        return None
+
     def get_col(self, alias: str | None, output_field: Any = None) -> EncryptedCol:  # type: ignore[override]
         """Give the column that selects its row with it; a new one each, told apart by identity."""
         return EncryptedCol(alias, self, output_field)
@@ -227,7 +241,8 @@ class Encrypted(_Field[_ST, _GT]):
         raise UnboundValue(
             f"A value of {self.place} was to be written without its row. Save the instance, or "
             "give the model `objects = EncryptedManager()` (encryption.querysets) for update() "
-            "and bulk_update()."
+            "and bulk_update(). A migration cannot write one default into every row: add the "
+            "column with null=True, or without a default."
         )
 
     get_db_prep_save = get_db_prep_value  # type: ignore[assignment]

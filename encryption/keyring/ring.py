@@ -27,6 +27,7 @@ class Keyring:
         self.keys = {key.id: key for key in keys}
         self.active = keys[0]
         self.ciphers: dict[str, FieldCipher] = {}
+        self.index_secrets: dict[tuple[str, str], bytes] = {}
 
     def cipher(self, label: str, place: str = "") -> FieldCipher:
         """Give the cipher of ``app.model.field``; ``place`` is how sentences call the field."""

@@ -133,6 +133,7 @@ def test_with_two_keys_one_must_be_named(keys, settings):
     assert check_blind_indexes(None) == []
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_index_changes_its_key_by_a_second_column(keys):
     """Both columns are written while both exist; the new one is filled, and then the only one."""
     keys("k2", "k1")

@@ -11,7 +11,7 @@ import uuid
 import pytest
 from django.core import serializers
 from django.core.management import call_command
-from django.db import connection, models, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Case, Count, Exists, F, Max, OuterRef, Prefetch, Subquery, Value, When
 from django.db.models.functions import Coalesce, Lower
 
@@ -313,21 +313,34 @@ def test_raw_binary_values_read_too():
     assert Sample.objects.get().binary == loaded.binary
 
 
-def test_a_stored_value_that_pretends_to_have_been_selected_is_refused_by_raw():
+def test_a_stored_value_that_pretends_to_have_been_selected_is_refused():
     """Whoever may write the column cannot name the row a value is opened for."""
     one = Visit.objects.create(remark="first")
     two = Visit.objects.create(remark="second")
     forged = b"\xa1" + one.row_salt.bytes + stored(Visit, "remark", one.pk)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE clinic_visit SET remark = %s WHERE id = %s",
-            [connection.Database.Binary(forged), two.pk],
-        )
 
+    binary = "bytea" if connection.vendor == "postgresql" else "BLOB"
+    [row] = Visit.objects.raw(
+        f"SELECT id, row_salt, CAST(%s AS {binary}) AS remark FROM clinic_visit WHERE id = %s",
+        [connection.Database.Binary(forged), two.pk],
+    )
     with pytest.raises(DecryptionFailed):
-        _ = Visit.objects.raw("SELECT * FROM clinic_visit WHERE id = %s", [two.pk])[0].remark
-    with pytest.raises(DecryptionFailed):
-        _ = Visit.objects.get(pk=two.pk).remark
+        _ = row.remark
+
+
+def test_the_database_itself_refuses_what_is_no_envelope():
+    made = Visit.objects.create(remark="r")
+
+    for clear in (b"clear text", b"", b"\xa1" + bytes(16)):
+        with (
+            pytest.raises(IntegrityError),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(
+                "UPDATE clinic_visit SET remark = %s WHERE id = %s",
+                [connection.Database.Binary(clear), made.pk],
+            )
 
 
 def test_children_and_proxies_read_and_write():

@@ -26,7 +26,7 @@ class Command(BaseCommand):
     help = (
         "Encrypt every value that is under an older key anew, under the active one: the first of "
         "ENCRYPTION_KEYS. Runs while the site does, in batches; may be stopped or killed at any "
-        "time, and goes on where it was. Put the new key first on every server before you start. "
+        "time, and goes on where it was. Also fills blind indexes that have gaps. Put the new key first on every server before you start. "
         "Exits with 1 where values could not be read."
     )
 
@@ -73,6 +73,7 @@ class Command(BaseCommand):
         rows = [self._one(field, options) for field in _chosen(options["field"])]
         result: dict[str, Any] = {"fields": rows}
         if not options["dry_run"] and not options["field"]:
+            result["indexed"] = services.fill_indexes()
             result["subject_keys"] = services.rotate_subject_keys()
             result["files"] = services.rotate_files()
         if not options["json"]:
