@@ -15,7 +15,7 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError
 from rest_framework_simplejwt.tokens import AccessToken
 
-from sessions_tracking import signing_keys, tokens
+from sessions_tracking import signing_keys, token_frame, tokens
 from sessions_tracking.errors import SessionRefusal, TokenExpired, TokenInvalid
 from sessions_tracking.models import Session
 from tests.sessions_tracking.scenery import NEW, NOON, OLD, ed25519_pem
@@ -54,20 +54,20 @@ def refresh(session=None):
 
 def parts(token):
     header, payload, _ = token.split(".")
-    return [json.loads(tokens.decode_segment(part.encode())) for part in (header, payload)]
+    return [json.loads(token_frame.decode_segment(part.encode())) for part in (header, payload)]
 
 
 def signed(claims, *, use="access", kid="k1"):
     """Sign arbitrary claims as only this site could."""
-    backend = tokens.backend(use)
-    message = backend._headers[kid] + b"." + tokens.encode_segment(json.dumps(claims).encode())
-    signature = tokens.encode_segment(backend._signers[kid].sign(message))
+    backend = token_frame.backend(use)
+    message = backend._headers[kid] + b"." + token_frame.encode_segment(json.dumps(claims).encode())
+    signature = token_frame.encode_segment(backend._signers[kid].sign(message))
     return (message + b"." + signature).decode()
 
 
 def test_the_classes_are_those_of_simplejwt():
     assert issubclass(tokens.SessionAccessToken, AccessToken)
-    assert issubclass(tokens.KeyringBackend, TokenBackend)
+    assert issubclass(token_frame.KeyringBackend, TokenBackend)
 
 
 @SIGNED_WITH_OLD
@@ -247,9 +247,9 @@ HOSTILE_HEADERS = [
 @pytest.mark.parametrize("header", HOSTILE_HEADERS, ids=str)
 def test_a_header_that_is_not_one_of_ours_is_refused_whatever_the_signature(header):
     _, payload, signature = access().split(".")
-    written = tokens.encode_segment(json.dumps(header, separators=(",", ":")).encode())
+    written = token_frame.encode_segment(json.dumps(header, separators=(",", ":")).encode())
     message = written + b"." + payload.encode()
-    right = tokens.encode_segment(signing_keys.parse(OLD).access.sign(message)).decode()
+    right = token_frame.encode_segment(signing_keys.parse(OLD).access.sign(message)).decode()
     for last in (signature, "", right):
         with pytest.raises(TokenInvalid):
             tokens.read_access(f"{written.decode()}.{payload}.{last}", now=NOON)
@@ -282,7 +282,7 @@ def test_a_token_longer_than_any_of_ours_is_refused_unread():
 @SIGNED_WITH_OLD
 def test_nothing_is_read_without_being_verified():
     with pytest.raises(TokenBackendError, match="never read without being verified"):
-        tokens.backend("access").decode(access(), verify=False)
+        token_frame.backend("access").decode(access(), verify=False)
 
 
 @given(
@@ -341,9 +341,9 @@ def test_claims_of_any_type_are_refused_even_under_a_good_signature(changes, use
     "payload", [b"", b"[]", b"null", b'"sid"', b"{", b"\xff\xfe", b"1" * 3000, b"[" * 3000]
 )
 def test_a_signed_payload_that_is_no_object_is_refused(payload):
-    backend = tokens.backend("access")
-    message = backend._headers["k1"] + b"." + tokens.encode_segment(payload)
-    token = message + b"." + tokens.encode_segment(backend._signers["k1"].sign(message))
+    backend = token_frame.backend("access")
+    message = backend._headers["k1"] + b"." + token_frame.encode_segment(payload)
+    token = message + b"." + token_frame.encode_segment(backend._signers["k1"].sign(message))
     with pytest.raises(TokenInvalid):
         tokens.read_access(token, now=NOON)
 
