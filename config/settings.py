@@ -168,7 +168,11 @@ AXES_SENSITIVE_PARAMETERS = ["username", "email", "ip_address", "code", "refresh
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False  # accounts shows what axes records
 # axes' own middleware and backend: the lockout answers for itself, at every door.
-SILENCED_SYSTEM_CHECKS = ["axes.W002", "axes.W003"]
+SILENCED_SYSTEM_CHECKS = [
+    "axes.W002",
+    "axes.W003",
+    "security.W021",  # HSTS preload binds a domain for years; its owner decides, not this file
+]
 
 # --- Browsers -------------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", False)
