@@ -9,8 +9,9 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 
 from garrison import context
+from sessions_tracking.compiled import AUTHENTICATION_NEEDS_NO
 from sessions_tracking.errors import TokenInvalid
-from sessions_tracking.living import living_session_quickly, note_use
+from sessions_tracking.living import living_session, note_use
 from sessions_tracking.middleware import BEARER, BEARER_REFUSED
 from sessions_tracking.models import Session
 from sessions_tracking.tokens import AccessClaims, read_access
@@ -47,7 +48,9 @@ class SessionTokenAuthentication(BaseAuthentication):
             return None
         now = timezone.now()
         claims = read_access(token, now=now)
-        session = living_session_quickly(session_id=claims.session_id, now=now)
+        session = living_session(
+            session_id=claims.session_id, now=now, without=AUTHENTICATION_NEEDS_NO
+        )
         if session.kind != Session.Kind.TOKEN or claims.subject != str(session.user_id):
             raise TokenInvalid
         context.learn(actor_id=claims.subject, session_id=str(session.pk))

@@ -1,9 +1,9 @@
 """The one query, compiled once.
 
-Every authenticated request asks the same question. Django builds its SQL anew each time, which for
-two joined tables takes twice as long as PostgreSQL takes to answer; so it is built once for each
-connection, by Django itself, and only executed from then on. What comes out is what the QuerySet
-would give, by the same converters (a test compares the two on each database).
+Every authenticated request asks the same question, and so does every refresh. Django builds its SQL
+anew each time, which for two joined tables takes twice as long as PostgreSQL takes to answer; so it
+is built once for each connection, by Django itself, and only executed from then on. What comes out
+is what the QuerySet would give, by the same converters (a test compares the two on each database).
 """
 
 from __future__ import annotations
@@ -22,24 +22,20 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model
 
-# Not needed to answer a request; each is loaded if somebody asks for it all the same.
-LEFT_OUT = (
+# What each asker does without; it is loaded if somebody reads it all the same.
+ROTATION_NEEDS_NO = ("sealed_cookie_key", "device", "fingerprint", "location", "risk", "end_reason")
+AUTHENTICATION_NEEDS_NO = (
+    *ROTATION_NEEDS_NO,
     "counter",
     "key_id",
-    "sealed_cookie_key",
     "created_at",
     "rotated_at",
     "amr",
     "ip",
     "user_agent",
-    "device",
-    "fingerprint",
-    "location",
-    "risk",
-    "end_reason",
 )
 USER: Any = Session._meta.get_field("user")
-KEPT_AS = "_sessions_tracking_lookup"  # on the connection: one thread's, and gone when it goes
+KEPT_AS = "_sessions_tracking_lookups"  # on the connection: one thread's, and gone when it goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +75,17 @@ class CompiledLookup:
         return session
 
 
-def lookup() -> CompiledLookup:
+def lookup(*, without: tuple[str, ...]) -> CompiledLookup:
     """Give this thread's lookup; in the database that is written to, never a replica behind it."""
     connection = connections[router.db_for_write(Session)]
-    known = connection.__dict__.get(KEPT_AS)
-    if known is None:
-        known = connection.__dict__[KEPT_AS] = _compile(connection)
-    return known
+    known: dict[tuple[str, ...], CompiledLookup] = connection.__dict__.setdefault(KEPT_AS, {})
+    if without not in known:
+        known[without] = _compile(connection, without)
+    return known[without]
 
 
-def _compile(connection: BaseDatabaseWrapper) -> CompiledLookup:
-    joined = Session.objects.select_related("user").defer(*LEFT_OUT)
+def _compile(connection: BaseDatabaseWrapper, without: tuple[str, ...]) -> CompiledLookup:
+    joined = Session.objects.select_related("user").defer(*without)
     compiler = joined.filter(pk=uuid.UUID(int=0)).query.get_compiler(connection=connection)
     sql, _ = compiler.as_sql()
     converters = compiler.get_converters([entry[0] for entry in compiler.select])

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import router
-
 from garrison import context
 from sessions_tracking.compiled import lookup
 from sessions_tracking.conf import settings
@@ -18,25 +16,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-def living_session(*, session_id: uuid.UUID, now: datetime) -> Session:
-    """Give the session joined with its user, in one statement.
+def living_session(
+    *, session_id: uuid.UUID, now: datetime, without: tuple[str, ...] = ()
+) -> Session:
+    """Give the session joined with its user, in one statement; columns ``without`` are deferred.
 
     Raises ``SessionEnded`` where the row is gone (with its user, or cleaned away), was ended, has
     lapsed, or its user is disabled; a client cannot tell which.
     """
-    written_to = Session.objects.using(router.db_for_write(Session))
-    return _alive(written_to.select_related("user").filter(pk=session_id).first(), now=now)
-
-
-def living_session_quickly(*, session_id: uuid.UUID, now: datetime) -> Session:
-    """Do as :func:`living_session` does, by the compiled query; for every request's authentication.
-
-    Columns that no request needs are deferred (``compiled.LEFT_OUT``).
-    """
-    return _alive(lookup().get(session_id), now=now)
-
-
-def _alive(session: Session | None, *, now: datetime) -> Session:
+    session = lookup(without=without).get(session_id)
     if session is None or not session.is_alive(now=now) or not session.user.is_active:
         raise SessionEnded
     return session

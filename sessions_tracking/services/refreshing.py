@@ -12,6 +12,7 @@ from django.utils import timezone
 from garrison import context
 from garrison import events as garrison_events
 from sessions_tracking import events, notices
+from sessions_tracking.compiled import ROTATION_NEEDS_NO
 from sessions_tracking.conf import settings
 from sessions_tracking.errors import RefreshReused, SessionEnded, TokenInvalid
 from sessions_tracking.living import idle_allowance, living_session
@@ -42,7 +43,7 @@ def rotate(*, refresh_token: str, now: datetime | None = None) -> TokenPair:
     now = now or timezone.now()
     token = read_refresh(refresh_token, now=now)
     for _ in range(LOOKS):
-        session = living_session(session_id=token.session_id, now=now)
+        session = living_session(session_id=token.session_id, now=now, without=ROTATION_NEEDS_NO)
         verdict = _judge(token, session, now=now)
         if verdict is Verdict.REPEAT:
             return _repeat(session, now=now)
