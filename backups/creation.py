@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import threading
 from dataclasses import dataclass, field
+from datetime import UTC
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from backups.manifest import DatabaseState, Manifest, Part
 
 T = TypeVar("T")
-FOLDER_TIME = "%Y%m%dT%H%M%SZ"
+FOLDER_TIME = "%Y%m%dT%H%M%S"
 
 
 class Beside(Generic[T]):
@@ -294,8 +295,9 @@ class Creation:
 
 
 def folder_of(backup: Backup, *, at: datetime) -> str:
-    """Name the folder of a backup: sorts by time, and is unique."""
-    return f"{at:{FOLDER_TIME}}-{backup.pk.hex[:12]}"
+    """Name the folder of a backup: sorts by time, to the millisecond, and is unique."""
+    utc = at.astimezone(UTC)
+    return f"{utc:{FOLDER_TIME}}{utc.microsecond // 1000:03}Z-{backup.pk.hex[:12]}"
 
 
 def sweep(*, now: datetime) -> None:

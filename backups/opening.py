@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from backups.targets import Target
 
 MANIFEST_NAME = re.compile(r"^manifest(?:\.(\d{1,6}))?(\.age)?$")
-FOLDER_NAME = re.compile(r"^\d{8}T\d{6}Z-[0-9a-f]{12}$")
+FOLDER_NAME = re.compile(r"^\d{8}T\d{9}Z-[0-9a-f]{12}$")
 LONGEST_LINE = 8192  # a path of 1,024 bytes, each percent-encoded, and the rest of the fields
 
 

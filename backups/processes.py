@@ -43,6 +43,28 @@ def be_nice_here() -> None:
     be_nice(threading.get_native_id())
 
 
+class StoppedReading(ProgramFailed):
+    """A program has ended well, and before its input did."""
+
+
+class UntilItStops:
+    """Feeds a program that may have read enough before the end; the rest is passed over."""
+
+    def __init__(self, program: Program) -> None:
+        """Begin feeding."""
+        self._program = program
+        self._has_enough = False
+
+    def write(self, chunk: bytes) -> int:
+        """Write while the program reads."""
+        if not self._has_enough:
+            try:
+                self._program.write(chunk)
+            except StoppedReading:
+                self._has_enough = True
+        return len(chunk)
+
+
 class Program:
     """One running program, killed with its whole group when left early or too slow."""
 
@@ -95,7 +117,7 @@ class Program:
                 view = view[self.stdin.write(view) :]
         except BrokenPipeError:
             self.finish()  # its own complaint tells more than a broken pipe
-            raise ProgramFailed(f"{self.name} stopped reading before its input ended.") from None
+            raise StoppedReading(f"{self.name} stopped reading before its input ended.") from None
         return len(chunk)
 
     def end_input(self) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from backups.manifest import DatabaseState
 
 PATIENCE_SECONDS = 30
+LOCK_SECONDS = 2  # for one try; there are many within our patience
 PAUSE_SECONDS = 0.05
 
 
@@ -73,7 +74,7 @@ class SQLiteDumper(Dumper):
                 sqlite3.connect(
                     f"{self._path.as_uri()}?mode=rw",
                     uri=True,
-                    timeout=PATIENCE_SECONDS,
+                    timeout=LOCK_SECONDS,
                     isolation_level=None,
                     check_same_thread=False,
                 )
@@ -86,15 +87,18 @@ class SQLiteDumper(Dumper):
         while not self._catch_moment(gate):
             if time.monotonic() > deadline:
                 raise BackupBusy(
-                    "Another connection has been reading the SQLite database for so long that its "
-                    "log cannot be checkpointed. End that transaction and try again."
+                    "Others have been reading or writing the SQLite database for so long that its "
+                    "log cannot be checkpointed. End the long transaction and try again."
                 )
             time.sleep(PAUSE_SECONDS)
         self.expected_bytes = self._path.stat().st_size
 
     def _catch_moment(self, gate: sqlite3.Connection) -> bool:
         """With writers shut out: checkpoint everything, then begin to read."""
-        gate.execute("BEGIN IMMEDIATE")
+        try:
+            gate.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:  # others keep it locked; tried again
+            return False
         try:
             (mode,) = self._reader.execute("PRAGMA journal_mode").fetchone()
             if mode == "wal" and not self._is_checkpointed():

@@ -18,7 +18,7 @@ from backups.conf import settings
 from backups.dumpers import postgresql_state
 from backups.dumpers.connection import connect, environment
 from backups.errors import ProgramFailed, RestoreMismatch
-from backups.processes import Program
+from backups.processes import Program, UntilItStops
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +79,7 @@ def load(
         writer.write(_beginning(clear=clear))
         script.start()
         try:
-            opened.part("database", _Feed(reader))
+            opened.part("database", UntilItStops(reader) if not check else reader)
             reader.end_input()
             ending = script.ending()
             if check and described is not None:
@@ -137,16 +137,6 @@ def _beginning(*, clear: bool) -> bytes:
         f"BEGIN;\nSET LOCAL lock_timeout = '{LOCK_WAIT}';\nSET LOCAL client_min_messages = error;\n"
     )
     return (text + (CLEAR if clear else "")).encode()
-
-
-class _Feed:
-    """The archive on its way into ``pg_restore``."""
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-
-    def write(self, chunk: bytes) -> int:
-        return self._program.write(chunk)
 
 
 class _Script:

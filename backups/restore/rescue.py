@@ -22,7 +22,7 @@ from backups.dumpers import sqlite_state
 from backups.dumpers.connection import connect
 from backups.dumpers.sqlite import path_of
 from backups.errors import BackupsRefusal
-from backups.processes import Program
+from backups.processes import Program, UntilItStops
 from backups.restore import postgresql, sqlite
 
 if TYPE_CHECKING:
@@ -32,17 +32,30 @@ if TYPE_CHECKING:
     from backups.opening import Opened
 
 SCHEMA_NAME = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
+_QUOTED = r'("(?:[^"]|"")*"|[^".]+)'
+_FULL_NAME = re.compile(rf"^{_QUOTED}\.{_QUOTED}$", re.DOTALL)
 _TABLE_DATA = re.compile(r"^\d+; \d+ \d+ TABLE DATA ")
 
 
 def find(opened: Opened, table: str) -> Table:
     """Give the manifest's entry for a table: ``name``, ``schema.name`` or as it is quoted there."""
     described = opened.manifest.database
-    wanted = {table, f"public.{table}"}
     for each in described.tables if described else ():
-        if each.name in wanted or each.name.replace('"', "") in wanted:
+        schema, name = _plain(each.name)
+        if table in {each.name, f"{schema}.{name}"} or (schema in {"", "public"} and table == name):
             return each
     raise BackupsRefusal(f"The backup holds no table {table[:80]!r}.")
+
+
+def _plain(name: str) -> tuple[str, str]:
+    """Take a name apart as the server's ``format('%I.%I')`` quoted it: schema and table."""
+    match = _FULL_NAME.match(name)
+    if match is None:  # SQLite's: one name, as it is
+        return "", name
+    parts = [
+        part[1:-1].replace('""', '"') if part.startswith('"') else part for part in match.groups()
+    ]
+    return parts[0], parts[1]
 
 
 def bring(opened: Opened, *, table: str, schema: str, using: str, scratch_name: str) -> int:
@@ -72,21 +85,6 @@ def bring(opened: Opened, *, table: str, schema: str, using: str, scratch_name: 
             return _copy(source, into, entry, schema)
 
 
-class _Archive:
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self._is_done = False
-
-    def write(self, chunk: bytes) -> int:
-        # The contents stand at the beginning; once they are read, pg_restore leaves.
-        if not self._is_done:
-            try:
-                self._program.stdin.write(chunk)
-            except BrokenPipeError:
-                self._is_done = True
-        return len(chunk)
-
-
 def _only(opened: Opened, entry: Table) -> str:
     """Give the archive's table of contents, cut down to one table's data."""
     described = opened.manifest.database
@@ -97,12 +95,12 @@ def _only(opened: Opened, entry: Table) -> str:
         timeout_seconds=settings.timeout_seconds,
         takes_input=True,
     ) as program:
-        opened.part("database", _Archive(program))
+        opened.part("database", UntilItStops(program))
         program.end_input()
         listed = b""
         while chunk := program.read(65536):
             listed += chunk
-    schema, _, name = entry.name.replace('"', "").partition(".")
+    schema, name = _plain(entry.name)
     wanted = f" TABLE DATA {schema} {name} "
     lines = [
         line for line in listed.decode().splitlines() if _TABLE_DATA.match(line) and wanted in line
@@ -123,7 +121,7 @@ def _copy(
     source: psycopg.Connection[Any], into: psycopg.Connection[Any], entry: Table, schema: str
 ) -> int:
     columns = source.execute(_COLUMNS, (entry.name,)).fetchall()
-    name = entry.name.replace('"', "").partition(".")[2]
+    _schema, name = _plain(entry.name)
     side = sql.Identifier(schema, name)
     chosen = sql.SQL(", ").join(
         sql.SQL("{}::{}").format(sql.Identifier(column), sql.SQL(kind)) for column, kind in columns

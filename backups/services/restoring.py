@@ -96,7 +96,7 @@ def has_index() -> bool:
 
 
 def _indexed_hash(folder: str) -> str:
-    if not has_index():
+    if not opening.FOLDER_NAME.match(folder) or not has_index():
         return ""
     row = Backup.objects.filter(folder=folder).first()
     return row.manifest_sha256 if row else ""

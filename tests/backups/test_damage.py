@@ -204,7 +204,7 @@ def test_a_body_changed_under_an_honest_signature_is_refused(bulky):
 def test_a_backup_copied_under_another_name_is_refused(bulky):
     """An old backup may not be passed off as a newer one."""
     mine = bulky.target / bulky.backup.folder
-    shutil.copytree(mine, bulky.target / "20990101T000000Z-000000000000")
+    shutil.copytree(mine, bulky.target / "20990101T000000000Z-000000000000")
     with pytest.raises(BackupDamaged, match="swapped"):
         services.find()
 

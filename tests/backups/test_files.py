@@ -1,0 +1,192 @@
+"""Files: sent once, listed always, kept while a backup needs them."""
+
+import os
+import threading
+
+import pytest
+from django.core.files.storage import storages
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backups import creation, deletions, files, keys, services
+from backups.errors import BackupDamaged, BackupsRefusal
+from backups.files import Entry
+from backups.models import StoredFile, WaitingDeletion
+from backups.pipeline import Sealed
+from tests.backups.conftest import engines, tree
+
+one_engine = pytest.mark.parametrize("engine", engines()[-1:], indirect=True)
+
+
+def stored(site):
+    return sorted(tree(site.target / "files"))
+
+
+def listed(site, backup):
+    found = []
+    site.open(backup).each_file(found.append)
+    return {entry.path: entry for entry in found}
+
+
+@one_engine
+def test_an_unchanged_file_is_not_sent_again(site):
+    first = site.back_up(content="files")
+    before = stored(site)
+    second = site.back_up(content="files")
+    assert stored(site) == before
+    assert set(listed(site, first)) == set(listed(site, second)) == {"one.txt", "deep/er/two.bin"}
+    assert second.size_bytes < first.size_bytes
+
+
+@one_engine
+def test_the_same_content_is_stored_once_under_any_name(site):
+    site.write("copy.txt", (site.media / "one.txt").read_bytes())
+    backup = site.back_up(content="files")
+    assert len(stored(site)) == 2
+    entries = listed(site, backup)
+    assert entries["copy.txt"].blob == entries["one.txt"].blob
+
+
+@one_engine
+def test_a_changed_file_is_sent_and_the_old_content_stays_for_the_older_backup(site):
+    first = site.back_up(content="files")
+    site.write("one.txt", "changed")
+    second = site.back_up(content="files")
+    assert listed(site, first)["one.txt"].blob != listed(site, second)["one.txt"].blob
+    for backup in (first, second):
+        services.verify(backup_id=backup.pk, now=timezone.now())
+
+
+@one_engine
+def test_after_a_change_of_recipients_every_file_is_sealed_anew(site):
+    site.back_up(content="files")
+    identity, recipient = keys.generate()
+    site.identity_file.write_text(site.identity_file.read_text() + identity)
+    site.settings.BACKUPS_RECIPIENTS = [recipient]
+    site.back_up(content="files")
+    assert len(stored(site)) == 4
+    site.identity_file.write_text(identity)
+    services.verify(now=timezone.now())
+
+
+@one_engine
+def test_names_on_the_target_tell_nothing_of_the_content(site):
+    import hashlib
+
+    site.back_up(content="files")
+    digest = hashlib.sha256((site.media / "one.txt").read_bytes()).hexdigest()
+    row = StoredFile.objects.order_by("pk").last()
+    assert digest not in row.name
+    assert digest not in {each.digest for each in StoredFile.objects.all()}
+
+
+@one_engine
+def test_links_are_not_followed(site):
+    (site.media / "link.txt").symlink_to("/etc/passwd")
+    (site.media / "loop").symlink_to(site.media)
+    assert set(listed(site, site.back_up(content="files"))) == {"one.txt", "deep/er/two.bin"}
+
+
+@one_engine
+def test_what_a_restore_has_set_aside_is_not_backed_up(site):
+    site.write(".garrison-before-12345678/old.txt", "old")
+    assert set(listed(site, site.back_up(content="files"))) == {"one.txt", "deep/er/two.bin"}
+
+
+@one_engine
+def test_a_file_that_vanishes_while_it_is_backed_up_is_counted_not_fatal(site, monkeypatch):
+    honest = files.FileBackup._hash
+
+    def vanish(self, of, name):
+        found = honest(self, of, name)
+        (site.media / "one.txt").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(files.FileBackup, "_hash", vanish)
+    backup = site.back_up(content="files")
+    state = site.open(backup).manifest.files
+    assert (state.count, state.vanished) == (1, 1)
+    services.verify(now=timezone.now())
+
+
+@one_engine
+def test_a_deletion_waits_for_the_running_backup(site, monkeypatch):
+    """The snapshot speaks of the file; its deletion is carried out when the backup has ended."""
+    honest = creation.Creation._files
+    storage = storages["default"]
+
+    def delete_meanwhile(self):
+        storage.delete("one.txt")
+        assert (site.media / "one.txt").exists()
+        return honest(self)
+
+    monkeypatch.setattr(creation.Creation, "_files", delete_meanwhile)
+    backup = site.back_up()
+    assert "one.txt" in listed(site, backup)
+    assert not (site.media / "one.txt").exists()
+    assert WaitingDeletion.objects.count() == 0
+    storage.delete("deep/er/two.bin")
+    assert not (site.media / "deep/er/two.bin").exists(), "without a backup it does not wait"
+
+
+@one_engine
+def test_nothing_waits_for_a_backup_of_the_database_alone(site, monkeypatch):
+    honest = creation.Creation._database
+    seen = []
+
+    def look(self):
+        seen.append(deletions.must_wait())
+        return honest(self)
+
+    monkeypatch.setattr(creation.Creation, "_database", look)
+    site.back_up(content="database")
+    site.back_up()
+    assert seen == [False, True]
+
+
+@one_engine
+def test_an_unknown_storage_is_named(site):
+    site.settings.BACKUPS_FILE_STORAGES = ["nowhere"]
+    with pytest.raises(BackupsRefusal, match="'nowhere'"):
+        site.back_up()
+
+
+@one_engine
+def test_many_files_go_in_batches(site, monkeypatch):
+    monkeypatch.setattr(files, "BATCH", 7)
+    for number in range(40):
+        site.write(f"many/{number}.txt", os.urandom(10))
+    before = threading.active_count()
+    assert len(listed(site, site.back_up(content="files"))) == 42
+    assert threading.active_count() == before
+
+
+paths = st.text(min_size=1, max_size=60).filter(
+    lambda p: "\0" not in p and not p.startswith("/") and ".." not in p.split("/")
+    and not any(0xD800 <= ord(c) <= 0xDFFF for c in p)
+)  # fmt: skip
+
+
+@given(path=paths)
+def test_any_path_survives_the_list(path):
+    entry = Entry("files/aa/b.gz.age", Sealed("0" * 64, 1, "1" * 64, 2), "default", path)
+    line = entry.line()
+    assert line.count("\n") == 1
+    assert line.isprintable() or line[:-1].replace("\t", "").isprintable()
+    assert Entry.parse(line) == entry
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../x", "a/../../x", "%2e%2e/x", "a%00b", "..", "x/..", "%2Fetc"]
+)
+def test_a_path_that_leaves_its_storage_is_refused(path):
+    line = f"files/a.age\t{'0' * 64}\t1\t{'0' * 64}\t1\tdefault\t{path}\n"
+    with pytest.raises(BackupDamaged):
+        Entry.parse(line)
+
+
+@pytest.mark.parametrize("line", ["", "\n", "a\tb", "\t" * 6, "a\tb\tx\td\t1\tdefault\tp", "\t" * 9])
+def test_a_malformed_line_is_refused(line):
+    with pytest.raises(BackupDamaged):
+        Entry.parse(line)
