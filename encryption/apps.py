@@ -14,7 +14,7 @@ class EncryptionConfig(AppConfig):
 
     def ready(self) -> None:
         """Wire the app; runs once, after every app's models are loaded."""
-        from encryption import checks, events, receivers  # noqa: F401 - events: kinds are known
+        from encryption import checks, events, receivers
         from garrison.events import listener, security_event
 
         register(checks.check_keys)
@@ -24,7 +24,9 @@ class EncryptionConfig(AppConfig):
         register(checks.check_admin)
         register(checks.check_versions, Tags.database)
         security_event.connect(
-            listener(receivers.count_failure), weak=False, dispatch_uid="encryption.count_failure"
+            listener(receivers.count_failure, kinds=[events.DECRYPTION_FAILED]),
+            weak=False,
+            dispatch_uid="encryption.count_failure",
         )
         post_migrate.connect(
             receivers.adopt_keys, sender=self, dispatch_uid="encryption.adopt_keys"

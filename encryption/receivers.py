@@ -8,7 +8,6 @@ from django.db import connections
 from django.db.models import F
 
 from encryption.errors import KeyringUnusable
-from encryption.events import DECRYPTION_FAILED
 
 if TYPE_CHECKING:
     from garrison.events import SecurityEvent
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
 def count_failure(event: SecurityEvent) -> None:
     """Count a value that could not be read, by hour and place."""
-    if event.kind is not DECRYPTION_FAILED:
-        return
     from encryption.models import DecryptionFailureCount
 
     known = {name: str(event.data[name])[:60] for name in ("key_id", "reason")}

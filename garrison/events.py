@@ -30,7 +30,7 @@ from garrison import context as request_context
 from garrison.errors import ConfigurationError, EventNotRecorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import datetime
 
     from garrison.context import RequestContext
@@ -244,18 +244,22 @@ def listener(
     *,
     must_record: Callable[[], bool] = lambda: False,
     writes: bool = True,
+    kinds: Collection[EventKind] | None = None,
 ) -> Callable[..., None]:
     """Turn a function of one event into a receiver that cannot poison its caller.
 
     It runs in a savepoint of its own. When it fails, the failure is logged and the caller goes on,
     unless ``must_record()`` is true: then a success raises
     :class:`~garrison.errors.EventNotRecorded`, and the change is rolled back with it. One that
-    never touches the database says ``writes=False``, and costs no statements.
+    never touches the database says ``writes=False``, and one that hears of some ``kinds`` only
+    names them: neither costs every event a savepoint.
     """
     guard: Callable[[], Any] = transaction.atomic if writes else nullcontext
 
     @functools.wraps(receiver)
     def receive(*, event: SecurityEvent, **_: object) -> None:
+        if kinds is not None and event.kind not in kinds:
+            return
         try:
             with guard():
                 receiver(event)

@@ -121,6 +121,20 @@ def test_a_listener_that_writes_nothing_costs_no_statements(django_assert_num_qu
     assert heard == [event]
 
 
+@pytest.mark.django_db
+def test_a_listener_of_some_kinds_hears_no_others_and_costs_them_no_statements(
+    django_assert_num_queries,
+):
+    heard = []
+    receive = listener(heard.append, kinds=[REFUSED])
+    other, meant = emit(DONE), emit(REFUSED)
+    with transaction.atomic(), django_assert_num_queries(0):
+        receive(event=other)
+    with transaction.atomic(), django_assert_num_queries(2):  # its savepoint
+        receive(event=meant)
+    assert heard == [meant]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_where_recording_is_required_an_unrecorded_success_is_refused(connected, caplog):
     def broken(event):
