@@ -6,6 +6,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import lockout
 from accounts.models import LockoutBucket, User
@@ -56,7 +57,8 @@ def helpers_browser(helper):
 
 
 def kinds(*, skip="accounts.login.succeeded"):
-    found = SecurityEvent.objects.exclude(kind=skip).order_by("pk")
+    ours = SecurityEvent.objects.filter(kind__startswith="accounts.")
+    found = ours.exclude(kind=skip).order_by("pk")
     return list(found.values_list("kind", flat=True))
 
 
@@ -245,9 +247,7 @@ def test_unlocking_an_account_is_an_event(browser, ada, admin_user):
     assert "locked after failed sign-ins" in page.content.decode()
     response = act(browser, "unlock", ada)
     assert "1 of 1 accounts unlocked" in response.content.decode()
-    assert not lockout.is_locked(
-        key=lockout.account_key("ada@example.org"), now=SecurityEvent.objects.first().at
-    )
+    assert not lockout.is_locked(key=lockout.account_key("ada@example.org"), now=timezone.now())
     (event,) = SecurityEvent.objects.of_kinds(["accounts.account.unlocked"])
     assert (event.actor_id, event.target) == (str(admin_user.pk), f"user:{ada.pk}")
 

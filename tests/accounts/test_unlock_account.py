@@ -41,7 +41,7 @@ def test_an_address_is_unlocked(locked, capsys):
 
 def test_an_account_that_is_not_locked_is_told_so(ada, capsys):
     assert "was not locked" in run(capsys, "ada@example.org")
-    assert not SecurityEvent.objects.exists()
+    assert not SecurityEvent.objects.of_kinds(["accounts.account.unlocked"]).exists()
 
 
 @pytest.mark.parametrize(
