@@ -23,7 +23,7 @@ LABEL_HEIGHT = 20  # pixels below it, for the times
 HEADROOM = 10  # pixels above the greatest bar
 LEAST_BAR = 2.0  # pixels: one event among thousands is still seen
 BAR_SHARE = 0.76  # of the place a bar has
-MOST_LABELS = 7  # along the bottom of a wide chart
+MOST_LABELS = 7.5  # along the bottom of a wide chart
 EDGE = 0.03  # of the width
 TONES = frozenset({"neutral", "good", "info", "low", "medium", "warning", "high", "critical"})
 

@@ -33,7 +33,7 @@ def suspicious_activities(window: panels.Window) -> int:
     return counts.counted(window).total(at_least=Severity.HIGH)
 
 
-@panels.figure("failed_logins", label="Failed sign-ins", permission=SEES_EVENTS, order=40)
+@panels.figure("failed_logins", label="Failed sign-ins", permission=SEES_EVENTS, order=35)
 def failed_logins(window: panels.Window) -> int:
     """Count sign-ins that failed, by ``SECURITY_FAILED_LOGIN_KINDS``."""
     return counts.counted(window).total(kinds=frozenset(settings.failed_login_kinds))

@@ -29,8 +29,8 @@ class MostFrequent(panels.Panel):
     title = "Most frequent"
     template = "security_monitoring/panels/most_frequent.html"
     permission = "audit.view_securityevent"
-    width = 4
-    order = 55
+    width = 6
+    order = 45
 
     def context(self, *, request: HttpRequest, window: panels.Window) -> Mapping[str, Any]:  # noqa: ARG002
         """Read the kinds off the counts; no query of its own."""

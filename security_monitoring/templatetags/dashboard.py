@@ -8,7 +8,6 @@ from django import template
 from django.template.defaultfilters import truncatechars
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.timesince import timesince
 
 from garrison.events import Severity
 from security_monitoring import charts, dashboard
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from django.utils.safestring import SafeString
 
 register = template.Library()
+
+# Unit, from how many seconds on it is used, and how many it has.
+UNITS = (("d", 2 * 86_400, 86_400), ("h", 3_600, 3_600), ("min", 60, 60))
 
 
 @register.inclusion_tag("security_monitoring/dashboard.html", takes_context=True)
@@ -80,10 +82,12 @@ def instant(at: datetime | None) -> SafeString | str:
 
 
 def _ago(at: datetime) -> str:
-    seconds = (timezone.now() - at).total_seconds()
-    if seconds < 0:
-        return f"in {timesince(timezone.now(), at, depth=1)}"
-    return "just now" if seconds < 60 else f"{timesince(at, depth=1)} ago"
+    seconds = int((timezone.now() - at).total_seconds())
+    form = "in {}" if seconds < 0 else "{} ago"
+    for unit, least, length in UNITS:
+        if abs(seconds) >= least:
+            return form.format(f"{abs(seconds) // length} {unit}")
+    return "just now"
 
 
 @register.inclusion_tag("security_monitoring/empty.html")
