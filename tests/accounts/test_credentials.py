@@ -1,5 +1,8 @@
 """One answer for unknown, wrong and inactive; one for locked; and what each leaves behind."""
 
+import statistics
+import time
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
@@ -67,6 +70,30 @@ def test_unknown_wrong_and_inactive_are_one_refusal(ada):
         "unknown",
     ]
     assert failures()[2].target == f"user:{inactive.pk}"
+
+
+@pytest.mark.slow
+def test_unknown_wrong_inactive_and_unusable_take_the_same_time(ada, real_hashing, settings):
+    """Of the processor, events and statements included; the bound is generous, the hash is not."""
+    settings.ACCOUNTS_LOCKOUT_FAILURES = settings.ACCOUNTS_LOCKOUT_ADDRESS_FAILURES = 1000
+    people = get_user_model().objects
+    people.create_user(email="eve@example.org", password=PASSWORD, is_active=False)
+    people.create_user(email="none@example.org")
+    cases = {
+        "unknown": ("nobody@example.org", WRONG),
+        "wrong": ("ada@example.org", WRONG),
+        "inactive": ("eve@example.org", PASSWORD),
+        "unusable": ("none@example.org", WRONG),
+    }
+    took = {name: [] for name in cases}
+    for _ in range(5):
+        for name, typed in cases.items():
+            started = time.thread_time()
+            refused(*typed)
+            took[name].append(time.thread_time() - started)
+    medians = {name: statistics.median(taken) for name, taken in took.items()}
+    assert max(medians.values()) / min(medians.values()) < 1.5, medians
+    assert min(medians.values()) > 0.01, f"nothing was hashed: {medians}"
 
 
 def test_an_event_holds_neither_the_password_nor_the_name_of_nobody(ada):

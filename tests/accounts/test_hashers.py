@@ -25,7 +25,14 @@ class SomePBKDF2(PBKDF2PasswordHasher):
     iterations = 1_000_000
 
 
-LEGACY = f"{__name__}.SomePBKDF2"
+class QuickPBKDF2(PBKDF2PasswordHasher):
+    """The same, where the time it takes is not the subject."""
+
+    iterations = 1_000
+
+
+SLOW_LEGACY = f"{__name__}.SomePBKDF2"
+LEGACY = f"{__name__}.QuickPBKDF2"
 
 
 def test_the_profile_is_the_one_of_owasp(real_hashing):
@@ -69,7 +76,7 @@ def test_each_hasher_works_once_whoever_it_is(settings, monkeypatch):
     settings.PASSWORD_HASHERS = [FAST, LEGACY]
     own, legacy = make_password(PASSWORD), make_password(PASSWORD, hasher="pbkdf2_sha256")
     worked = []
-    for cls in (FastHasher, SomePBKDF2):
+    for cls in (FastHasher, QuickPBKDF2):
         for name in ("verify", "encode"):
             original = getattr(cls, name)
 
@@ -89,7 +96,7 @@ def test_each_hasher_works_once_whoever_it_is(settings, monkeypatch):
         assert sorted(worked) == ["argon2", "pbkdf2_sha256"], encoded
 
 
-def processor_seconds(calls, *, rounds=5):
+def processor_seconds(calls, *, rounds=3):
     """Give each call's median, in turns, of its own thread's time: other work does not count."""
     measured = {name: [] for name in calls}
     for _ in range(rounds):
@@ -103,7 +110,7 @@ def processor_seconds(calls, *, rounds=5):
 @pytest.mark.slow
 def test_unknown_wrong_legacy_and_cheaper_hashes_take_the_same_time(settings):
     """Within a factor of 1.5; a backend that hashes by default shows a legacy hash."""
-    settings.PASSWORD_HASHERS = [OURS, LEGACY]
+    settings.PASSWORD_HASHERS = [OURS, SLOW_LEGACY]
     cheaper = GarrisonArgon2PasswordHasher()
     cheaper.memory_cost = 8 * 1024
     cases = {
