@@ -48,9 +48,9 @@ def _prepare() -> dict[str, Any]:
     from django.core.management import call_command
 
     django.setup()
-    call_command("check", stdout=sys.stderr, stderr=sys.stderr)
-    _reach_database()
+    _reach_database()  # before the checks, some of which ask it
     _reach_store(settings.REDIS_URL)
+    call_command("check", stdout=sys.stderr, stderr=sys.stderr)
     call_command("migrate", interactive=False, verbosity=1, stdout=sys.stderr)
     wanted = wanted_administrator(
         email=os.environ.get("GARRISON_ADMIN_EMAIL", "").strip() or "admin@localhost",
