@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -55,7 +56,7 @@ class BackupAdmin(ReadOnlyAdmin):
     list_filter = ("state", "kind", "content")
     ordering = ("-queued_at",)
     inlines = (CopyInline,)
-    actions = ("verify_selected", "drill_selected")
+    actions = ("verify_selected", "drill_selected")  # type: ignore[assignment]  # none above
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Backup]:
         """Fetch the copies of a page at once."""
@@ -79,7 +80,7 @@ class BackupAdmin(ReadOnlyAdmin):
 
     @admin.display(description="size", ordering="raw_bytes")
     def size(self, backup: Backup) -> str:
-        """What it holds, and what was sent for it."""
+        """Say what it holds, and what was sent for it."""
         return f"{filesizeformat(backup.raw_bytes)}, {filesizeformat(backup.size_bytes)} sent"
 
     @admin.display(description="took")
@@ -120,13 +121,13 @@ class BackupAdmin(ReadOnlyAdmin):
     def verify_selected(self, request: HttpRequest, chosen: QuerySet[Backup]) -> None:
         """Have a worker read every byte of them."""
         for backup in chosen.filter(state=State.GOOD):
-            self._ask(request, lambda pk=backup.pk: asking.verification(backup_id=pk), "Verifying")
+            self._ask(request, partial(asking.verification, backup_id=backup.pk), "Verifying")
 
     @admin.action(description="Drill the selected backups", permissions=["drill"])
     def drill_selected(self, request: HttpRequest, chosen: QuerySet[Backup]) -> None:
         """Have a worker restore them into scratch databases, one after the other."""
         for backup in chosen.filter(state=State.GOOD):
-            self._ask(request, lambda pk=backup.pk: self._drill(request, pk), "Drilling")
+            self._ask(request, partial(self._drill, request, backup.pk), "Drilling")
 
     def _drill(self, request: HttpRequest, pk: Any) -> Drill:
         return asking.drill(user=request.user, backup_id=pk, now=timezone.now())

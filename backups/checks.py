@@ -30,7 +30,7 @@ W010 = "backups.W010"  # the targets' lock outlasts the retention
 
 
 def check_recipients(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Is there somebody to encrypt to?"""
+    """Find out whether there is somebody to encrypt to."""
     try:
         found = keys.recipients()
     except RecipientMissing as refusal:
@@ -50,7 +50,7 @@ def check_recipients(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa:
 
 
 def check_targets(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Do the targets exist, and are they apart from what they back up?"""
+    """Find targets that do not exist, or that lie inside what they back up."""
     named = [
         ("BACKUPS_TARGETS", settings.targets),
         ("BACKUPS_FILE_STORAGES", settings.file_storages),
@@ -99,7 +99,7 @@ def _lock() -> Iterator[CheckMessage]:
 
 
 def check_identity(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Is the secret half of the key only where restores run, and only its owner's?"""
+    """Find a secret key where it should not be, or that others can read."""
     path = Path(settings.identity_file) if settings.identity_file else None
     found: list[CheckMessage] = []
     if len(settings.targets) == 1:
@@ -128,7 +128,7 @@ def check_identity(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: A
 
 
 def check_signers(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Are the trusted signers public keys?"""
+    """Find trusted signers that are no public keys."""
     return [
         Error(
             f"BACKUPS_TRUSTED_SIGNERS holds {text[:20]!r}, which is not a public key.",

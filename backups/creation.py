@@ -300,9 +300,8 @@ def folder_of(backup: Backup, *, at: datetime) -> str:
     return f"{utc:{FOLDER_TIME}}{utc.microsecond // 1000:03}Z-{backup.pk.hex[:12]}"
 
 
-def sweep(*, now: datetime) -> None:
-    """Delete what dead runs have left on the targets; only the holder of the lease may call this."""
-    del now
+def sweep() -> None:
+    """Delete what dead runs have left on the targets; only for the holder of the lease."""
     dead = Backup.objects.filter(state=State.FAILED).exclude(folder="")
     for each in targets():
         try:

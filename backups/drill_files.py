@@ -78,10 +78,10 @@ class FilesOfABackup(Storage):
         out.seek(0)
         return File(out, name=name)
 
-    def _save(self, name: str, content: object) -> str:
+    def _save(self, name: str, content: object) -> str:  # noqa: ARG002 - Django's signature
         raise _ReadOnlyError("a backup's files are read-only")
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str) -> None:  # noqa: ARG002 - Django's signature
         """Refuse."""
         raise _ReadOnlyError("a backup's files are read-only")
 

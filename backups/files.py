@@ -114,9 +114,11 @@ class _Lines:
         self.is_over = threading.Event()
 
     def add(self, line: bytes | None) -> None:
-        while not self.is_over.is_set():
+        is_put = False
+        while not is_put and not self.is_over.is_set():
             try:
-                return self._queue.put(line, timeout=0.2)
+                self._queue.put(line, timeout=0.2)
+                is_put = True
             except queue.Full:
                 continue
 
@@ -217,15 +219,15 @@ class FileBackup:
         known = self._known({digest for _, (digest, _, _) in hashed})
         used: set[int] = set()
         for name, (digest, raw_sha256, raw_size) in hashed:
-            row = known.get(digest)
+            row, raw = known.get(digest), (raw_sha256, raw_size)
             if row is None:
                 try:
-                    row, raw_sha256, raw_size = self._send(of, name)
+                    row, raw = self._send(of, name)
                 except FileNotFoundError:  # vanished between hashing and sending
                     continue
-                known[signing.keyed_digest(bytes.fromhex(raw_sha256))] = row
+                known[row.digest] = row
             used.add(row.pk)
-            sealed = pipeline.Sealed(row.sha256, row.size, raw_sha256, raw_size)
+            sealed = pipeline.Sealed(row.sha256, row.size, *raw)
             yield Entry(row.name, sealed, alias, name)
         StoredFile.objects.filter(pk__in=used, last_used_at__lt=self._at).update(
             last_used_at=self._at
@@ -283,7 +285,7 @@ class FileBackup:
         row.save(update_fields=["targets"])
         return True
 
-    def _send(self, of: Storage, name: str) -> tuple[StoredFile, str, int]:
+    def _send(self, of: Storage, name: str) -> tuple[StoredFile, tuple[str, int]]:
         """Seal one file to every live target; what counts is what was read while sealing."""
         blob = f"{secrets.token_hex(16)}.gz{self._recipients.suffix}"
         blob = f"{FOLDER}/{blob[:2]}/{blob}"
@@ -312,4 +314,4 @@ class FileBackup:
             first_used_at=self._at,
             last_used_at=self._at,
         )
-        return row, sealed.raw_sha256, sealed.raw_size
+        return row, (sealed.raw_sha256, sealed.raw_size)

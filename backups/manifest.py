@@ -131,7 +131,8 @@ def write(manifest: Manifest, recipients: Recipients) -> bytes:
         return head + body
     import pyrage
 
-    return pyrage.encrypt(head + body, recipients.keys)
+    sealed: bytes = pyrage.encrypt(head + body, recipients.keys)
+    return sealed
 
 
 def read(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from backups import files, manifest, pipeline
 from backups.errors import BackupDamaged, BackupNotFound
@@ -116,7 +116,7 @@ class _Reading:
         except Exception as failure:
             raise self._refusal(failure) from failure
 
-    def __enter__(self) -> _Reading:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -33,7 +33,7 @@ def failed_backups(window: panels.Window) -> int:
 
 @panels.register
 class BackupsAndDrills(panels.Panel):
-    """Is there a backup, is it proven, and how long would a restore take?"""
+    """The newest backups, what proves them, and how long a restore would take."""
 
     slug = "backups"
     title = "Backups and drills"

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pyrage
 from isal import isal_zlib
@@ -31,6 +31,9 @@ BLOCK = 1024 * 1024
 QUEUED_BLOCKS = 4
 GZIP = 31  # zlib's name for the gzip container with the widest window
 LEVEL = 1  # 444 MB/s against 53 for the stdlib, and a smaller result than gzip's own -6 on dumps
+
+
+Failure = TypeVar("Failure", bound=BaseException)
 
 
 class Readable(Protocol):
@@ -124,11 +127,11 @@ class _Compressing:
         self._put(stream.flush())
 
     def _put(self, block: bytes | None) -> None:
-        if block == b"":
-            return None
-        while not self._left.is_set():
+        is_put = block == b""
+        while not is_put and not self._left.is_set():
             try:
-                return self._queue.put(block, timeout=0.2)
+                self._queue.put(block, timeout=0.2)
+                is_put = True
             except queue.Full:
                 continue
 
@@ -202,7 +205,7 @@ def seal(
         else:
             while block := compressing.read(BLOCK):
                 outlet.write(block)
-    except BaseException as failure:
+    except BaseException as failure:  # noqa: BLE001 - raised again, with its cause
         # The library wraps what our ends raise; the cause tells what happened.
         raise (compressing.failure or outlet.failure or failure) from None
     finally:
@@ -246,13 +249,13 @@ class _Inflating:
         size = len(chunk)
         try:
             self._inflate(bytes(chunk))
-        except isal_zlib.error:
+        except isal_zlib.error:  # type: ignore[misc]  # the module has no types
             raise self._keep(BackupDamaged("A part is not a whole gzip stream.")) from None
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001 - raised again, with its cause
             raise self._keep(failure) from None
         return size
 
-    def _keep(self, failure: BaseException) -> BaseException:
+    def _keep(self, failure: Failure) -> Failure:
         self.failure = failure
         return failure
 
@@ -319,7 +322,7 @@ def unseal(
                 inflating.write(chunk)
     except IdentityWrong:
         raise
-    except BaseException as failure:
+    except BaseException as failure:  # noqa: BLE001 - raised again, with its cause
         raise (incoming.failure or inflating.failure or failure) from None
     while incoming.read(BLOCK):  # whatever stands behind the end counts, too
         pass

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Self
 
 from backups.errors import ProgramFailed
 
@@ -104,7 +104,8 @@ class Program:
 
     def read(self, size: int) -> bytes:
         """Read its output; the empty end is given only after a zero exit code."""
-        chunk = self._process.stdout.read(size)  # type: ignore[union-attr]  # a pipe was asked for
+        stdout: IO[bytes] = self._process.stdout  # type: ignore[assignment]  # a pipe was asked for
+        chunk = stdout.read(size)
         if not chunk:
             self.finish()
         return chunk
@@ -154,7 +155,7 @@ class Program:
                 with contextlib.suppress(OSError):
                     pipe.close()
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         """Give the program; it does not outlive the block."""
         return self
 

@@ -32,7 +32,7 @@ def _derive(secret: str, purpose: str) -> bytes:
 
 def _secrets() -> list[str]:
     first = settings.signing_secret or django_settings.SECRET_KEY
-    return [first, *django_settings.SECRET_KEY_FALLBACKS]
+    return [str(secret) for secret in (first, *django_settings.SECRET_KEY_FALLBACKS)]
 
 
 def _private_key() -> Ed25519PrivateKey:

@@ -31,7 +31,8 @@ def latest_weekly(*, now: datetime, weekday: int, hour: int, zone: tzinfo) -> da
     """Give the latest such instant on a given weekday (0 is Monday).
 
     >>> utc = timezone.utc
-    >>> latest_weekly(now=datetime(2026, 11, 24, tzinfo=utc), weekday=6, hour=4, zone=utc).isoformat()
+    >>> now = datetime(2026, 11, 24, tzinfo=utc)
+    >>> latest_weekly(now=now, weekday=6, hour=4, zone=utc).isoformat()
     '2026-11-22T04:00:00+00:00'
     """
     slot = latest_daily(now=now, hour=hour, zone=zone)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import queue
 import threading
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -115,7 +116,7 @@ class _Pulled(File):  # type: ignore[type-arg]  # generic only in the stubs
         self._ended = False
         self._position = 0
 
-    closed = False  # type: ignore[assignment]  # it ends when the writer says so
+    closed = False  # it ends when the writer says so
     mode = "rb"
 
     def __bool__(self) -> bool:
@@ -193,11 +194,13 @@ class StreamWriter(Writer):
         self.size += len(chunk)
 
     def _put(self, chunk: bytes | None) -> None:
-        while True:
+        is_put = False
+        while not is_put:
             if not self._thread.is_alive():
                 raise self._failure or OSError("the storage stopped reading")
             try:
-                return self._chunks.put(chunk, timeout=0.2)
+                self._chunks.put(chunk, timeout=0.2)
+                is_put = True
             except queue.Full:
                 continue
 
@@ -312,7 +315,7 @@ class Fan:
         self._writers: dict[str, Writer] = {}
         for each in targets:
             if each.alias not in failures:
-                self._guard(each.alias, lambda each=each: self._add(each, name))  # type: ignore[misc]
+                self._guard(each.alias, partial(self._add, each, name))
         self._require_any()
 
     def _add(self, each: Target, name: str) -> None:
@@ -335,7 +338,7 @@ class Fan:
     def write(self, chunk: bytes) -> int:
         """Write to each."""
         for alias, writer in list(self._writers.items()):
-            self._guard(alias, lambda writer=writer: writer.write(chunk))  # type: ignore[misc]
+            self._guard(alias, partial(writer.write, chunk))
         self._require_any()
         return len(chunk)
 

@@ -38,7 +38,7 @@ def _work_off_backups() -> None:
         try:
             made = services.run_queued(now=timezone.now())
         except Refusal as refusal:  # the row, the event and the log hold it; a retry is the tick's
-            logger.error("A backup failed: %s", refusal.detail)
+            logger.error("A backup failed: %s", refusal.detail)  # noqa: TRY400 - a refusal is no surprise
             return
         if made is None:
             return
@@ -57,7 +57,7 @@ def _work_off_drills() -> None:
         try:
             services.run_drill(drill_id=drill.pk, now=timezone.now())
         except Refusal as refusal:
-            logger.error("A drill failed: %s", refusal.detail)
+            logger.error("A drill failed: %s", refusal.detail)  # noqa: TRY400 - a refusal is no surprise
 
 
 @shared_task(acks_late=False)
@@ -66,4 +66,4 @@ def verify(backup_id: str) -> None:
     try:
         services.verify(backup_id=backup_id, now=timezone.now())
     except Refusal as refusal:
-        logger.error("Verification of backup %s: %s", backup_id, refusal.detail)
+        logger.error("Verification of backup %s: %s", backup_id, refusal.detail)  # noqa: TRY400 - a refusal is no surprise

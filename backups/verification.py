@@ -1,4 +1,4 @@
-"""Reading everything: is a backup whole, genuine, and can it be opened?"""
+"""Reading everything, to know that a backup is whole, genuine, and can be opened."""
 
 from __future__ import annotations
 

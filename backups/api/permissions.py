@@ -22,5 +22,5 @@ class BackupPermission(BasePermission):
         if not request.user.has_perm(f"backups.{name}"):
             return False
         if name != "view_backup":
-            asking.require_fresh(request)  # type: ignore[arg-type]  # DRF's request passes it on
+            asking.require_fresh(request)
         return True

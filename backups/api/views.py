@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -11,7 +10,6 @@ from rest_framework import status
 from rest_framework.generics import ListAPIView
 from rest_framework.pagination import CursorPagination
 from rest_framework.permissions import IsAuthenticated
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -20,6 +18,11 @@ from backups.api.permissions import BackupPermission
 from backups.api.serializers import BackupInput, BackupOutput, NothingInput
 from backups.errors import BackupNotFound
 from backups.models import Backup
+
+if TYPE_CHECKING:
+    import uuid
+
+    from rest_framework.request import Request
 
 
 class NewestFirst(CursorPagination):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,7 +25,7 @@ class Dumper(abc.ABC):
     expected_bytes: int = 0
 
     @abc.abstractmethod
-    def __enter__(self) -> Dumper:
+    def __enter__(self) -> Self:
         """Take the snapshot."""
 
     @abc.abstractmethod

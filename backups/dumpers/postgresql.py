@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import psycopg
 
@@ -12,6 +12,7 @@ from backups import tools
 from backups.dumpers import postgresql_state
 from backups.dumpers.base import Dumper
 from backups.dumpers.connection import connect, environment
+from backups.errors import ProgramFailed
 from backups.processes import Program
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class PostgreSQLDumper(Dumper):
         self._timeout_seconds = timeout_seconds
         self._open = ExitStack()
 
-    def __enter__(self) -> PostgreSQLDumper:
+    def __enter__(self) -> Self:
         """Find the matching programs, then take the snapshot."""
         try:
             self._take()
@@ -50,7 +51,10 @@ class PostgreSQLDumper(Dumper):
             "SELECT pg_export_snapshot(), transaction_timestamp(),"
             " pg_database_size(current_database())"
         ).fetchone()
-        self._snapshot, self.snapshot_at, self.expected_bytes = row or ("", None, 0)
+        if row is None:
+            raise ProgramFailed("The server gave no snapshot.")
+        self._snapshot: str = row[0]
+        self.snapshot_at, self.expected_bytes = row[1], row[2]
         self._counters = postgresql_state.sequences(self._session)
 
     def __exit__(

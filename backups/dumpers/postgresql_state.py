@@ -68,21 +68,18 @@ def expression(table: str) -> str:
     ``table`` is SQL for its ``regclass``. The catalogue is asked on both sides, before and after,
     so the manifest need not carry SQL.
     """
-    return (
-        "(SELECT coalesce('hash_record_extended(ROW(' || string_agg(CASE"
-        f" WHEN a.atttypid = ANY ({_HASHED_AS_THEY_ARE}) THEN format('x.%I', a.attname)"
-        " ELSE format('x.%I::text COLLATE \"C\"', a.attname) END, ', ' ORDER BY a.attnum)"
-        " || '), 0)', '0') FROM pg_attribute a"
-        f" WHERE a.attrelid = {table} AND a.attnum > 0 AND NOT a.attisdropped)"
-    )
+    hashed = f"WHEN a.atttypid = ANY ({_HASHED_AS_THEY_ARE}) THEN format('x.%I', a.attname)"
+    as_text = "ELSE format('x.%I::text COLLATE \"C\"', a.attname)"
+    columns = f"string_agg(CASE {hashed} {as_text} END, ', ' ORDER BY a.attnum)"
+    whose = f"a.attrelid = {table} AND a.attnum > 0 AND NOT a.attisdropped"
+    row = f"coalesce('hash_record_extended(ROW(' || {columns} || '), 0)', '0')"
+    return f"(SELECT {row} FROM pg_attribute a WHERE {whose})"  # noqa: S608 - constants, a regclass
 
 
 def question(table: str, hashed: str) -> str:
     """Give the query for one table, already quoted: its rows and its checksum."""
-    return (
-        f"SELECT count(*)::text, coalesce(sum({hashed}), 0)::text "
-        f"FROM ONLY {table} AS x"
-    )
+    counted = f"SELECT count(*)::text, coalesce(sum({hashed}), 0)::text"
+    return f"{counted} FROM ONLY {table} AS x"
 
 
 def begin(session: psycopg.Connection[Any], snapshot: str | None = None) -> None:

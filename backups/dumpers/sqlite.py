@@ -15,7 +15,7 @@ import sqlite3
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.db import connections
 from django.utils import timezone
@@ -57,7 +57,7 @@ class SQLiteDumper(Dumper):
         self._timeout_seconds = timeout_seconds
         self._open = ExitStack()
 
-    def __enter__(self) -> SQLiteDumper:
+    def __enter__(self) -> Self:
         """Take the snapshot, or refuse after 30 seconds of other readers in the way."""
         if not self._path.is_file():
             raise EngineUnsupported(f"There is no database file {self._path}.")
@@ -113,7 +113,7 @@ class SQLiteDumper(Dumper):
     def _is_checkpointed(self) -> bool:
         row = self._reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         busy, in_log, checkpointed = row
-        return busy == 0 and in_log == checkpointed
+        return bool(busy == 0 and in_log == checkpointed)
 
     def __exit__(
         self,

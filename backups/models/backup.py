@@ -36,11 +36,11 @@ class BackupQuerySet(RunQuerySet["Backup"]):
         return self.filter(state=State.GOOD).order_by("-snapshot_at").first()
 
     def with_database(self) -> BackupQuerySet:
-        """Backups that hold a database."""
+        """Give the backups that hold a database."""
         return self.exclude(content=Content.FILES)
 
     def within(self, first: datetime, last: datetime) -> BackupQuerySet:
-        """Backups whose snapshot lies between two instants, both included."""
+        """Give the backups whose snapshot lies between two instants, both included."""
         return self.filter(snapshot_at__gte=first, snapshot_at__lte=last)
 
 

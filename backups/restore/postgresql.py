@@ -53,7 +53,7 @@ COMMENT ON SCHEMA public IS 'standard public schema';
 """
 
 
-def load(
+def load(  # noqa: PLR0913 - one restore, by keyword
     opened: Opened,
     *,
     using: str,
@@ -87,7 +87,7 @@ def load(
             writer.write(ending)
             writer.end_input()
             writer.finish()
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001 - raised again
             # psql is killed first: at the end of its input it must not find a COMMIT.
             writer.kill()
             reader.kill()

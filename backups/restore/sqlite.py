@@ -6,7 +6,6 @@ import os
 import secrets
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backups.dumpers import sqlite_state
@@ -14,6 +13,8 @@ from backups.dumpers.sqlite import path_of
 from backups.errors import BackupDamaged, RestoreMismatch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from backups.manifest import DatabaseState
     from backups.opening import Opened
 

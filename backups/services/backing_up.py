@@ -113,7 +113,7 @@ def run_backup(
     """
     with leases.hold(leases.BACKUP, now=now) as held:
         declare_dead(held=held, now=now)
-        creation.sweep(now=now)
+        creation.sweep()
         if not Backup.objects.claim(backup_id, owner=held.owner, fence=held.fence, now=now):
             raise BackupNotFound(f"Backup {backup_id} is not waiting to be made.")
         backup = Backup.objects.get(pk=backup_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connections, transaction
@@ -23,6 +22,7 @@ from garrison.errors import Refusal
 from garrison.events import emit
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Iterator
     from datetime import datetime
 
@@ -54,7 +54,7 @@ def queue_due_drill(*, now: datetime) -> Drill | None:
         hour=settings.drill_hour,
         zone=timezone.get_default_timezone(),
     )
-    if not Backup.objects.good().with_database().exists():
+    if not Backup.objects.with_database().good().exists():
         return None
     try:
         with transaction.atomic():
@@ -120,7 +120,7 @@ def _drill(drill: Drill, held: Held, now: datetime) -> None:
 
 
 def _newest_with_database() -> Backup:
-    found = Backup.objects.good().with_database().order_by("-snapshot_at").first()
+    found = Backup.objects.with_database().good().order_by("-snapshot_at").first()
     if found is None:
         raise BackupNotFound("There is no good backup of a database to drill.")
     return found

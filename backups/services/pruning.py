@@ -100,13 +100,12 @@ def _delete_copies(pruned: Pruned) -> None:
 
 def _unneeded(kept: dict[uuid.UUID, str]) -> list[StoredFile]:
     """Give the files in whose time of use no kept backup's snapshot lies."""
-    snapshots = sorted(
-        Backup.objects.good().filter(pk__in=kept).values_list("snapshot_at", flat=True)
-    )
+    times = Backup.objects.good().filter(pk__in=kept).values_list("snapshot_at", flat=True)
+    snapshots = sorted(at for at in times if at is not None)
     return [
         row
         for row in StoredFile.objects.order_by("pk").iterator()
-        if not _lies_between(snapshots, row.first_used_at, row.last_used_at)  # type: ignore[arg-type]
+        if not _lies_between(snapshots, row.first_used_at, row.last_used_at)
     ]
 
 

@@ -116,8 +116,8 @@ def plan(opened: Opened, *, content: str = Content.ALL, safety: bool = True) -> 
     empty = postgresql.is_empty(using) if vendor == "postgresql" else sqlite.is_empty(using)
     name = _database_name(using)
     lines = [
-        f"Read backup {opened.folder} from target {opened.target.alias!r}, "
-        f"a snapshot of {opened.manifest.snapshot_at}.",
+        f"Read backup {opened.folder}, a snapshot of {opened.manifest.snapshot_at}, from target "
+        f"{opened.target.alias!r}.",
         "Verify every part and every file of it; refuse it, with nothing touched, if one differs.",
     ]
     if content != Content.FILES and described:
@@ -125,8 +125,8 @@ def plan(opened: Opened, *, content: str = Content.ALL, safety: bool = True) -> 
             lines.append(f"Make a safety backup of the database {name!r} as it is now.")
         verb = "Fill the empty database" if empty else "REPLACE ALL DATA in the database"
         lines.append(
-            f"{verb} {name!r} with {len(described.tables)} tables and {described.rows} rows, in one "
-            "transaction, and compare every table's rows and checksum before it is committed."
+            f"{verb} {name!r} with {len(described.tables)} tables and {described.rows} rows, in "
+            "one transaction, and compare every table's rows and checksum before it is committed."
         )
     if content != Content.DATABASE and opened.manifest.files:
         state = opened.manifest.files

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Max
+from django.db.models import Max, Min
 
 from backups import events
 from backups.conf import settings
@@ -40,17 +40,17 @@ def standing(*, now: datetime) -> Standing:
     last_drill = Drill.objects.exclude(ended_at=None).order_by("-ended_at").first()
     passed = Drill.objects.good().order_by("-ended_at").first()
     opened_at = Backup.objects.aggregate(at=Max("opened_at"))["at"]
-    first_at = newest and Backup.objects.good().earliest("snapshot_at").snapshot_at
+    first_at = Backup.objects.good().aggregate(at=Min("snapshot_at"))["at"]
+    newest_at = newest.snapshot_at if newest else None
+    passed_at = passed.ended_at if passed else None
     return Standing(
         newest=newest,
         last_drill=last_drill,
         last_passed=passed,
         last_opened_at=opened_at,
-        is_backup_overdue=_is_older(
-            newest and newest.snapshot_at, timedelta(hours=settings.overdue_hours), now
-        ),
+        is_backup_overdue=_is_older(newest_at, timedelta(hours=settings.overdue_hours), now),
         is_drill_overdue=_is_older(
-            (passed and passed.ended_at) or first_at,
+            passed_at or first_at,
             timedelta(days=settings.drill_overdue_days),
             now,
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from backups import services
@@ -12,6 +11,8 @@ from backups.management.commands._base import BackupCommand, human
 from backups.models.backup import Content
 
 if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
     from backups.models import Backup
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from backups import opening, targets
@@ -14,6 +13,8 @@ from backups.services import indexing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from django.core.management.base import CommandParser
 
 SHOWN = 100
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from backups import services
 from backups.management.commands._base import BackupCommand
 from backups.models.backup import Content
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
 
 
 class Command(BackupCommand):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from backups import services
 from backups.management.commands._base import BackupCommand, human
 from backups.models import Backup
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
 
 
 class Command(BackupCommand):
