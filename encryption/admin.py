@@ -84,7 +84,7 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         request: HttpRequest,
         obj: Any = None,
         change: bool = False,
-        **options: Any,  # noqa: FBT001, FBT002
+        **options: Any,
     ) -> Any:
         """Give a form with inputs of its own for encrypted fields."""
         excluded = {*(self.exclude or ()), *super().get_readonly_fields(request, obj)}
@@ -102,8 +102,6 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         masks = self._masks(link=True)
         names = super().get_readonly_fields(request, obj)
         shown = [masks.get(str(name), name) for name in names]
-        if obj is None:
-            return shown
         return [*shown, *(mask for mask in masks.values() if mask not in shown)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -115,8 +113,11 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         def shown(name: Any) -> Any:
             if isinstance(name, list | tuple):
                 return tuple(shown(part) for part in name)
-            is_input = obj is None or (may_change and name not in fixed)
-            return name if is_input else masks.get(str(name), name)
+            if name not in masks or (obj is None and name not in fixed):
+                return name
+            if may_change and name not in fixed:
+                return (masks[name], name)  # the mask with its link, and an input beside it
+            return masks[name]
 
         return [
             (title, {**parts, "fields": list(dict.fromkeys(map(shown, parts["fields"])))})

@@ -38,7 +38,7 @@ PLAIN_TYPES: dict[tuple[str, str], Any] = {
 }
 
 
-class _PlainUnpickler(pickle.Unpickler):  # noqa: S301 - see find_class
+class _PlainUnpickler(pickle.Unpickler):
     """Builds the values a field may hold, and refuses every other name."""
 
     def find_class(self, module: str, name: str) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from django.db import connections, models, transaction
 
@@ -22,6 +23,20 @@ M = TypeVar("M", bound=models.Model)
 ROWS_PER_STATEMENT = 1000
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class _Clear:
+    """A clear value on its way, which no report of a frame shows."""
+
+    value: Any
+
+    def __repr__(self) -> str:
+        """Show that there is one."""
+        return "<clear value>"
+
+
+Sealing: TypeAlias = "dict[Encrypted[Any, Any], _Clear]"
+
+
 class EncryptedQuerySet(models.QuerySet[M]):
     """A queryset whose writes seal encrypted values row by row, in one transaction.
 
@@ -35,12 +50,12 @@ class EncryptedQuerySet(models.QuerySet[M]):
         statement. A blind index of a field follows it. Expressions are refused for encrypted
         fields.
         """
-        sealed = {f: values.pop(f.name) for f in self._encrypted_in(values)}
+        sealed = {f: _Clear(values.pop(f.name)) for f in self._encrypted_in(values)}
         if not sealed:
             return super().update(**values)
         self._refuse_expressions(sealed)
-        for field, value in sealed.items():
-            values.update({i.name: i.digest_or_none(value) for i in indexes_of(field)})
+        for field, clear in sealed.items():
+            values.update({i.name: i.digest_or_none(clear.value) for i in indexes_of(field)})
         with transaction.atomic(using=self.db, savepoint=False):
             return sum(
                 self._update_rows(rows, sealed, values) for rows in self._locked_rows(sealed)
@@ -81,17 +96,15 @@ class EncryptedQuerySet(models.QuerySet[M]):
                 found.append(field)
         return found
 
-    def _refuse_expressions(self, sealed: dict[Encrypted[Any, Any], Any]) -> None:
-        for field, value in sealed.items():
-            if hasattr(value, "resolve_expression"):
+    def _refuse_expressions(self, sealed: Sealing) -> None:
+        for field, clear in sealed.items():
+            if hasattr(clear.value, "resolve_expression"):
                 raise ExpressionRefused(field.no_expression())
         if self.query.is_sliced:
             raise TypeError("Cannot update a query once a slice has been taken.")
         self._not_support_combined_queries("update")  # type: ignore[attr-defined]
 
-    def _locked_rows(
-        self, sealed: dict[Encrypted[Any, Any], Any]
-    ) -> Iterator[list[dict[str, Any]]]:
+    def _locked_rows(self, sealed: Sealing) -> Iterator[list[dict[str, Any]]]:
         """Give key, row identity and subject of each row, locked, some at a time."""
         found: models.QuerySet[M] = self.order_by("pk").select_related(None)
         is_plain = len(self.query.alias_map) <= 1 and not self.query.distinct
@@ -110,7 +123,7 @@ class EncryptedQuerySet(models.QuerySet[M]):
     def _update_rows(
         self,
         rows: list[dict[str, Any]],
-        sealed: dict[Encrypted[Any, Any], Any],
+        sealed: Sealing,
         clear: dict[str, Any],
     ) -> int:
         keys = [row["pk"] for row in rows]
@@ -122,16 +135,17 @@ class EncryptedQuerySet(models.QuerySet[M]):
         return len(rows)
 
 
-def _sealed_cells(
-    row: dict[str, Any], sealed: dict[Encrypted[Any, Any], Any]
-) -> list[Bound | None]:
+def _sealed_cells(row: dict[str, Any], sealed: Sealing) -> list[Bound | None]:
     cells: list[Bound | None] = []
-    for field, value in sealed.items():
+    for field, clear in sealed.items():
         identity = as_row(row[field.identity().attname])
         if identity is None:
             raise UnboundValue(f"{field.place} cannot be written: a row has no salt yet.")
         subject = subject_name(field, row[field.subject]) if field.subject else ""
-        cells.append(None if value is None else field.seal(value, row=identity, subject=subject))
+        if clear.value is None:
+            cells.append(None)
+        else:
+            cells.append(field.seal(clear.value, row=identity, subject=subject))
     return cells
 
 

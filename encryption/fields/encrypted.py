@@ -14,11 +14,11 @@ from django.utils.translation import gettext_lazy as _
 from encryption.errors import DecryptionFailed, ExpressionRefused, UnboundValue, ValueRefused
 from encryption.fields import field_checks
 from encryption.fields.attribute import EncryptedAttribute
-from encryption.fields.codecs import codec_for
+from encryption.fields.codecs import TextCodec, codec_for
 from encryption.fields.columns import EncryptedCol, EncryptedIsNull, RefusedExact
 from encryption.fields.rows import identity_field, row_of
 from encryption.fields.sealed import Bare, Bound, Selected
-from encryption.keyring import keyring
+from encryption.keyring import keyring, ring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +66,8 @@ class Encrypted(_Field[_ST, _GT]):
         self.explicit_label = label
         self.subject = subject
         self.codec = codec_for(self.base)
+        self.is_text = isinstance(self.codec, TextCodec)
+        self._known_cipher: FieldCipher | None = None
         self.closed_type: type[bytes] = Selected if isinstance(base, models.BinaryField) else bytes
         super().__init__(
             verbose_name=base._verbose_name,  # type: ignore[attr-defined]
@@ -161,8 +163,12 @@ class Encrypted(_Field[_ST, _GT]):
 
     def open_selected(self, value: bytes) -> Any:
         """Open mark, row and envelope; a failure is an event before it is an exception."""
+        cipher = self._known_cipher
+        if cipher is None or cipher.ring is not ring.current:
+            cipher = self._known_cipher = self.cipher
         try:
-            return self.codec.decode(self.base, self.cipher.open_selected(value))
+            plaintext = cipher.open_selected(value)
+            return plaintext.decode() if self.is_text else self.codec.decode(self.base, plaintext)
         except DecryptionFailed as failure:
             self._report(failure, value[1:17])
             raise

@@ -55,10 +55,12 @@ def sealed_value(field: Encrypted[Any, Any], instance: Model, *, add: bool) -> B
     kept = _kept(field, instance, row)
     if kept is not None:
         return kept
-    value = getattr(instance, field.attname)
-    if isinstance(value, Bound):
-        return value
-    return field.seal(value, row=row, subject=subject_of(field, instance))
+    held = instance.__dict__.get(field.attname)
+    if type(held) is Bound:
+        return held
+    del held  # a clear value stands in no variable while something may be raised
+    subject = subject_of(field, instance)
+    return field.seal(getattr(instance, field.attname), row=row, subject=subject)
 
 
 def _sealed_none(field: Encrypted[Any, Any], row: bytes, subject: str) -> Bound | None:
