@@ -280,6 +280,14 @@ def test_a_token_longer_than_any_of_ours_is_refused_unread():
 
 
 @SIGNED_WITH_OLD
+def test_a_long_token_is_refused_even_under_a_good_signature():
+    claims = parts(access())[1]
+    assert tokens.read_access(signed(claims | {"note": "x" * 2000}), now=NOON)
+    with pytest.raises(TokenInvalid):
+        tokens.read_access(signed(claims | {"note": "x" * 4000}), now=NOON)
+
+
+@SIGNED_WITH_OLD
 def test_nothing_is_read_without_being_verified():
     with pytest.raises(TokenBackendError, match="never read without being verified"):
         token_frame.backend("access").decode(access(), verify=False)
