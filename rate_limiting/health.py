@@ -11,7 +11,7 @@ from rate_limiting.limiter import counter_cache
 SLOW_MILLISECONDS = 20
 
 
-@health.register("rate_limiting.store")
+@health.register("rate limits")
 def check_store() -> health.Finding:
     """Ask for one round trip; the site goes on without the store, so it takes nobody offline."""
     started = time.perf_counter()

@@ -20,6 +20,7 @@ from django_ratelimit.core import get_usage
 
 from garrison import events as security_events
 from garrison.errors import ConfigurationError, EventNotRecorded
+from garrison.events import Severity
 from rate_limiting import events, scripts
 from rate_limiting.cache import CounterCache
 from rate_limiting.conf import until_settings_change
@@ -56,7 +57,7 @@ def take_place(*, scope: str, subject: Subject) -> Verdict:
     if outages.end():
         _tell_recovery()
     if verdict.refused_by is not None:
-        _tell_refusal(verdict)
+        _tell_refusal(verdict, policy)
         raise RateLimited(verdict)
     return verdict
 
@@ -208,13 +209,15 @@ def _tell_recovery() -> None:
         logger.exception("The recovery of the store could not be recorded.")
 
 
-def _tell_refusal(verdict: Verdict) -> None:
+def _tell_refusal(verdict: Verdict, policy: Policy) -> None:
     n = verdict.refusals
     if n > EVERY_REFUSAL_UP_TO and n & (n - 1):
         return
     rate = verdict.refused_by
     security_events.emit(
         events.REQUEST_REFUSED,
+        # A refused guess at an account weighs more than one read too many.
+        severity=Severity.MEDIUM if policy.needs_account else Severity.LOW,
         data={
             "scope": verdict.scope,
             "endpoint": verdict.endpoint,

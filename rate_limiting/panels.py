@@ -46,13 +46,16 @@ class RefusedRequests(panels.Panel):
 
 
 def grouped(refusals: Iterable[Any]) -> list[dict[str, Any]]:
-    """Group refusals, newest first, by scope, endpoint and address; the most frequent first."""
+    """Group refusals, newest first, by scope, endpoint and address; the longest streaks first.
+
+    A flood is told by its doublings, so the number in an event says more than the number of events.
+    """
     groups: dict[tuple[str, str, str], dict[str, Any]] = {}
     for event in refusals:
         scope, endpoint = str(event.data.get("scope", "")), str(event.data.get("endpoint", ""))
         row = groups.setdefault(
             (scope, endpoint, str(event.ip)),
-            {"scope": scope, "endpoint": endpoint, "ip": event.ip, "count": 0, "at": event.at},
+            {"scope": scope, "endpoint": endpoint, "ip": event.ip, "in_a_row": 0, "at": event.at},
         )
-        row["count"] += 1
-    return sorted(groups.values(), key=lambda row: -row["count"])[:MOST_ROWS]
+        row["in_a_row"] = max(row["in_a_row"], int(event.data.get("refusals", 0)))
+    return sorted(groups.values(), key=lambda row: -row["in_a_row"])[:MOST_ROWS]

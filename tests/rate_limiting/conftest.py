@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from redis.connection import Connection
 
@@ -74,6 +75,13 @@ def own_cache(own_valkey, settings):
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache", "LOCATION": ""}
     }
+
+
+@pytest.fixture
+def clock():
+    """Stand still, so that no window turns in the middle of a test."""
+    with time_machine.travel(1_900_000_000, tick=False) as traveller:
+        yield traveller
 
 
 @pytest.fixture

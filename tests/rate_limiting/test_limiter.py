@@ -13,6 +13,7 @@ from django.core.cache import cache
 
 from garrison import events as security_events
 from garrison.errors import ConfigurationError
+from garrison.events import Severity
 from rate_limiting import events
 from rate_limiting.errors import RateLimited
 from rate_limiting.limiter import EVERY_REFUSAL_UP_TO, give_back, take_place
@@ -25,16 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _limits(settings):
+def _limits(settings, clock):
     settings.RATE_LIMITS = {"auth": ["5/15m", "8/15m address"], "api": ["100/15m"], "off": []}
     settings.RATE_LIMITING_FACTOR = 1
-
-
-@pytest.fixture(autouse=True)
-def clock():
-    """Stand still, so that no window turns in the middle of a test."""
-    with time_machine.travel(1_900_000_000, tick=False) as traveller:
-        yield traveller
 
 
 @pytest.fixture
@@ -218,6 +212,12 @@ def test_a_refusal_is_an_event_without_names(said):
     assert event.data["rate"] == "5/15m account+address+endpoint"
     assert event.data["refusals"] == 1
     assert "ana" not in repr(event)
+
+
+def test_a_refused_guess_weighs_more_than_a_refused_read(said):
+    outcomes(ANA, 6)
+    outcomes(PERSON, 101, "api")
+    assert [event.severity for event in said] == [Severity.MEDIUM, Severity.LOW]
 
 
 def test_a_flood_of_refusals_is_told_by_its_doublings(said):

@@ -12,7 +12,7 @@ PASSWORD = "correct horse battery staple 9"
 
 
 @pytest.fixture(autouse=True)
-def _site(settings, plain_static):
+def _site(settings, plain_static, clock):
     """Count as in production, and sign in by Django's own backend, which locks nothing."""
     settings.RATE_LIMITS = {"auth": ["5/15m", "50/15m address"]}
     settings.RATE_LIMITING_FACTOR = 1

@@ -115,8 +115,10 @@ def test_under_load_all_is_answered_in_time_and_recovers_by_itself(own_valkey, h
     sign_ins = [code for _, is_auth, code, _ in answers if is_auth]
     assert set(reads) == {200}
     assert set(sign_ins) == {200, 503}
+    # Beside what a busy machine makes of any request, nobody waits a second for the lost store.
+    usual = max(seconds for _, _, _, seconds in answers[:before])
     slow = sorted((round(s, 2), c) for at, _, c, s in answers if at >= hurt_at)[-5:]
-    assert slow[-1][0] < 1, slow
+    assert slow[-1][0] < 1 + usual, slow
     assert recovered_at - healed_at < 6
     kinds = list(SecurityEvent.objects.values_list("kind", flat=True))
     assert kinds.count(events.STORE_LOST.name) == 1
@@ -125,11 +127,11 @@ def test_under_load_all_is_answered_in_time_and_recovers_by_itself(own_valkey, h
 
 def test_the_health_report_says_so_and_takes_nobody_offline(own_valkey):
     def found():
-        return next(r for r in health.run() if r.name == "rate_limiting.store")
+        return next(r for r in health.run() if r.name == "rate limits")
 
     assert found().status is not health.Status.UNHEALTHY
     assert "ms" in found().detail
     own_valkey.stop()
     assert found().status is health.Status.UNHEALTHY
     serving = [r.name for r in health.run(only_needed_to_serve=True)]
-    assert "rate_limiting.store" not in serving
+    assert "rate limits" not in serving

@@ -24,7 +24,7 @@ PERSON = Subject(address="192.0.2.1", user_id="7", endpoint="read")
 
 
 @pytest.fixture(autouse=True)
-def _limits(settings):
+def _limits(settings, clock):
     settings.RATE_LIMITS = {
         "auth": ["2/15m", "50/15m address"],
         "api": ["2/15m", "1000/h site"],
@@ -122,7 +122,7 @@ def test_the_panel_groups_refusals(rf, django_assert_max_num_queries):
     use_up(ANA, "auth")
     with django_assert_max_num_queries(4):
         context = shown(rf)
-    assert [(row["scope"], row["endpoint"], row["count"]) for row in context["rows"]] == [
+    assert [(row["scope"], row["endpoint"], row["in_a_row"]) for row in context["rows"]] == [
         ("api", "read", 3),
         ("auth", "login", 1),
     ]

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.urls("tests.rate_limiting.urls")]
 
 
 @pytest.fixture(autouse=True)
-def _limits(settings):
+def _limits(settings, clock):
     settings.RATE_LIMITS = {
         "auth": ["5/15m", "50/15m address"],
         "api": ["3/15m"],
