@@ -7,22 +7,18 @@ so that ``manage.py`` beside it finds them.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from pathlib import Path
 
 from environs import Env
 
+from encryption.keyring import entries
 from garrison.errors import ConfigurationError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SHORTEST_SECRET = 32  # characters; 128 bits even when the text is hexadecimal
-SHORTEST_PASSPHRASE = 20  # characters; five diceware words, stretched by PBKDF2
-ENCRYPTION_KEY_BYTES = 32  # AES-256
-FEWEST_DIFFERENT = 8  # characters or bytes; random values have far more, patterns have fewer
+FEWEST_DIFFERENT = 8  # characters; random values have far more, patterns have fewer
 KNOWN_DEFAULTS = ("insecure", "changeme", "change-me", "secret", "django-insecure", "example")
-KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 SIGNING_KEY = re.compile(r"^[A-Za-z0-9_-]{1,32}:.", re.ASCII)
 FRESH = "Run `manage.py generate_keys`"
 
@@ -99,33 +95,9 @@ def _refuse_weak(name: str, value: str, *, unlike: str | None) -> None:
 
 
 def encryption_keys(name: str) -> list[str]:
-    """Read the keys for secrets at rest, the active one first: ``id:base64`` or ``pbkdf2:…``."""
+    """Read the keys for secrets at rest, the active one first; ``encryption`` judges their form."""
     value = required(name, hint=f"{FRESH} and put its value into .env.")
-    entries = [entry.strip() for entry in value.split(",") if entry.strip()]
-    for position, entry in enumerate(entries, start=1):
-        if problem := _key_problem(entry):
-            raise ConfigurationError(f"{name}, entry {position}: {problem} {FRESH}.")
-    ids = [entry.partition(":")[0] for entry in entries]
-    if not ids or len(set(ids)) < len(ids):
-        raise ConfigurationError(f"{name} needs at least one key, and each id once. {FRESH}.")
-    return entries
-
-
-def _key_problem(entry: str) -> str | None:
-    """Say what is wrong with one entry, without showing it."""
-    key_id, colon, material = entry.partition(":")
-    if not colon or not KEY_ID.fullmatch(key_id):
-        return "it is not of the form id:base64."
-    if key_id == "pbkdf2":
-        short = len(material) < SHORTEST_PASSPHRASE or len(set(material)) < FEWEST_DIFFERENT
-        needed = f"at least {SHORTEST_PASSPHRASE} varied characters are needed."
-        return f"the passphrase is too short or a pattern; {needed}" if short else None
-    try:
-        key = base64.b64decode(material, validate=True)
-    except (binascii.Error, ValueError):
-        return f"the key {key_id!r} is not base64."
-    if len(key) != ENCRYPTION_KEY_BYTES:
-        return f"the key {key_id!r} is {len(key)} bytes; {ENCRYPTION_KEY_BYTES} are needed."
-    if len(set(key)) < FEWEST_DIFFERENT:
-        return f"the key {key_id!r} is a pattern, not random bytes."
-    return None
+    found = [entry.strip() for entry in value.split(",") if entry.strip()]
+    if problems := entries.read(found).problems:
+        raise ConfigurationError(f"{name}: {' '.join(problems)}")
+    return found
