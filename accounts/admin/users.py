@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts import events, lockout, services
 from accounts.admin.changes import Snapshot, tell_changes
+from accounts.admin.privileges import may_touch
 from accounts.attempt import target_of
 from accounts.forms import PasswordByStaffForm, UserChangeForm, UserCreationForm
 from accounts.login_name import acceptable, fold
@@ -27,8 +28,9 @@ PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """Accounts: found by address, created, deactivated, unlocked; each change is an event.
 
-    Privileges are given by superusers only, and superusers are changed by superusers only, so the
-    right to change accounts is not the right to become anybody.
+    Privileges are given by superusers only, and nobody changes an account that may do more than
+    they (:mod:`accounts.admin.privileges`), so the right to change accounts is not the right to
+    become anybody. Unlocking takes the right to change accounts and no more.
     """
 
     form = UserChangeForm
@@ -84,12 +86,16 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
         return fields if request.user.is_superuser else (*fields, *PRIVILEGES)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Leave superusers to superusers."""
-        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+        """Leave whoever may do more to whoever may do as much."""
+        return super().has_change_permission(request, obj) and may_touch(
+            actor=request.user, target=obj
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Leave superusers to superusers."""
-        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+        """Leave whoever may do more to whoever may do as much."""
+        return super().has_delete_permission(request, obj) and may_touch(
+            actor=request.user, target=obj
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
@@ -121,11 +127,11 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Delete several; superusers among them are left to superusers."""
-        allowed = queryset if request.user.is_superuser else queryset.filter(is_superuser=False)
+        """Delete several; those who may do more are left alone."""
+        allowed = [user for user in queryset if may_touch(actor=request.user, target=user)]
         for user in allowed:
             emit(events.USER_DELETED, actor=request.user, target=target_of(user), data=_who(user))
-        super().delete_queryset(request, allowed)
+        super().delete_queryset(request, queryset.filter(pk__in=[user.pk for user in allowed]))
 
     # --- Actions -----------------------------------------------------------------------------
 
@@ -137,7 +143,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
 
     @admin.action(description="Deactivate, and end their sessions", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Deactivate; nobody deactivates themselves, and superusers are left to superusers."""
+        """Deactivate; nobody deactivates themselves."""
         self._set_active(request, queryset.exclude(pk=_key_of(request)), is_active=False)
 
     @admin.action(description="Activate", permissions=["change"])
@@ -148,14 +154,14 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
     @admin.action(description="Take their address as verified", permissions=["change"])
     def mark_verified(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Verify by staff's word."""
-        users = [user for user in queryset if _may_touch(request, user)]
+        users = [user for user in queryset if may_touch(actor=request.user, target=user)]
         done = [services.mark_email_verified(user=user, by=request.user) for user in users]
         self._tell(request, sum(done), len(done), "verified")
 
     def _set_active(
         self, request: HttpRequest, queryset: QuerySet[User], *, is_active: bool
     ) -> None:
-        users = [user for user in queryset if _may_touch(request, user)]
+        users = [user for user in queryset if may_touch(actor=request.user, target=user)]
         done = [
             services.set_active(user=user, is_active=is_active, by=request.user) for user in users
         ]
@@ -164,10 +170,6 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
     def _tell(self, request: HttpRequest, done: int, asked: int, what: str) -> None:
         level = messages.SUCCESS if done else messages.WARNING
         self.message_user(request, f"{done} of {asked} accounts {what}.", level)
-
-
-def _may_touch(request: HttpRequest, user: User | None) -> bool:
-    return user is None or not user.is_superuser or bool(request.user.is_superuser)
 
 
 def _key_of(request: HttpRequest) -> Any:

@@ -306,6 +306,37 @@ def test_superusers_are_left_to_superusers(helpers_browser, admin_user):
     assert admin_user.check_password(PASSWORD)
 
 
+@pytest.mark.parametrize("is_active", [True, False])
+@pytest.mark.parametrize("by_group", [True, False])
+def test_whoever_may_do_more_is_left_to_whoever_may_do_as_much(
+    helpers_browser, helper, ada, is_active, by_group
+):
+    permission = Permission.objects.get(codename="view_securityevent")
+    if by_group:
+        group = Group.objects.create(name="auditors")
+        group.permissions.add(permission)
+        ada.groups.add(group)
+    else:
+        ada.user_permissions.add(permission)
+    ada.is_active = is_active
+    ada.save()
+    assert change(helpers_browser, ada, email="mine@example.org").status_code == 403
+    password = reverse("admin:auth_user_password_change", args=[ada.pk])
+    form = {"password1": NEW, "password2": NEW, "usable_password": "true"}
+    assert helpers_browser.post(password, form, secure=True).status_code == 403
+    act(helpers_browser, "activate", ada)
+    ada.refresh_from_db()
+    assert (ada.is_active, ada.email) == (is_active, "ada@example.org")
+    helper.user_permissions.add(permission)
+    assert change(helpers_browser, ada, name="Countess").status_code == 302
+
+
+def test_staff_may_change_their_own_name(helpers_browser, helper):
+    assert change(helpers_browser, helper, name="Helpful").status_code == 302
+    helper.refresh_from_db()
+    assert helper.name == "Helpful"
+
+
 def test_several_deleted_at_once_leave_superusers_alone(helpers_browser, ada, admin_user):
     helpers_browser.post(
         USERS,
