@@ -14,6 +14,7 @@ from django.conf import settings as django_settings
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.utils.functional import cached_property
 
+from garrison.errors import ConfigurationError
 from rate_limiting import scripts
 from rate_limiting.store import Store
 
@@ -35,7 +36,9 @@ def _shared_store(url: str, options: dict[str, Any]) -> Store:
     Django makes one cache object per thread.
     """
     name = (url, repr(sorted(options.items(), key=repr)))
-    return _stores.setdefault(name, Store(url, **options)) if name not in _stores else _stores[name]
+    if name not in _stores:
+        _stores.setdefault(name, Store(url, **options))
+    return _stores[name]
 
 
 class CounterCache(BaseCache):
@@ -55,6 +58,11 @@ class CounterCache(BaseCache):
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         """Keep the address; nothing is opened before the first command."""
         super().__init__(params)
+        if not isinstance(server, str):
+            raise ConfigurationError(
+                f"LOCATION is {type(server).__name__}; one address is needed, for every count must "
+                "be in one place."
+            )
         self._url = server
         self._options = dict(params.get("OPTIONS") or {})
         self._namespace: str = self._options.pop("namespace", NAMESPACE)

@@ -15,6 +15,7 @@ from django_ratelimit.core import get_usage
 from hypothesis import given
 from hypothesis import strategies as st
 
+from garrison.errors import ConfigurationError
 from rate_limiting.errors import StoreUnavailable
 
 JSON_VALUES = st.recursive(
@@ -249,3 +250,12 @@ def test_a_counter_of_django_ratelimit_never_loses_its_time_to_live(rf):
     _, keys = cache.store.call("SCAN", 0, "MATCH", "*rl:*", "COUNT", 1000)
     assert len(keys) == 1
     assert 0 < cache.store.call("PTTL", keys[0]) <= 65_000
+
+
+def test_counts_cannot_be_spread_over_several_servers(settings):
+    settings.CACHES = {
+        "default": {**settings.CACHES["default"], "LOCATION": ["redis://a", "redis://b"]}
+    }
+    with pytest.raises(ConfigurationError, match="list"):
+        cache.get("key")
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
