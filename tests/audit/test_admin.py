@@ -110,6 +110,11 @@ def test_no_question_breaks_the_list(admin_client, fifty_times_three, question):
     assert response.status_code in {200, 400}
 
 
+@pytest.mark.parametrize("lookup", ["actor_label__icontains", "data__contains", "kind", "at__year"])
+def test_what_no_index_answers_cannot_be_asked(admin_client, fifty_times_three, lookup):
+    assert admin_client.get(LIST, {lookup: "1"}).status_code == 400
+
+
 def test_a_week_is_shown_unless_another_span_is_chosen(admin_client, db):
     now = timezone.now()
     spans = {"1h": 0.02, "24h": 0.9, "7d": 6, "30d": 29, "all": 400}
