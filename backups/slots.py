@@ -12,7 +12,7 @@ def latest_daily(*, now: datetime, hour: int, zone: tzinfo) -> datetime:
     have been; one on which it comes twice gets the first. So each day has exactly one slot.
 
     >>> from zoneinfo import ZoneInfo
-    >>> utc = timezone.utc
+    >>> utc = UTC
     >>> latest_daily(now=datetime(2026, 3, 1, 1, 59, tzinfo=utc), hour=2, zone=utc).isoformat()
     '2026-02-28T02:00:00+00:00'
     >>> berlin = ZoneInfo("Europe/Berlin")
@@ -30,7 +30,7 @@ def latest_daily(*, now: datetime, hour: int, zone: tzinfo) -> datetime:
 def latest_weekly(*, now: datetime, weekday: int, hour: int, zone: tzinfo) -> datetime:
     """Give the latest such instant on a given weekday (0 is Monday).
 
-    >>> utc = timezone.utc
+    >>> utc = UTC
     >>> now = datetime(2026, 11, 24, tzinfo=utc)
     >>> latest_weekly(now=now, weekday=6, hour=4, zone=utc).isoformat()
     '2026-11-22T04:00:00+00:00'

@@ -1,8 +1,8 @@
-"""After a change of keys: manifests are encrypted again to the present recipients.
+"""After a change of keys: manifests are encrypted again, to the present recipients as well.
 
-The new identity can then list and check every older backup. Its parts stay encrypted to the keys of
-their time, so the old identity must be kept until the last of those backups has been pruned; the
-manifest names the recipients it takes.
+The new identity can then list every older backup and check that its manifest is genuine. Its parts
+stay encrypted to the keys of their time, so the old identity must be kept until the last of those
+backups has been pruned; it opens manifest and parts alone, as before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Resealed:
 def reseal_manifests(
     *, identity_file: str | None = None, user: Any = None, now: datetime
 ) -> Resealed:
-    """Encrypt the manifest of every good copy to the present recipients.
+    """Encrypt the manifest of every good copy to the present recipients, beside its own.
 
     Works under the backup lease. The new manifest is written beside the old one before that is
     deleted, so there is a whole one at every moment.
@@ -62,7 +62,8 @@ def _reseal(
             opened = opening.open_backup(
                 target, backup.folder, identities, sha256=backup.manifest_sha256
             )
-            sealed = sealed or manifest.write(opened.manifest, to)
+            both = keys.Recipients((*to.texts, *opened.manifest.recipients))
+            sealed = sealed or manifest.write(opened.manifest, both)
             _replace(target, backup.folder, sealed)
         except Exception as failure:  # noqa: BLE001 - storages raise what they like
             _note(copy, failure, result)

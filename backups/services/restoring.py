@@ -116,8 +116,10 @@ def plan(opened: Opened, *, content: str = Content.ALL, safety: bool = True) -> 
     empty = postgresql.is_empty(using) if vendor == "postgresql" else sqlite.is_empty(using)
     name = _database_name(using)
     lines = [
-        f"Read backup {opened.folder}, a snapshot of {opened.manifest.snapshot_at}, from target "
-        f"{opened.target.alias!r}.",
+        (
+            f"Read backup {opened.folder} from target {opened.target.alias!r}, "
+            f"a snapshot of {opened.manifest.snapshot_at}."
+        ),
         "Verify every part and every file of it; refuse it, with nothing touched, if one differs.",
     ]
     if content != Content.FILES and described:

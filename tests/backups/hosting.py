@@ -69,9 +69,10 @@ class Host:
             import sqlite3
             from contextlib import closing
 
-            with closing(sqlite3.connect(self.url.removeprefix("sqlite://"), timeout=30)) as session:
-                with session:
-                    return session.execute(statement).fetchall()
+            with closing(
+                sqlite3.connect(self.url.removeprefix("sqlite://"), timeout=30)
+            ) as session, session:
+                return session.execute(statement).fetchall()
         with psycopg.connect(self.url, autocommit=True) as session:
             found = session.execute(statement)
             return found.fetchall() if found.description else []

@@ -65,7 +65,9 @@ def test_a_backup_killed_at_random_moments_harms_nothing(host):
     while killed < KILLS:
         started += 1
         assert started <= 4 * KILLS, "it is never caught at work"
-        (host.root / "media" / f"new-{started}.txt").write_text(f"{hosting.MARKER} {started}" * 9000)
+        (host.root / "media" / f"new-{started}.txt").write_text(
+            f"{hosting.MARKER} {started}" * 9000
+        )
         killed += kill_at_work(host, seconds * 1.2 * chance.random())
         require_sound(host, older)
         host.expire_lease()

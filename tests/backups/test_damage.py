@@ -24,7 +24,9 @@ first_engine = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
 @pytest.fixture
 def bulky(site):
     """A backup of several 64 KiB chunks in every kind of part."""
-    blob = "randomblob(3000)" if site.engine == "sqlite" else "decode(repeat(md5(i::text), 90), 'hex')"
+    blob = (
+        "randomblob(3000)" if site.engine == "sqlite" else "decode(repeat(md5(i::text), 90), 'hex')"
+    )
     rows = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150)"
         f" INSERT INTO bulk SELECT i, {blob} FROM n"
@@ -45,9 +47,7 @@ def fingerprint(site):
 
 def read_everything(site):
     """Do what every restore does before it touches anything."""
-    opened = opening.open_backup(
-        targets.target("backups"), site.backup.folder, keys.identities()
-    )
+    opened = opening.open_backup(targets.target("backups"), site.backup.folder, keys.identities())
     verification.verify_opened(opened)
 
 

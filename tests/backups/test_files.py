@@ -186,7 +186,9 @@ def test_a_path_that_leaves_its_storage_is_refused(path):
         Entry.parse(line)
 
 
-@pytest.mark.parametrize("line", ["", "\n", "a\tb", "\t" * 6, "a\tb\tx\td\t1\tdefault\tp", "\t" * 9])
+@pytest.mark.parametrize(
+    "line", ["", "\n", "a\tb", "\t" * 6, "a\tb\tx\td\t1\tdefault\tp", "\t" * 9]
+)
 def test_a_malformed_line_is_refused(line):
     with pytest.raises(BackupDamaged):
         Entry.parse(line)

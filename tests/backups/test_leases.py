@@ -177,9 +177,7 @@ def test_one_queued_backup_is_claimed_once(transactional_db):
     backup = services.ask_for_backup(now=timezone.now())
     claimed = at_once(
         8,
-        lambda: Backup.objects.claim(
-            backup.pk, owner=uuid.uuid4(), fence=1, now=timezone.now()
-        ),
+        lambda: Backup.objects.claim(backup.pk, owner=uuid.uuid4(), fence=1, now=timezone.now()),
     )
     assert sorted(claimed) == [False] * 7 + [True]
 

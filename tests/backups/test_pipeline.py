@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backups import pipeline
 from backups.errors import BackupDamaged, IdentityWrong
 from backups.keys import Recipients, generate
 from backups.pipeline import BLOCK, Nowhere, Sealed, Tally, Throttle, seal, unseal
@@ -30,7 +29,9 @@ def sealed(content, recipients):
     return seal(source=io.BytesIO(content), out=out, recipients=recipients), out.getvalue()
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(content=st.binary(max_size=5000), times=st.integers(1, 400))
 def test_what_was_sealed_is_unsealed(pair, content, times):
     identities, recipients = pair
@@ -68,7 +69,9 @@ def test_the_stock_age_and_gunzip_read_it(pair, tmp_path):
 
 def test_a_stock_age_file_is_read_by_us(pair):
     identities, recipients = pair
-    squeezed = subprocess.run(["gzip"], input=b"hello" * 9999, capture_output=True, check=True).stdout
+    squeezed = subprocess.run(
+        ["gzip"], input=b"hello" * 9999, capture_output=True, check=True
+    ).stdout
     stored = subprocess.run(
         ["age", "-r", recipients.texts[0]], input=squeezed, capture_output=True, check=True
     ).stdout
@@ -128,11 +131,11 @@ def test_no_thread_outlives_a_failure(pair):
 
 def test_plain_text_by_setting_is_only_compressed():
     described, stored = sealed(b"plain", Recipients(()))
-    assert subprocess.run(["gunzip"], input=stored, capture_output=True, check=True).stdout == b"plain"
-    out = io.BytesIO()
-    unseal(
-        source=io.BytesIO(stored), out=out, identities=[], expected=described, encrypted=False
+    assert (
+        subprocess.run(["gunzip"], input=stored, capture_output=True, check=True).stdout == b"plain"
     )
+    out = io.BytesIO()
+    unseal(source=io.BytesIO(stored), out=out, identities=[], expected=described, encrypted=False)
     assert out.getvalue() == b"plain"
 
 
@@ -144,10 +147,14 @@ def test_a_wrong_identity_is_told_apart_from_damage(pair):
     with pytest.raises(IdentityWrong):
         unseal(source=io.BytesIO(stored), out=Nowhere(), identities=other, expected=described)
     with pytest.raises(BackupDamaged):
-        unseal(source=io.BytesIO(stored[:-1]), out=Nowhere(), identities=pair[0], expected=described)
+        unseal(
+            source=io.BytesIO(stored[:-1]), out=Nowhere(), identities=pair[0], expected=described
+        )
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(noise=st.binary(max_size=400))
 def test_noise_is_damage_and_nothing_else(pair, noise):
     with pytest.raises((BackupDamaged, IdentityWrong)):

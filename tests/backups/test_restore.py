@@ -44,7 +44,7 @@ def said():
 
 
 def restore(site, backup, **options):
-    plan = services.plan(site.open(backup), **{"safety": options.pop("safety", True)})
+    plan = services.plan(site.open(backup), safety=options.pop("safety", True))
     name = options.pop("confirm_database", plan.database_name)
     return services.restore(plan, confirm_database=name, now=timezone.now(), **options)
 
@@ -294,7 +294,9 @@ def test_one_table_comes_back_beside_the_live_ones(rich):
     )
     assert [(count,)] == before
     assert rich.execute("SELECT count(*) FROM rescue.every_type") == before
-    assert rich.execute("SELECT count(*) FROM every_type") != before, "the live table is not touched"
+    assert rich.execute("SELECT count(*) FROM every_type") != before, (
+        "the live table is not touched"
+    )
     same = (
         "SELECT count(*) FROM every_type l JOIN rescue.every_type r USING (id)"
         " WHERE l.long IS NOT DISTINCT FROM r.long AND l.raw IS NOT DISTINCT FROM r.raw"
@@ -305,10 +307,11 @@ def test_one_table_comes_back_beside_the_live_ones(rich):
         services.bring_table(
             rich.open(backup), table="public.every_type", schema="rescue", now=timezone.now()
         )
-    odd = "\"Odd Schema\".\"Table \"\"with\"\" 'quotes' ö\""
-    assert services.bring_table(
-        rich.open(backup), table=odd, schema="odd_rescue", now=timezone.now()
-    ) == 2
+    odd = '"Odd Schema"."Table ""with"" \'quotes\' ö"'
+    assert (
+        services.bring_table(rich.open(backup), table=odd, schema="odd_rescue", now=timezone.now())
+        == 2
+    )
     left = rich.execute("SELECT datname FROM pg_database WHERE datname LIKE 'garrison_drill%'")
     assert [name for (name,) in left if rich.database in name] == []
 

@@ -67,7 +67,9 @@ def test_the_stock_tools_bring_back_the_same(rich, tmp_path):
             capture_output=True,
             check=True,
         )
-        return subprocess.run(["gunzip"], input=sealed.stdout, capture_output=True, check=True).stdout
+        return subprocess.run(
+            ["gunzip"], input=sealed.stdout, capture_output=True, check=True
+        ).stdout
 
     if rich.engine == "sqlite":
         from pathlib import Path

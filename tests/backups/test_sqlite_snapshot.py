@@ -30,11 +30,11 @@ class Writers:
                 session.execute("PRAGMA wal_autocheckpoint=5")
                 while not self.stopped.is_set():
                     session.execute("BEGIN IMMEDIATE")
-                    session.execute("UPDATE account SET money = money - 1 WHERE id = abs(random()) % 50")
-                    taken = session.execute("SELECT changes()").fetchone()[0]
                     session.execute(
-                        "UPDATE account SET money = money + ? WHERE id = 50", (taken,)
+                        "UPDATE account SET money = money - 1 WHERE id = abs(random()) % 50"
                     )
+                    taken = session.execute("SELECT changes()").fetchone()[0]
+                    session.execute("UPDATE account SET money = money + ? WHERE id = 50", (taken,))
                     session.execute("COMMIT")
                     self.writes += 1
                     time.sleep(0.002)

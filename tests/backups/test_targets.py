@@ -136,7 +136,9 @@ def test_a_target_that_is_not_in_storages_is_named(site):
 
 
 def test_a_writer_that_is_aborted_leaves_nothing(tmp_path, settings):
-    settings.STORAGES = storages(tmp_path, bucket={"BACKEND": f"{HERE}.Objects", "OPTIONS": {"bucket": "bucket"}})
+    settings.STORAGES = storages(
+        tmp_path, bucket={"BACKEND": f"{HERE}.Objects", "OPTIONS": {"bucket": "bucket"}}
+    )
     for alias in ("backups", "bucket"):
         writer = targets.target(alias).writer("folder/name")
         writer.write(b"x" * 200_000)
