@@ -7,6 +7,7 @@ import pytest
 import time_machine
 from asgiref.sync import async_to_sync
 from django.contrib import auth
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session as DjangoSession
 from django.core.management import call_command
 from django.test import AsyncClient, Client, override_settings
@@ -97,6 +98,7 @@ def test_once_a_minute_the_use_is_noted(browser, statements):
 def test_ending_the_row_signs_the_browser_out_at_its_next_request(browser):
     services.end_session(session_id=row().pk, reason="test")
     assert who(browser) == "AnonymousUser"
+    assert DjangoSession.objects.count() == 0
     assert browser.get("/private").status_code == 302
 
 
@@ -209,6 +211,11 @@ def test_a_backend_that_finds_its_users_differently_is_asked(user, statements, s
     assert asked == ["Django's session", "session joined with its user", "user"]
 
 
+def test_a_backend_that_refuses_its_user_is_heard(browser, monkeypatch):
+    monkeypatch.setattr(auth.backends.ModelBackend, "user_can_authenticate", lambda *_: False)
+    assert who(browser) == "AnonymousUser"
+
+
 class ChoosyBackend(auth.backends.ModelBackend):
     """A host's own way to find a user."""
 
@@ -243,6 +250,10 @@ def test_a_session_of_somebody_else_cannot_be_borrowed(browser, make_user):
     other.force_login(make_user("bob@example.org"))
     session = browser.session
     session[cookies.SESSION_ID] = other.session[cookies.SESSION_ID]
+    session.save()
+    # Even where the password hashes are the same, and with them Django's hash of the session.
+    get_user_model().objects.update(password=get_user_model().objects.first().password)
+    session[auth.HASH_SESSION_KEY] = get_user_model().objects.first().get_session_auth_hash()
     session.save()
     assert who(browser) == "AnonymousUser"
 

@@ -138,7 +138,8 @@ def test_the_refresh_token_of_a_row_is_always_the_same_bytes():
 @SIGNED_WITH_OLD
 def test_a_refresh_token_with_another_id_is_refused_even_when_signed():
     claims = parts(refresh())[1]
-    for jti in (claims["jti"][:-1] + "A", "", "ü", "\ud800"):
+    other = "A" if claims["jti"][0] != "A" else "B"
+    for jti in (other + claims["jti"][1:], "", "ü", "\ud800"):
         with pytest.raises(TokenInvalid):
             tokens.read_refresh(signed(claims | {"jti": jti}, use="refresh"), now=NOON)
 
