@@ -68,14 +68,14 @@ def models() -> tuple[Any, Any]:
             abstract = True
             app_label = "encryption"
 
-    class BenchClear(Person):
+    class BenchClear(Person):  # noqa: DJ008
         note = db.TextField()
         diary = db.TextField()
 
         class Meta(Person.Meta):
             abstract = False
 
-    class BenchEncrypted(Person):
+    class BenchEncrypted(Person):  # noqa: DJ008
         note = Encrypted(db.TextField())
         diary = Encrypted(db.TextField())
 

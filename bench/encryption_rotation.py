@@ -26,7 +26,7 @@ KEYS = os.environ.get("BENCH_KEYS", "").split()
 def peak_memory(pid: int) -> int:
     """The most memory a process has held so far, in MiB; 0 once it has gone."""
     try:
-        with open(f"/proc/{pid}/status") as status:
+        with open(f"/proc/{pid}/status") as status:  # noqa: PTH123
             line = next(line for line in status if line.startswith("VmHWM"))
     except (OSError, StopIteration):
         return 0
@@ -36,7 +36,7 @@ def peak_memory(pid: int) -> int:
 def rotate() -> int:
     """The child: the command itself, over the bench's table."""
     ground.set_up(KEYS)
-    clear, encrypted = ground.models()
+    clear, encrypted = ground.models()  # noqa: RUF059
     from django.core.management import call_command
 
     from encryption import rotation
@@ -55,7 +55,7 @@ def child(keys: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, __file__, "rotate"], env=environment)
 
 
-def main() -> int:
+def main() -> int:  # noqa: PLR0915
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     old, new = ground.fresh_key("k1"), ground.fresh_key("k2")
     ground.set_up([old])

@@ -16,7 +16,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable  # noqa: TC003
 
 import encryption_ground as ground
 

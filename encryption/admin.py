@@ -21,7 +21,7 @@ from encryption.models import DecryptionFailureCount, KeyVersion, Rotation, Subj
 from garrison.admin import ReadOnlyAdmin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from django.db.models import Model
     from django.http import HttpRequest, HttpResponse
@@ -69,7 +69,7 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
     that shows one value; each look is an event.
     """
 
-    def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Show masks in lists."""
         masks = self._masks(link=False)
         return [masks.get(str(name), name) for name in super().get_list_display(request)]
@@ -83,7 +83,7 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         self,
         request: HttpRequest,
         obj: Any = None,
-        change: bool = False,
+        change: bool = False,  # noqa: FBT001, FBT002 - Django's signature
         **options: Any,
     ) -> Any:
         """Give a form with inputs of its own for encrypted fields."""

@@ -191,7 +191,7 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
         """Write the digest; ``loaddata`` reads it back."""
         return base64.b64encode(self.value_from_object(obj) or b"").decode()
 
-    def formfield(self, **options: Any) -> None:  # type: ignore[override]  # noqa: ARG002
+    def formfield(self, **options: Any) -> None:  # noqa: ARG002
         """Have no form field."""
         return
 

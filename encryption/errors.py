@@ -46,7 +46,7 @@ class SubjectErased(DecryptionFailed):
     title: ClassVar[str] = "The value was erased"
 
 
-class KeyringUnusable(ConfigurationError):
+class KeyringUnusable(ConfigurationError):  # noqa: N818 - a verdict, like a Refusal
     """The keys are missing, malformed, short, doubled or defaults; the sentence names the entry."""
 
 
@@ -90,13 +90,13 @@ class RevealRefused(Refusal):
     title: ClassVar[str] = "The value may not be shown"
 
 
-class ExpressionRefused(FieldError):
+class ExpressionRefused(FieldError):  # noqa: N818 - a verdict, like a Refusal
     """An encrypted column was used where only a clear one can work: a lookup, order, ``F()``."""
 
 
-class UnboundValue(FieldError):
+class UnboundValue(FieldError):  # noqa: N818 - a verdict, like a Refusal
     """A clear value was about to be written without a row to bind it to."""
 
 
-class ValueRefused(ValueError):
+class ValueRefused(ValueError):  # noqa: N818 - a verdict, like a Refusal
     """A value is not of the field's type; the sentence names the types and never the value."""

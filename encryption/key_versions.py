@@ -1,10 +1,9 @@
-"""What this database knows of the keys: first seen, active since, retired, and their fingerprints."""
+"""What this database knows of the keys: since when, until when, and their fingerprints."""
 
 from __future__ import annotations
 
 import time
-from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DatabaseError, transaction
@@ -16,6 +15,8 @@ from encryption.models import KeyVersion
 from garrison import events
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from encryption.keyring import Keyring
 
 
@@ -76,7 +77,7 @@ def forget_retired() -> None:
 def _read_retired() -> dict[str, datetime]:
     try:
         with transaction.atomic():
-            rows = KeyVersion.objects.filter(retired_at__isnull=False)
+            rows: Any = KeyVersion.objects.filter(retired_at__isnull=False)
             return dict(rows.values_list("key_id", "retired_at"))
     except (DatabaseError, RuntimeError, SynchronousOnlyOperation):
         # No table, no connection, a broken transaction, an event loop: the sentence goes without.

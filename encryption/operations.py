@@ -202,12 +202,12 @@ class Exchange:
         state.remove_field(self.app_label, model, self.name)
         return state.apps.get_model(self.app_label, self.operation.model_name)
 
-    def _second(self) -> models.Field[Any, Any]:
+    def _second(self) -> Any:
         """Make the new field as it is while it stands beside the old one: nullable, not unique."""
-        second = _without_default(self._field(self._new_model, self.name))
+        second: Any = _without_default(self._field(self._new_model, self.name))
         _base(second).null, _base(second).db_column = True, None
         second.null, second.db_column, second.db_index = True, None, False
-        second._unique = False  # type: ignore[attr-defined]
+        second._unique = False
         return second
 
     def _final(self) -> models.Field[Any, Any]:
@@ -298,7 +298,7 @@ class Exchange:
             self.editor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
 
     def _take_over(self) -> None:
-        """Drop the old column, and give the second one its name, its constraints and its indexes."""
+        """Drop the old column; give the second one its name, constraints and indexes."""
         self.editor.remove_field(self._both_model, self._field(self._both_model, self.name))
         self.editor.alter_field(
             self._after_model,

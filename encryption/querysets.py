@@ -79,7 +79,6 @@ class EncryptedQuerySet(models.QuerySet[M]):
             for index, item in ((i, item) for item in items for i in indexes):
                 index.pre_save(item, False)
             written = write_sealed(
-                self.model,
                 self.db,
                 sealed,
                 [(o.pk, [sealed_value(f, o, add=False) for f in sealed]) for o in items],
@@ -112,7 +111,7 @@ class EncryptedQuerySet(models.QuerySet[M]):
             # A lock needs the rows of one table; the question goes into a subquery.
             keys = self.order_by().values("pk")
             base = self.model._base_manager.using(self.db)
-            found = base.filter(pk__in=keys).order_by("pk")  # type: ignore[assignment]
+            found = base.filter(pk__in=keys).order_by("pk")
         if connections[self.db].features.has_select_for_update:
             found = found.select_for_update(of=("self",) if is_plain else ())
         names = {"pk", *(f.identity().attname for f in sealed), *(f.subject for f in sealed)}
@@ -128,7 +127,7 @@ class EncryptedQuerySet(models.QuerySet[M]):
     ) -> int:
         keys = [row["pk"] for row in rows]
         cells = [(row["pk"], _sealed_cells(row, sealed)) for row in rows]
-        write_sealed(self.model, self.db, list(sealed), cells)
+        write_sealed(self.db, list(sealed), cells)
         if clear:
             base = self.model._base_manager.using(self.db)
             models.QuerySet.update(base.filter(pk__in=keys), **clear)
@@ -150,7 +149,6 @@ def _sealed_cells(row: dict[str, Any], sealed: Sealing) -> list[Bound | None]:
 
 
 def write_sealed(
-    model: type[models.Model],
     using: str,
     fields: Sequence[Encrypted[Any, Any]],
     rows: Sequence[tuple[Any, Sequence[Bound | None]]],

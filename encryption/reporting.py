@@ -18,8 +18,6 @@ from django.views.debug import SafeExceptionReporterFilter
 from encryption.fields import encrypted_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from django.http import HttpRequest
 
 DEEPEST = 6  # nested dictionaries and lists
@@ -39,7 +37,7 @@ class EncryptedValuesFilter(SafeExceptionReporterFilter):
             for name, value in super().get_traceback_frame_variables(request, tb_frame)
         ]
 
-    def get_post_parameters(self, request: HttpRequest | None) -> Mapping[str, Any]:
+    def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
         """Hide what was typed into encrypted fields."""
         names, posted = secret_names(), super().get_post_parameters(request)
         if names.isdisjoint(posted):

@@ -22,11 +22,12 @@ from encryption.failures import report
 from encryption.fields import Encrypted
 from encryption.fields.columns import CiphertextCol, EncryptedCol
 from encryption.fields.rows import as_row
-from encryption.models import Rotation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
+
+    from encryption.models import Rotation
 
 ROWS_PER_BATCH = 1000
 SUBJECTS = "(subject keys)"
@@ -35,7 +36,7 @@ SUBJECTS = "(subject keys)"
 class Ciphertext(F):
     """The stored bytes of an encrypted column, as an expression."""
 
-    def resolve_expression(self, *args: Any, **options: Any) -> CiphertextCol:  # type: ignore[override]
+    def resolve_expression(self, *args: Any, **options: Any) -> CiphertextCol:
         """Give the column without its row."""
         column = super().resolve_expression(*args, **options)
         assert isinstance(column, EncryptedCol)  # noqa: S101 - only encrypted fields are named here
@@ -70,7 +71,7 @@ def rows_per_key(field: Encrypted[Any, Any], *, using: str) -> dict[str, int]:
 
 def _with_heads(field: Encrypted[Any, Any], using: str) -> models.QuerySet[Any]:
     binary: Any = models.BinaryField()
-    return (
+    rows: models.QuerySet[Any] = (
         field.model._base_manager.using(using)
         .filter(**{f"{field.name}__isnull": False})
         .annotate(
@@ -78,6 +79,7 @@ def _with_heads(field: Encrypted[Any, Any], using: str) -> models.QuerySet[Any]:
             envelope_version=Substr(Ciphertext(field.name), 1, 1, output_field=binary),
         )
     )
+    return rows
 
 
 class Task(Protocol):
@@ -172,7 +174,7 @@ class Run:
         field, key = self.field, self.field.model._meta.pk
         rows = self.task.due(field, _with_heads(field, self.using))
         if cursor:
-            rows = rows.filter(pk__gt=key.to_python(cursor))  # type: ignore[union-attr]
+            rows = rows.filter(pk__gt=key.to_python(cursor))
         features = connections[self.using].features
         if features.has_select_for_update_skip_locked:
             rows = rows.select_for_update(skip_locked=skip_locked, of=("self",))
@@ -199,10 +201,10 @@ class Run:
         column = quote(str(self.field.column))
         statement = (
             f"UPDATE {quote(options.db_table)} SET {column} = %s "  # noqa: S608 - names, quoted
-            f"WHERE {quote(str(key.column))} = %s AND {column} = %s"  # type: ignore[union-attr]
+            f"WHERE {quote(str(key.column))} = %s AND {column} = %s"
         )
         parameters = [
-            (binary(new), key.get_db_prep_value(pk, connection), binary(old))  # type: ignore[union-attr]
+            (binary(new), key.get_db_prep_value(pk, connection), binary(old))
             for new, pk, old in resealed
         ]
         with connection.cursor() as cursor:

@@ -19,7 +19,6 @@ from encryption.events import (
     SUBJECT_ERASED,
     VALUE_REVEALED,
 )
-from encryption.fields import Encrypted
 from encryption.importing import FromDjangoCryptography
 from encryption.keyring import keyring
 from encryption.models import KeyVersion, Rotation, SubjectKey
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django.db.models import Model
+
+    from encryption.fields import Encrypted
 
 REVEAL = "encryption.reveal_values"
 
@@ -90,7 +91,7 @@ def import_field(  # noqa: PLR0913 - the command's options
     on_batch: Callable[[Tally], None] = lambda _tally: None,
     clock: Callable[[], datetime] = timezone.now,
 ) -> tuple[int, Tally]:
-    """Encrypt anew what django-cryptography wrote; gives how many values were due, and the tally."""
+    """Encrypt anew what django-cryptography wrote; gives how many were due, and the tally."""
     using, now = router.db_for_write(field.model), clock()
     run = Run(field, FromDjangoCryptography(key=key), using, rows_per_batch, on_batch)
     due = run.remaining()

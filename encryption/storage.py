@@ -168,7 +168,7 @@ class EncryptingReader(File):  # type: ignore[type-arg]  # generic only in the s
         yield from self._stream
 
     def multiple_chunks(self, chunk_size: int | None = None) -> bool:  # noqa: ARG002
-        """Always come in parts."""
+        """Tell that it comes in parts, always."""
         return True
 
     def read(self, size: int = -1) -> bytes:
@@ -194,7 +194,7 @@ class EncryptingReader(File):  # type: ignore[type-arg]  # generic only in the s
         return 0
 
     @property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         """The size it will have in the storage."""
         return sealed_size(int(self._content.size))
 

@@ -18,6 +18,8 @@ class EncryptedAttribute(DeferredAttribute):
     One value that cannot be read spoils only itself: the row and its other columns load.
     """
 
+    field: Any  # the stubs know of no encrypted field
+
     def __init__(self, field: Any) -> None:
         """Keep what every access needs at hand."""
         super().__init__(field)

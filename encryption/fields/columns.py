@@ -83,7 +83,7 @@ class EncryptedCol(Col):
         return _joined(connection.vendor, identity, envelope), ()
 
     def bare(self) -> CiphertextCol:
-        """The stored bytes alone."""
+        """Give the stored bytes alone."""
         return CiphertextCol(self.alias, self.target)
 
     def get_group_by_cols(self) -> list[Any]:
@@ -149,7 +149,7 @@ class EncryptedIsNull(IsNull):
         )
 
 
-class RefusedExact(Lookup):  # type: ignore[type-arg]  # generic only in the stubs
+class RefusedExact(Lookup):
     """``exact``: Django turns ``None`` into ``isnull`` before it gets here; the rest is refused."""
 
     lookup_name = "exact"

@@ -7,7 +7,6 @@ import binascii
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.core import exceptions
-from django.core.checks import CheckMessage
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -22,6 +21,8 @@ from encryption.keyring import keyring, ring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from django.core.checks import CheckMessage
 
     from encryption.cipher import FieldCipher
 
@@ -77,7 +78,7 @@ class Encrypted(_Field[_ST, _GT]):
             blank=base.blank,
             default=base.default,
             editable=base.editable,
-            serialize=base.serialize,
+            serialize=base.serialize,  # type: ignore[attr-defined]
             choices=base.choices,
             help_text=base.help_text,
             db_column=base.db_column,
@@ -153,7 +154,7 @@ class Encrypted(_Field[_ST, _GT]):
             return f"substr({column}, 1, 1) IN (x'01', x'02', x'80')"
         return None
 
-    def get_col(self, alias: str | None, output_field: Any = None) -> EncryptedCol:  # type: ignore[override]
+    def get_col(self, alias: str, output_field: Any = None) -> EncryptedCol:
         """Give the column that selects its row with it; a new one each, told apart by identity."""
         return EncryptedCol(alias, self, output_field)
 
@@ -194,7 +195,7 @@ class Encrypted(_Field[_ST, _GT]):
     # --- writing ----------------------------------------------------------------------------------
 
     def identity(self) -> models.Field[Any, Any]:
-        """The column that stands for the row."""
+        """Give the column that stands for the row."""
         found = identity_field(self.model)
         if found is None:
             raise ExpressionRefused(self.needs_row())
@@ -237,7 +238,7 @@ class Encrypted(_Field[_ST, _GT]):
         except (TypeError, ValueError, ArithmeticError, exceptions.ValidationError):
             return type(value).__name__
 
-    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002
         """Take NULL or a value sealed for its row, and nothing else."""
         if value is None or hasattr(value, "as_sql"):
             return value  # an expression is looked at by get_placeholder_sql
@@ -251,7 +252,7 @@ class Encrypted(_Field[_ST, _GT]):
             "column with null=True, or without a default."
         )
 
-    get_db_prep_save = get_db_prep_value  # type: ignore[assignment]
+    get_db_prep_save = get_db_prep_value
 
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:  # noqa: ARG002
         """Refuse expressions and unsafe upserts (Django 5.2)."""
@@ -339,18 +340,18 @@ class Encrypted(_Field[_ST, _GT]):
         """Clean as the wrapped field does, and look for doubles in a unique blind index."""
         if type(value) is self.closed_type and self.closed_type is not Selected:
             return value
-        cleaned = self.base.clean(value, model_instance)  # type: ignore[arg-type]
+        cleaned = self.base.clean(value, model_instance)
         from encryption import blind_index
 
         blind_index.refuse_double(self, cleaned, model_instance)
         return cleaned
 
     @property
-    def validators(self) -> list[Any]:  # type: ignore[override]
+    def validators(self) -> list[Any]:
         """Those of the wrapped field."""
         return self.base.validators
 
-    def formfield(self, **options: Any) -> Any:  # type: ignore[override]
+    def formfield(self, **options: Any) -> Any:
         """Give the wrapped field's form field."""
         return self.base.formfield(**options)
 

@@ -36,7 +36,8 @@ def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMess
     if identity_field(field.model) is None and not field.model._meta.abstract:
         hint = "Add `row_salt = RowSalt()` (encryption.fields), or use a UUID primary key."
         yield _error(field, "An encrypted field has no row identity to be bound to.", hint, E010)
-    if field.base.unique or field.base.db_index or field.base.primary_key:
+    base: Any = field.base
+    if base.unique or base.db_index or base.primary_key:
         hint = f"Use BlindIndex({field.name!r}, unique=True) beside it."
         yield _error(field, "An encrypted column cannot be unique, indexed or a key.", hint, E012)
     if field.base.db_default is not models.NOT_PROVIDED:

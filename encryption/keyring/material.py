@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from cryptography.hazmat.primitives import hashes
@@ -60,7 +61,7 @@ class KeyMaterial:
         values less often still.
         """
         secret = self._secret
-        steps = {(b - a) % 256 for a, b in zip(secret, secret[1:], strict=False)}
+        steps = {(b - a) % 256 for a, b in pairwise(secret)}
         is_text = all(32 <= byte < 127 for byte in secret)
         is_known = hashlib.sha256(b"").digest() == secret  # the digest of nothing
         return is_text or is_known or len(set(secret)) < 16 or len(steps) <= 2

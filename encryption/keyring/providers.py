@@ -70,12 +70,9 @@ def read_file(path: str) -> Entries:
         with Path(path).open(encoding="utf-8") as lines:
             mode = os.fstat(lines.fileno()).st_mode
             if mode & OTHERS_MAY:
-                return Entries(
-                    problems=[
-                        f"The key file has mode {stat.S_IMODE(mode):04o}; others may open it. "
-                        "Run `chmod 600` on it."
-                    ]
-                )
+                shown = f"{stat.S_IMODE(mode):04o}"
+                problem = f"The key file has mode {shown}; others may open it. Run `chmod 600`."
+                return Entries(problems=[problem])
             return read([line for raw in lines if (line := raw.partition("#")[0].strip())])
     except OSError as failure:
         return Entries(problems=[f"The key file cannot be read: {failure.strerror}."])

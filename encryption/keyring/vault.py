@@ -85,7 +85,7 @@ def _token() -> str:
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect would carry the token to wherever it points."""
 
-    def redirect_request(
+    def redirect_request(  # noqa: PLR0913, PLR0917 - the signature is the library's
         self,
         req: urllib.request.Request,  # noqa: ARG002 - the signature is the library's
         fp: Any,  # noqa: ARG002

@@ -41,7 +41,7 @@ def _clinic(django_db_setup, django_db_blocker) -> Iterator[None]:
 
 @pytest.fixture
 def keys(settings):
-    """Set the keys by id: ``keys("k2", "k1")`` makes k2 active; a name means the same key always."""
+    """Set the keys by id: ``keys("k2", "k1")`` makes k2 active; a name means the same key always."""  # noqa: E501
     made: dict[str, str] = {}
 
     def use(*ids: str) -> None:

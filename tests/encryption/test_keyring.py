@@ -224,7 +224,8 @@ def vault(settings, tmp_path):
     settings.ENCRYPTION_VAULT_TOKEN_FILE = str(token)
     plain = fresh_key("k2").partition(":")[2], fresh_key("k1").partition(":")[2]
     settings.ENCRYPTION_VAULT_WRAPPED_KEYS = [
-        f"{key_id}:vault:v1:{secret[::-1]}" for key_id, secret in zip(("k2", "k1"), plain)
+        f"{key_id}:vault:v1:{secret[::-1]}"
+        for key_id, secret in zip(("k2", "k1"), plain)  # noqa: B905
     ]
     yield plain
     server.shutdown()

@@ -77,12 +77,12 @@ ENCRYPT = EncryptField("bed", "note", Encrypted(models.TextField(default="")), r
 
 def test_a_clear_column_becomes_an_encrypted_one_and_clear_again(migrated):
     one = migrated(create("bed", UUID_KEY, note=models.TextField(default="", db_index=True)))
-    Bed = one.model()
+    Bed = one.model()  # noqa: N806
     Bed.objects.bulk_create([Bed(note=f"note {n}") for n in range(25)])
 
     one.apply(ENCRYPT)
 
-    Bed = one.model()
+    Bed = one.model()  # noqa: N806
     assert sorted(Bed.objects.values_list("note", flat=True)) == sorted(
         f"note {n}" for n in range(25)
     )
@@ -96,7 +96,7 @@ def test_a_clear_column_becomes_an_encrypted_one_and_clear_again(migrated):
 
     one.unapply(ENCRYPT)
 
-    Bed = one.model()
+    Bed = one.model()  # noqa: N806
     assert Bed.objects.filter(note="note 7").count() == 1
     assert Bed.objects.filter(note="new").count() == 1
     assert set(columns("ward_bed")) == {"id", "note"}
@@ -104,7 +104,7 @@ def test_a_clear_column_becomes_an_encrypted_one_and_clear_again(migrated):
 
 def test_the_other_operation_takes_it_off(migrated):
     one = migrated(create("bed", UUID_KEY, note=Encrypted(models.IntegerField(null=True))))
-    Bed = one.model()
+    Bed = one.model()  # noqa: N806
     for value in (1, 2, None):
         bed = Bed(note=value)
         bed.save()
@@ -146,7 +146,7 @@ def test_every_kind_of_column_goes_there_and_back(migrated, clear, values):
 
 def test_rows_without_a_uuid_get_their_salts_first(migrated):
     one = migrated(create("bed", models.BigAutoField(primary_key=True), note=models.TextField()))
-    Bed = one.model()
+    Bed = one.model()  # noqa: N806
     Bed.objects.bulk_create([Bed(note=f"note {n}") for n in range(12)])
     one.apply(
         migrations.AddField("bed", "row_salt", RowSalt(null=True, default=None)),
@@ -154,7 +154,7 @@ def test_rows_without_a_uuid_get_their_salts_first(migrated):
         migrations.AlterField("bed", "row_salt", RowSalt()),
     )
 
-    Bed = one.model()
+    Bed = one.model()  # noqa: N806
     assert Bed.objects.values("row_salt").distinct().count() == 12
     assert {bed.note for bed in Bed.objects.all()} == {f"note {n}" for n in range(12)}
 
@@ -185,7 +185,7 @@ def test_inside_one_transaction_it_is_refused(migrated):
 def test_values_that_change_meanwhile_are_encrypted_as_they_end(migrated, monkeypatch):
     """The old code goes on writing the clear column between the batches."""
     one = migrated(create("bed", UUID_KEY, note=models.TextField(default="", null=True)))
-    Bed = one.model()
+    Bed = one.model()  # noqa: N806
     beds = Bed.objects.bulk_create([Bed(note=f"note {n}") for n in range(20)])
     fill, calls = Exchange._fill_batch, []
 
@@ -205,7 +205,7 @@ def test_values_that_change_meanwhile_are_encrypted_as_they_end(migrated, monkey
         )
     )
 
-    Encrypted_ = one.model()
+    Encrypted_ = one.model()  # noqa: N806
     assert Encrypted_.objects.get(pk=beds[0].pk).note == "changed meanwhile"
     assert Encrypted_.objects.get(pk=beds[1].pk).note is None
     assert "made meanwhile" in {bed.note for bed in Encrypted_.objects.all()}
@@ -215,7 +215,7 @@ def test_values_that_change_meanwhile_are_encrypted_as_they_end(migrated, monkey
 @pytest.mark.postgresql
 def test_writers_of_the_old_column_lose_nothing(migrated):
     one = migrated(create("bed", UUID_KEY, note=models.TextField(default="")))
-    Bed = one.model()
+    Bed = one.model()  # noqa: N806
     beds = Bed.objects.bulk_create([Bed(note=f"first {n}") for n in range(2000)], batch_size=500)
     written, stop = {}, threading.Event()
 
@@ -230,7 +230,7 @@ def test_writers_of_the_old_column_lose_nothing(migrated):
                     )
                 written[pk] = f"later {number}"
                 number += 13
-        except Exception as over:  # the database refuses clear text from then on
+        except Exception as over:  # the database refuses clear text from then on  # noqa: BLE001
             written["over"] = type(over).__name__
         finally:
             connection.close()
@@ -250,7 +250,7 @@ def test_writers_of_the_old_column_lose_nothing(migrated):
 
 def test_a_killed_exchange_goes_on(migrated, monkeypatch):
     one = migrated(create("bed", UUID_KEY, note=models.TextField(default="")))
-    Bed = one.model()
+    Bed = one.model()  # noqa: N806
     Bed.objects.bulk_create([Bed(note=f"note {n}") for n in range(30)])
 
     def killed(self):

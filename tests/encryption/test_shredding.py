@@ -191,7 +191,7 @@ def test_many_first_letters_at_once_make_one_key(ann):
     def write(number):
         try:
             Letter.objects.create(person=ann, body=f"letter {number}")
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001
             errors.append(failure)
         finally:
             connection.close()

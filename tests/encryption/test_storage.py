@@ -146,7 +146,7 @@ def test_cut_grown_reordered_repeated_and_dropped_chunks_are_refused(saved, stor
 def test_a_file_under_another_name_is_refused(saved, store):
     name, _ = saved
     other = store.save("other.bin", ContentFile(b"x"))
-    os.replace(store.inner.path(name), store.inner.path(other))
+    os.replace(store.inner.path(name), store.inner.path(other))  # noqa: PTH105
 
     with pytest.raises(DecryptionFailed, match="moved here from another name"):
         store.open(other)

@@ -26,8 +26,8 @@ class Command(BaseCommand):
     help = (
         "Encrypt every value that is under an older key anew, under the active one: the first of "
         "ENCRYPTION_KEYS. Runs while the site does, in batches; may be stopped or killed at any "
-        "time, and goes on where it was. Also fills blind indexes that have gaps. Put the new key first on every server before you start. "
-        "Exits with 1 where values could not be read."
+        "time, and goes on where it was. Also fills blind indexes that have gaps. Put the new key "
+        "first on every server before you start. Exits with 1 where values could not be read."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

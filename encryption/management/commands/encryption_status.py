@@ -39,7 +39,7 @@ class Command(BaseCommand):
             ring, fields = keyring(), services.status()
         except KeyringUnusable as problem:
             raise CommandError(str(problem)) from None
-        keys = list(KeyVersion.objects.values())
+        keys: list[Any] = list(KeyVersion.objects.values())
         result = {
             "active": ring.active.id,
             "keys": keys,

@@ -19,11 +19,11 @@ class Clinical(models.Model):
         app_label = "clinic"
 
 
-class Person(Clinical):
+class Person(Clinical):  # noqa: DJ008
     name = models.CharField(max_length=50)
 
 
-class Patient(Clinical):
+class Patient(Clinical):  # noqa: DJ008
     """A UUID primary key, a unique blind index."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -36,7 +36,7 @@ class Patient(Clinical):
     objects = EncryptedManager()
 
 
-class Visit(Clinical):
+class Visit(Clinical):  # noqa: DJ008
     """A key the database assigns, and so a row salt."""
 
     row_salt = RowSalt()
@@ -48,7 +48,7 @@ class Visit(Clinical):
     objects = EncryptedManager()
 
 
-class EmergencyVisit(Visit):
+class EmergencyVisit(Visit):  # noqa: DJ008
     """A child table, with an encrypted column of its own."""
 
     class Meta:
@@ -57,16 +57,16 @@ class EmergencyVisit(Visit):
     child_salt = RowSalt()
     cause = Encrypted(models.CharField(max_length=100, default=""))
 
-    objects = EncryptedManager()
+    objects = EncryptedManager()  # noqa: DJ012
 
 
-class NightVisit(Visit):
+class NightVisit(Visit):  # noqa: DJ008
     class Meta:
         proxy = True
         app_label = "clinic"
 
 
-class Sample(Clinical):
+class Sample(Clinical):  # noqa: DJ008
     """Every type."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -93,7 +93,7 @@ class Sample(Clinical):
     document = Encrypted(models.JSONField(default=dict))
 
 
-class Letter(Clinical):
+class Letter(Clinical):  # noqa: DJ008
     """Encrypted for the person it belongs to."""
 
     row_salt = RowSalt()
@@ -103,7 +103,7 @@ class Letter(Clinical):
     objects = EncryptedManager()
 
 
-class Plain(Clinical):
+class Plain(Clinical):  # noqa: DJ008
     """The same rows in clear, and an encrypted column under a plain manager."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
