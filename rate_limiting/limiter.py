@@ -2,7 +2,7 @@
 
 ``django-ratelimit`` reads the rates, lays the windows and names the counters; the cache collects
 what it names, and one script counts all of them or none. See
-``docs/decisions/0002-counting-engine.md``.
+``docs/decisions/0004-counting-engine.md``.
 """
 
 from __future__ import annotations

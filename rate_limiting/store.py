@@ -2,7 +2,7 @@
 
 It drives redis-py's connections directly. Its client adds about as much time as the round trip
 itself (pools, retries, metrics), and its retries would multiply the deadline; see
-``docs/decisions/0002-counting-engine.md``.
+``docs/decisions/0004-counting-engine.md``.
 """
 
 from __future__ import annotations
