@@ -137,6 +137,15 @@ STORAGES = {
             "directory_permissions_mode": 0o700,
         },
     },
+    # The keys of people: kept out of every backup, so that erasing one erases it everywhere.
+    "subject_keys": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": VAR_DIR / "subject_keys",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 STATIC_URL = "static/"
@@ -253,6 +262,10 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True  # only those 
 GARRISON_TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
 SESSIONS_SIGNING_KEYS = signing_keys("JWT_SECRET", unlike="SECRET_KEY")
 ENCRYPTION_KEYS: list[str] = encryption_keys("ENCRYPTION_KEY")
+# Needed as soon as there are two keys: the one that blind indexes were first written under.
+ENCRYPTION_INDEX_KEY = env.str("ENCRYPTION_INDEX_KEY", "")
+# Nothing named like an encrypted field is shown in an error page or an error mail.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "encryption.reporting.EncryptedValuesFilter"
 BACKUPS_RECIPIENTS: list[str] = env.list("BACKUP_ENCRYPTION_KEY", [])
 BACKUPS_IDENTITY_FILE = env.str("BACKUP_IDENTITY_FILE", "")
 if BACKUPS_IDENTITY_FILE:

@@ -28,7 +28,11 @@ def _clinic(django_db_setup, django_db_blocker) -> Iterator[None]:
     models = list(apps.get_app_config("clinic").get_models())
     models = [model for model in models if not model._meta.proxy]
     with django_db_blocker.unblock():
+        left = connection.introspection.table_names()  # by a run that was killed
         with connection.schema_editor() as editor:
+            for model in reversed(models):
+                if model._meta.db_table in left:
+                    editor.delete_model(model)
             for model in models:
                 editor.create_model(model)
         yield
