@@ -31,7 +31,7 @@ def duration(seconds: float) -> str:
     """Write a duration for people.
 
     >>> duration(4.2), duration(300), duration(9000), duration(200000)
-    ('4.2 s', '5 min', '2.5 h', '2.3 d')
+    ('4.2 s', '5 min', '2.5 h', '2.31 d')
     """
     for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h")):
         if seconds < limit:

@@ -80,7 +80,9 @@ def environment(scratch: Path, url: str) -> dict[str, str]:
     identity = scratch / "identity.txt"
     if not identity.exists():
         subprocess.run(["age-keygen", "-o", identity], check=True, capture_output=True)
-    shown = subprocess.run(["age-keygen", "-y", identity], check=True, capture_output=True, text=True)
+    shown = subprocess.run(
+        ["age-keygen", "-y", identity], check=True, capture_output=True, text=True
+    )
     return {
         **os.environ,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/backups/host'}",
@@ -111,8 +113,9 @@ def measure(scratch: Path, url: str) -> int:
 
 
 def rounds(scratch: Path, url: str, env: dict[str, str], major: int):
-    from backups import tools
     from django.conf import settings
+
+    from backups import tools
 
     settings.configure()
     dump = tools.matching(major).path("pg_dump")

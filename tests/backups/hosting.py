@@ -69,9 +69,10 @@ class Host:
             import sqlite3
             from contextlib import closing
 
-            with closing(
-                sqlite3.connect(self.url.removeprefix("sqlite://"), timeout=30)
-            ) as session, session:
+            with (
+                closing(sqlite3.connect(self.url.removeprefix("sqlite://"), timeout=30)) as session,
+                session,
+            ):
                 return session.execute(statement).fetchall()
         with psycopg.connect(self.url, autocommit=True) as session:
             found = session.execute(statement)

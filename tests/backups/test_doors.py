@@ -107,7 +107,7 @@ def test_a_restore_by_command_prints_its_plan_and_waits_to_be_told(site, capsys)
     call_command("backup_restore", "--table", "note", "--into-schema", "rescue")
     assert "Would bring" in capsys.readouterr().out
     call_command("backup_restore", "--table", "note", "--into-schema", "rescue", "--yes", "--json")
-    assert output(capsys)["rows"] == 4, "the newest backup is the one made for safety"
+    assert output(capsys)["rows"] == 3, "the one made for safety must be named"
 
 
 def test_a_refusal_is_an_exit_code_and_a_sentence(site, capsys):

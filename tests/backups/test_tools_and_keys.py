@@ -133,7 +133,10 @@ def test_a_program_that_takes_too_long_is_killed_with_its_children(tmp_path):
     mark = tmp_path / "child"
     child = f"import time; time.sleep(3); open({str(mark)!r}, 'w')"
     code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
-    with program(code, timeout_seconds=1) as running, pytest.raises(ProgramFailed, match="too long"):
+    with (
+        program(code, timeout_seconds=1) as running,
+        pytest.raises(ProgramFailed, match="too long"),
+    ):
         running.read(10)
     time.sleep(3)
     assert not mark.exists()
@@ -192,7 +195,9 @@ def test_an_identity_file_is_read_as_age_writes_it(tmp_path):
     assert [str(key.to_public()) for key in keys.identities(str(path))] == [one[1], two[1]]
 
 
-@pytest.mark.parametrize("content", [b"", b"# only a comment\n", b"nonsense\n", b"\xff\xfe", b"a\0b"])
+@pytest.mark.parametrize(
+    "content", [b"", b"# only a comment\n", b"nonsense\n", b"\xff\xfe", b"a\0b"]
+)
 def test_an_identity_file_without_a_key_is_refused(tmp_path, content):
     path = tmp_path / "keys"
     path.write_bytes(content)

@@ -29,7 +29,9 @@ class Command(BackupCommand):
         """Add what, from where, and the confirmations."""
         super().add_arguments(parser)
         parser.add_argument(
-            "folder", nargs="?", help="Folder of a backup, as in backup_list; the newest otherwise."
+            "folder",
+            nargs="?",
+            help="Folder of a backup, as in backup_list; else the newest not made for safety.",
         )
         parser.add_argument("--target", help="Read from this target; the first that has it.")
         parser.add_argument("--identity", help="Age identity file; BACKUP_IDENTITY_FILE otherwise.")
@@ -52,6 +54,7 @@ class Command(BackupCommand):
             folder=options["folder"],
             target=options["target"],
             identity_file=options["identity"],
+            content="database" if options["table"] else options["only"] or Content.ALL,
         )
         if options["table"]:
             return self._bring_table(opened, options)
