@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+STOP = signal.SIGTERM  # granian and celery: finish what is being done, then end
 PATIENCE_SECONDS = 10.0  # to answer what is being asked, and to finish the task at hand
 
 
@@ -31,6 +32,7 @@ class Child:
         self.log_path = logs.path_for(var_dir, slug)
         self.record_path = var_dir / "run" / f"{slug}.json"
         self.process: subprocess.Popen[bytes] | None = None
+        self.is_asked = False
 
     def start(self, environment: Mapping[str, str], *, working_folder: Path) -> None:
         """Start it; whether it serves is for the caller to find out."""
@@ -58,10 +60,16 @@ class Child:
         """Give the exit code when it has ended by itself, else ``None``."""
         return self.process.poll() if self.process else None
 
+    def ask_to_stop(self) -> None:
+        """Ask it to end, and do not wait: ``stop()`` does that."""
+        if self.poll() is None and self.process and not self.is_asked:
+            self.is_asked = True
+            processes.send(self.process.pid, STOP)
+
     def stop(self) -> None:
         """End it and everything it has started; harmless when it does not run."""
         if self.process:
-            self._end(self.process.pid)
+            self._end(self.process.pid, ask_with=None if self.is_asked else STOP)
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=1)
         self.record_path.unlink(missing_ok=True)
@@ -72,7 +80,7 @@ class Child:
         pid, born = record.get("pid"), record.get("birth")
         found = isinstance(pid, int) and pid > 1 and bool(born) and processes.birth(pid) == born
         if found and isinstance(pid, int):
-            self._end(pid)
+            self._end(pid, ask_with=STOP)
         self.record_path.unlink(missing_ok=True)
         return found
 
@@ -80,10 +88,10 @@ class Child:
         """Quote the last lines of its log."""
         return logs.tail(self.log_path)
 
-    def _end(self, pid: int) -> None:
+    def _end(self, pid: int, *, ask_with: signal.Signals | None) -> None:
         processes.end(
             pid,
-            ask_with=signal.SIGTERM,
+            ask_with=ask_with,
             patience_seconds=PATIENCE_SECONDS,
             group=True,
             hurry=interruption.is_urgent,

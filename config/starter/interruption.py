@@ -24,6 +24,7 @@ class _Requests:
         self.count = 0
         self.shields = 0
         self.is_told = False
+        self.count_at_stop = 0
 
 
 _requests = _Requests()
@@ -50,7 +51,7 @@ def _tell_if_due() -> None:
 def shielded() -> Iterator[None]:
     """Hold :class:`Interrupted` back until the block has ended.
 
-    For the moments between the birth of a process and the note that it is ours, and for stopping.
+    For the moment between the birth of a process and the note that it is ours.
     """
     _requests.shields += 1
     try:
@@ -60,6 +61,12 @@ def shielded() -> Iterator[None]:
     _tell_if_due()
 
 
+def begin_stopping() -> None:
+    """Raise :class:`Interrupted` no more: whoever asks from now on wants it faster."""
+    _requests.is_told = True
+    _requests.count_at_stop = _requests.count
+
+
 def is_urgent() -> bool:
-    """Tell whether a stop was asked for more than once: then nothing is waited for any more."""
-    return _requests.count > 1
+    """Tell whether a stop was asked for while stopping: then nothing is waited for any more."""
+    return _requests.is_told and _requests.count > _requests.count_at_stop

@@ -67,13 +67,15 @@ def _ask_ps(pid: int, column: str) -> str:
 def end(
     pid: int,
     *,
-    ask_with: signal.Signals,
+    ask_with: signal.Signals | None,
     patience_seconds: float,
     group: bool = False,
     hurry: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Ask a process to end, wait, and kill it when its time is over or ``hurry`` says so.
 
+    ``ask_with=None`` is for one that has been asked already: some programs take a second request
+    for impatience.
     With ``group``, what is left of the process group that the pid leads is killed in any case.
     Returns whether the process went by itself; whoever calls has made sure that the pid is the
     process that is meant.
@@ -81,15 +83,17 @@ def end(
     born = birth(pid)
     went = True
     if born:
-        _send(pid, ask_with)
+        if ask_with is not None:
+            send(pid, ask_with)
         went = _gone_within(pid, born, patience_seconds, hurry=hurry)
     if group or not went:
-        _send(pid, signal.SIGKILL, group=group)
+        send(pid, signal.SIGKILL, group=group)
         _gone_within(pid, born, KILL_SECONDS, hurry=lambda: False)
     return went
 
 
-def _send(pid: int, sent: signal.Signals, *, group: bool = False) -> None:
+def send(pid: int, sent: signal.Signals, *, group: bool = False) -> None:
+    """Send a signal to a process, or to the group it leads; harmless when it is gone."""
     with suppress(ProcessLookupError, PermissionError):  # gone, or not ours any more
         os.killpg(pid, sent) if group else os.kill(pid, sent)
 

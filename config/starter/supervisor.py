@@ -6,6 +6,7 @@ import time
 from typing import Protocol
 
 from config.starter import interruption
+from config.starter.child import Child
 from config.starter.failure import StartFailure
 from config.starter.server import EmbeddedServer
 
@@ -69,11 +70,17 @@ class Supervisor:
             )
 
     def stop(self) -> None:
-        """Stop what was started last first, so that nothing loses the ground it stands on."""
-        with interruption.shielded():
-            while self.parts:
-                part = self.parts.pop()
-                part.stop()
+        """Stop what was started last first, so that nothing loses the ground it stands on.
+
+        The processes of the site are asked all at once, because each takes its seconds; the
+        servers below them only when all of those have ended.
+        """
+        interruption.begin_stopping()
+        for part in self.parts:
+            if isinstance(part, Child):
+                part.ask_to_stop()
+        while self.parts:
+            self.parts.pop().stop()
 
     def _may_restart(self, name: str) -> bool:
         now = time.monotonic()
