@@ -5,6 +5,7 @@
 
 import base64
 import os
+from hashlib import sha256
 
 from tests.architecture.house import NEEDS
 
@@ -61,4 +62,4 @@ CACHES = {
     },
 }
 SESSIONS_SIGNING_KEYS = ["k1:a-signing-key-of-the-host-0123456789abcdef0123456789"]
-ENCRYPTION_KEYS = [f"k1:{base64.b64encode(bytes(range(32))).decode()}"]
+ENCRYPTION_KEYS = [f"k1:{base64.b64encode(sha256(SECRET_KEY.encode()).digest()).decode()}"]
