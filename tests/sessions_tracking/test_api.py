@@ -14,6 +14,7 @@ from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 from sessions_tracking import services
+from sessions_tracking.api.views import RefreshView
 from sessions_tracking.models import Session
 from tests.sessions_tracking.scenery import ed25519_pem
 
@@ -120,6 +121,7 @@ def test_a_replay_gets_401_and_the_event_the_ending_and_the_mail_stay(
     assert Session.objects.get(pk=pair.session.pk).end_reason == "refresh_reused"
     (event,) = events_of("sessions.refresh.reused")
     assert event.outcome == "refused"
+    assert event.data["was_ended"], "the view holds no transaction, so the family ended at once"
     assert event.ip == "127.0.0.1"
     assert event.request_id == answer["X-Request-ID"]
     (mail,) = mailoutbox
@@ -138,6 +140,13 @@ def test_a_replay_in_a_hosts_own_atomic_view_ends_the_family_all_the_same(make_u
     assert answer.json()["code"] == "refresh_reused"
     assert Session.objects.get(pk=pair.session.pk).end_reason == "refresh_reused"
     assert len(events_of("sessions.refresh.reused")) == 1
+
+
+def test_tokens_are_never_stored_by_a_cache_not_even_without_the_rest_of_the_house(pair, rf):
+    request = rf.post(REFRESH, {"refresh": pair.refresh}, content_type="application/json")
+    answer = RefreshView.as_view()(request)
+    assert "no-store" in answer["Cache-Control"]
+    assert answer.data["session_id"] == str(pair.session.pk)
 
 
 @pytest.mark.parametrize("value", ["nonsense", "x" * 9000, "é", "a.b.c", " "])

@@ -10,10 +10,12 @@ from django.contrib import auth
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session as DjangoSession
 from django.core.management import call_command
+from django.http import HttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.utils import timezone
 
 from sessions_tracking import cookies, services
+from sessions_tracking.middleware import TrackedSessionMiddleware
 from sessions_tracking.models import Session
 
 pytestmark = [
@@ -311,6 +313,26 @@ def test_an_admin_page_works_and_is_refused_once_the_row_is_over(make_user):
     answer = client.get(address)
     assert answer.status_code == 302
     assert "/admin/login/" in answer["Location"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "given", "challenge"),
+    [
+        ({}, {}, 'Bearer realm="api"'),
+        ({"HTTP_AUTHORIZATION": "Bearer x"}, {}, 'Bearer realm="api", error="invalid_token"'),
+        ({}, {"WWW-Authenticate": "Basic"}, "Basic"),
+    ],
+)
+def test_a_401_of_any_view_says_how_to_authenticate(rf, sent, given, challenge):
+    answer = TrackedSessionMiddleware(lambda _: HttpResponse(status=401, headers=given))(
+        rf.get("/", **sent)
+    )
+    assert answer["WWW-Authenticate"] == challenge
+
+
+def test_other_answers_are_left_alone(rf):
+    answer = TrackedSessionMiddleware(lambda _: HttpResponse(status=403))(rf.get("/"))
+    assert "WWW-Authenticate" not in answer
 
 
 def test_the_asynchronous_shell_does_the_same(browser):
