@@ -13,11 +13,6 @@ from garrison import events as garrison_events
 from tests.backups.conftest import engines
 
 
-@pytest.fixture(autouse=True)
-def only_what_the_test_registers(monkeypatch):
-    monkeypatch.setattr(registry, "_drills", {})
-
-
 @pytest.fixture
 def said():
     kinds = []

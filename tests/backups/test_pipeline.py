@@ -112,8 +112,10 @@ def test_a_source_that_fails_never_looks_like_one_that_ended(pair):
 
 
 def test_a_full_disk_is_told_as_what_it_is(pair):
-    full = Path("/dev/full").open("wb", buffering=0)
-    with full, pytest.raises(OSError, match="No space left"):
+    with (
+        Path("/dev/full").open("wb", buffering=0) as full,
+        pytest.raises(OSError, match="No space left"),
+    ):
         seal(source=io.BytesIO(b"x" * 10_000_000), out=full, recipients=pair[1])
 
 

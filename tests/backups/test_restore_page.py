@@ -55,8 +55,7 @@ def blocks(*words):
 
 
 def database_of(host):
-    name = host.url.rpartition("/")[2]
-    return name
+    return host.url.rpartition("/")[2]
 
 
 def make_empty(host):

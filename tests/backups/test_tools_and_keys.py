@@ -132,7 +132,10 @@ def test_a_program_that_floods_stderr_does_not_hang():
 def test_a_program_that_takes_too_long_is_killed_with_its_children(tmp_path):
     mark = tmp_path / "child"
     child = f"import time; time.sleep(3); open({str(mark)!r}, 'w')"
-    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
+    code = (
+        "import subprocess, sys, time;"
+        f"subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
+    )
     with (
         program(code, timeout_seconds=1) as running,
         pytest.raises(ProgramFailed, match="too long"),
@@ -150,7 +153,8 @@ def test_a_program_that_is_left_early_is_killed():
 
 def test_messages_of_the_server_are_told_without_the_rows_they_quote():
     code = (
-        "import sys; sys.stderr.write('ERROR:  duplicate key\\nDETAIL:  Key (email)=(ada@x.org) exists\\n"
+        "import sys; sys.stderr.write('ERROR:  duplicate key\\n"
+        "DETAIL:  Key (email)=(ada@x.org) exists\\n"
         "CONTEXT:  COPY person, line 3'); sys.exit(3)"
     )
     with program(code) as running, pytest.raises(ProgramFailed) as failed:
