@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.conf import settings
 from django.core.cache import cache
@@ -9,12 +11,20 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from audit import append_only
+from garrison import context
 
 
 @pytest.fixture(autouse=True)
 def _empty_store() -> None:
     """Begin with no counters: a limit reached in one test must not refuse the next."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _nobody_asks() -> Iterator[None]:
+    """Begin outside a request: who signed in in one test must not be the actor of the next."""
+    with context.bound(context.RequestContext()):
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
