@@ -62,18 +62,20 @@ def rotate_field(
 def _progress(field: Encrypted[Any, Any], using: str, now: datetime) -> Rotation:
     """Give the unfinished rotation to this key, or start one."""
     active = keyring().active.id
-    found = Rotation.objects.using(using).filter(label=field.label).first()
-    if found and found.key_id == active and found.finished_at is None:
+    rotations = Rotation.objects.using(using)
+    fresh = {"key_id": active, "started_at": now, "updated_at": now}
+    found, is_new = rotations.get_or_create(label=field.label, defaults=fresh)
+    if is_new or (found.key_id == active and found.finished_at is None):
         return found
-    started = Rotation(label=field.label, key_id=active, started_at=now, updated_at=now)
-    started.save(using=using, force_insert=found is None, force_update=found is not None)
-    return started
+    return rotations.update_or_create(
+        label=field.label, defaults={**fresh, "cursor": "", "rotated": 0, "finished_at": None}
+    )[0]
 
 
 def _finish(progress: Rotation, using: str, now: datetime) -> None:
     with transaction.atomic(using=using):
         progress.cursor, progress.finished_at, progress.updated_at = "", now, now
-        progress.save(using=using)
+        progress.save(using=using, update_fields=["cursor", "finished_at", "updated_at"])
         events.emit(
             ROTATION_FINISHED,
             target=f"field:{progress.label}",
@@ -97,16 +99,14 @@ def import_field(  # noqa: PLR0913 - the command's options
     due = run.remaining()
     if is_dry_run or not due:
         return due, Tally()
-    progress = Rotation(
+    progress, _ = Rotation.objects.using(using).update_or_create(
         label=f"{field.label} (import)"[:200],
-        key_id=keyring().active.id,
-        started_at=now,
-        updated_at=now,
+        defaults={"key_id": keyring().active.id, "started_at": now, "updated_at": now},
     )
     tally = run(progress, clock=clock)
     with transaction.atomic(using=using):
         progress.finished_at = clock()
-        progress.save(using=using)
+        progress.save(using=using, update_fields=["finished_at"])
         data = {"imported": tally.rewritten, "unreadable": tally.unreadable}
         events.emit(COLUMN_IMPORTED, target=f"field:{field.label}", data=data)
     return due, tally

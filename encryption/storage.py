@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 from django.utils.deconstruct import deconstructible
+from django.utils.module_loading import import_string
 
 from encryption.cipher import HEADER_BYTES, NONCE_BYTES, TAG_BYTES, header, key_id_of
 from encryption.errors import DecryptionFailed
@@ -441,5 +442,12 @@ class EncryptedStorage(Storage):
 
 def encrypted_storages() -> dict[str, EncryptedStorage]:
     """Every encrypted storage that ``STORAGES`` names."""
-    found = {alias: storages[alias] for alias in storages.backends}
-    return {alias: store for alias, store in found.items() if isinstance(store, EncryptedStorage)}
+    # By the class that is named, so that no other storage is made only to be looked at.
+    described_by_alias: Any = storages.backends
+    aliases = [
+        alias
+        for alias, described in described_by_alias.items()
+        if issubclass(import_string(described["BACKEND"]), EncryptedStorage)
+    ]
+    handler: Any = storages
+    return {alias: handler[alias] for alias in aliases}

@@ -169,13 +169,22 @@ MODELS = textwrap.dedent(
 )
 USE = textwrap.dedent(
     """
-    import django, sys
+    import django, io, sys
     django.setup()
+    from django.core.management import call_command
     from ledger.models import Entry
-    assert not [name for name in sys.modules if name.startswith("rest_framework")]
+
+    call_command("check", fail_level="WARNING")
+    call_command("makemigrations", "ledger")
+    call_command("makemigrations", check_changes=True, dry_run=True)
+    call_command("migrate", verbosity=0)
     Entry.objects.create(iban="DE00 1234")
     assert Entry.objects.get(iban_index="de00 1234").iban == "DE00 1234"
     assert Entry.objects.values_list("iban", flat=True).get() == "DE00 1234"
+    call_command("encryption_rotate")
+    call_command("encryption_status")
+    call_command("check", databases=["default"], fail_level="WARNING")
+    assert not [name for name in sys.modules if name.startswith("rest_framework")]
     print("it works")
     """
 )
@@ -195,25 +204,18 @@ def test_the_app_works_alone_in_a_foreign_project_with_its_own_user_model(tmp_pa
         "DJANGO_SETTINGS_MODULE": "host",
     }
 
-    def run(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", USE],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
-    assert "no issues" in run("-m", "django", "check", "--fail-level", "WARNING")
-    run("-m", "django", "makemigrations", "ledger")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it works" in done.stdout
+    assert "ledger.Entry.iban: k1: 1; 0 due" in done.stdout
     migration = (tmp_path / "ledger/migrations/0001_initial.py").read_text()
     assert "encryption.fields.Encrypted(models.CharField(max_length=34))" in migration
     assert "encryption.blind_index.BlindIndex('iban', unique=True)" in migration
-    run("-m", "django", "makemigrations", "--check", "--dry-run")
-    run("-m", "django", "migrate")
-    assert "it works" in run("-c", USE)
-    assert "no values" not in run("-m", "django", "encryption_status")
-    assert "no issues" in run("-m", "django", "check", "--database", "default")
