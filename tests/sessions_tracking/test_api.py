@@ -11,10 +11,10 @@ from django.test import Client, override_settings
 from django.urls import include, path
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
-from rest_framework.test import APIClient
+from rest_framework.test import APIClient, force_authenticate
 
 from sessions_tracking import services
-from sessions_tracking.api.views import RefreshView
+from sessions_tracking.api.views import LogoutView, RefreshView
 from sessions_tracking.models import Session
 from tests.sessions_tracking.scenery import ed25519_pem
 
@@ -188,6 +188,13 @@ def test_a_body_of_another_shape_is_a_bad_request(db, body):
 def test_a_body_that_is_no_json_is_a_bad_request(db, raw):
     answer = APIClient().generic("POST", REFRESH, raw, content_type="application/json")
     assert answer.status_code == 400
+
+
+def test_a_host_that_authenticates_in_another_way_has_no_session_to_end(pair, user, rf):
+    request = rf.post(LOGOUT, content_type="application/json")
+    force_authenticate(request, user)
+    assert LogoutView.as_view()(request).status_code == 204
+    assert Session.objects.get(pk=pair.session.pk).ended_at is None
 
 
 @pytest.mark.parametrize("body", [{"everywhere": True}, {"refresh": "x"}])

@@ -17,6 +17,7 @@ from django.utils import timezone
 from sessions_tracking import cookies, services
 from sessions_tracking.middleware import TrackedSessionMiddleware
 from sessions_tracking.models import Session
+from tests.sessions_tracking.scenery import NEW
 
 pytestmark = [
     pytest.mark.django_db,
@@ -108,6 +109,17 @@ def test_ending_the_row_deletes_djangos_session(browser, django_capture_on_commi
     assert DjangoSession.objects.count() == 1
     with django_capture_on_commit_callbacks(execute=True):
         services.end_session(session_id=row().pk, reason="test")
+    assert DjangoSession.objects.count() == 0
+
+
+def test_a_row_whose_key_was_retired_ends_all_the_same(
+    browser, settings, django_capture_on_commit_callbacks
+):
+    settings.SESSIONS_SIGNING_KEYS = [NEW]
+    with django_capture_on_commit_callbacks(execute=True):
+        assert services.end_session(session_id=row().pk, reason="test")
+    assert DjangoSession.objects.count() == 1
+    assert who(browser) == "AnonymousUser"
     assert DjangoSession.objects.count() == 0
 
 

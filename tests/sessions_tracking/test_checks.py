@@ -4,6 +4,7 @@ import pytest
 from django.apps import apps
 from django.test import override_settings
 
+from garrison.checks import check_settings
 from sessions_tracking import checks
 from tests.sessions_tracking.scenery import NEW, OLD, ed25519_pem
 
@@ -38,6 +39,25 @@ def test_the_blacklist_of_simplejwt_is_not_wanted(monkeypatch):
     unwanted = "rest_framework_simplejwt.token_blacklist"
     monkeypatch.setattr(apps, "is_installed", lambda name: name == unwanted)
     assert ids(checks.check_blacklist_absent(None)) == [checks.W003]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SESSIONS_ACCESS_SECONDS", 0),
+        ("SESSIONS_REFRESH_DAYS", -1),
+        ("SESSIONS_REFRESH_GRACE_SECONDS", -1),
+        ("SESSIONS_KEEP_ENDED_DAYS", "90"),
+        ("SESSIONS_MOST_PER_USER", True),
+        ("SESSIONS_SIGNING_KEYS", "k1:a-secret-that-must-not-be-shown-0123456789"),
+    ],
+)
+def test_a_setting_out_of_range_or_of_another_type_is_an_error(name, value):
+    assert check_settings(None) == []
+    with override_settings(**{name: value}):
+        (message,) = check_settings(None)
+    assert name in message.msg
+    assert "must-not-be-shown" not in str(message)
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,18 @@ def test_whoever_loses_the_race_takes_three_statements(user, statements, monkeyp
     assert asked == [joined, *rivals, advance, joined]
 
 
+def test_a_row_that_never_lets_itself_be_advanced_is_looked_at_twice_and_no_more(
+    user, monkeypatch, statements
+):
+    from sessions_tracking.services import refreshing
+
+    pair = start(user)
+    monkeypatch.setattr(refreshing, "_step", lambda *_, **__: False)
+    with statements() as asked, pytest.raises(SessionEnded):
+        rotate(pair.refresh, 60)
+    assert asked == ["session joined with its user"] * 2
+
+
 def test_a_session_that_ends_between_reading_and_writing_gives_no_tokens(user, monkeypatch):
     from sessions_tracking.services import refreshing
 

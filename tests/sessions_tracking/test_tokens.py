@@ -203,6 +203,14 @@ def test_others_verify_our_access_tokens_with_the_published_keys():
     assert claims["amr"] == ["pwd", "otp"]
 
 
+def test_an_altered_token_under_a_public_key_is_refused():
+    with override_settings(SESSIONS_SIGNING_KEYS=[f"ed1:{ed25519_pem()}"]):
+        message, _, signature = access().rpartition(".")
+        other = "A" if signature[0] != "A" else "B"
+        with pytest.raises(TokenInvalid):
+            tokens.read_access(f"{message}.{other}{signature[1:]}", now=NOON)
+
+
 def test_refresh_tokens_are_symmetric_even_beside_public_keys():
     with override_settings(SESSIONS_SIGNING_KEYS=[f"ed1:{ed25519_pem()}"]):
         session = a_session(key_id="ed1")
