@@ -24,7 +24,7 @@ HEADROOM = 10  # pixels above the greatest bar
 LEAST_BAR = 2.0  # pixels: one event among thousands is still seen
 BAR_SHARE = 0.76  # of the place a bar has
 MOST_LABELS = 7.5  # along the bottom of a wide chart
-EDGE = 0.03  # of the width
+EDGE = 0.07  # of the width: half a label on a narrow screen
 TONES = frozenset({"neutral", "good", "info", "low", "medium", "warning", "high", "critical"})
 
 
@@ -74,15 +74,15 @@ def stacked_bars(chart: Chart) -> SafeString:
 
 def _bottom(chart: Chart) -> list[tuple[str, str, int, str]]:
     return [
-        (
-            "sd-tick sd-minor" if tick.is_minor else "sd-tick",
-            _px(100 * tick.at),
-            HEIGHT + LABEL_HEIGHT - 5,
-            tick.text,
-        )
+        (_tick_class(tick), _px(100 * tick.at), HEIGHT + LABEL_HEIGHT - 5, tick.text)
         for tick in time_ticks(chart["starts"], chart["step"])
-        if EDGE < tick.at < 1 - EDGE  # a label on the edge would be cut
     ]
+
+
+def _tick_class(tick: Tick) -> str:
+    """Keep a label at an edge inside of the frame, and mark those a narrow screen leaves out."""
+    side = " sd-first" if tick.at < EDGE else " sd-last" if tick.at > 1 - EDGE else ""
+    return f"sd-tick{side}{' sd-minor' if tick.is_minor else ''}"
 
 
 def summary(chart: Chart) -> str:

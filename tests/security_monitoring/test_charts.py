@@ -146,6 +146,12 @@ def test_days_begin_at_midnight_of_the_sites_own_zone(settings, zone):
     assert len({tick.text for tick in ticks}) == len(ticks)
 
 
+def test_labels_at_the_edges_stay_inside():
+    svg = parsed(charts.stacked_bars(chart(("Info", "info", [1] * 48), step=HOUR / 2)))
+    classes = [text.get("class") for text in svg.findall("text")]
+    assert classes == ["sd-tick sd-first", "sd-tick sd-minor", *["sd-tick", "sd-tick sd-minor"] * 2]
+
+
 def test_a_sparkline_spans_its_frame():
     line = parsed(charts.sparkline([0, 4, 2], "Failures")).find("polyline")
     assert line.get("points") == "0,26 50,2 100,14"

@@ -27,7 +27,8 @@
     address.searchParams.set("window", slug);
     let text;
     try {
-      const answer = await fetch(address, { signal: asking.signal, credentials: "same-origin", redirect: "error", cache: "no-store" });
+      const answer = await fetch(address, { signal: asking.signal, credentials: "same-origin", redirect: "manual", cache: "no-store" });
+      // A redirect leads to the sign-in page: the session has ended.
       if (!answer.ok) throw new Error(String(answer.status));
       text = await answer.text();
     } catch (failure) {
