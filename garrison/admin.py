@@ -44,4 +44,4 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # generic only in t
     @cached_property
     def count(self) -> int:
         """Count up to the cap: one index scan of at most 10,000 entries."""
-        return int(self.object_list.order_by()[:MOST_COUNTED].count())  # type: ignore[union-attr]
+        return int(self.object_list.order_by()[:MOST_COUNTED].count())  # type: ignore[attr-defined]  # a QuerySet

@@ -67,8 +67,13 @@ def bound(context: RequestContext) -> Iterator[RequestContext]:
 
 
 def learn(*, actor_id: str | None = None, session_id: str | None = None) -> None:
-    """Add what authentication found out; a value once known is kept when none is given."""
+    """Add what authentication found out; a value once known is kept when none is given.
+
+    Outside any request or task there is nothing to add to: nobody would take it away again.
+    """
     known = _current.get()
+    if known is _EMPTY:
+        return
     _current.set(
         replace(
             known,
@@ -102,7 +107,7 @@ def from_header(fields: Mapping[str, Any] | None) -> RequestContext:
         started_at = datetime.fromisoformat(str(fields["started_at"]))
     except (KeyError, ValueError):
         started_at = timezone.now()
-    return RequestContext(**texts, started_at=started_at)  # type: ignore[arg-type]  # all are text
+    return RequestContext(**texts, started_at=started_at)
 
 
 def carry_into_tasks() -> None:

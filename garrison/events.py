@@ -175,7 +175,8 @@ def _inside_a_transaction() -> bool:
     """
     open_ones = [c for c in connections.all(initialized_only=True) if c.in_atomic_block]
     return bool(open_ones) and not any(
-        c.vendor == "sqlite" or any(block._from_testcase for block in c.atomic_blocks)
+        c.vendor == "sqlite"
+        or any(getattr(block, "_from_testcase", False) for block in c.atomic_blocks)
         for c in open_ones
     )
 

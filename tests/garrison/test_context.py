@@ -1,6 +1,7 @@
 """The request context: bound, learned, and carried into tasks."""
 
 import asyncio
+import contextvars
 
 import pytest
 from celery import Celery
@@ -76,6 +77,14 @@ def test_what_is_learned_is_kept_until_the_end_of_the_request():
         context.learn(session_id="s")
         assert context.current() == context.RequestContext("r", actor_id="7", session_id="s")
     assert context.current().actor_id is None
+
+
+def test_outside_a_request_nothing_is_learned_and_nothing_leaks():
+    def learn():
+        context.learn(actor_id="7", session_id="s")
+        return context.current()
+
+    assert contextvars.Context().run(learn) == context.RequestContext()
 
 
 def test_the_async_middleware_does_the_same():
