@@ -107,6 +107,12 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+else:
+    # A server that cannot be reached is given up soon: a probe waits for the answer.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 2,
+        "tcp_user_timeout": 10_000,
+    } | DATABASES["default"].get("OPTIONS", {})
 
 REDIS_URL = required(
     "REDIS_URL", hint="`make run` starts a server; elsewhere: redis://:password@host:6379/0"

@@ -35,6 +35,8 @@ def migrations() -> Finding:
     global _believed_until  # noqa: PLW0603 - a fact about this process's own code
     if monotonic() < _believed_until:
         return Finding(Status.HEALTHY)
+    if connection.connection is None:  # "database" has tried a moment ago: do not wait twice
+        return Finding(Status.UNHEALTHY, "The database does not answer.")
     executor = MigrationExecutor(connection)
     pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if pending:

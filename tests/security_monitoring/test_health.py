@@ -2,7 +2,9 @@
 
 import io
 import json
+import socket
 from datetime import timedelta
+from time import monotonic
 from unittest import mock
 
 import pytest
@@ -66,6 +68,21 @@ def test_no_database_takes_the_server_out_of_rotation(client, db, checks):
         "status": "unhealthy",
         "checks": [{"name": "database", "status": "unhealthy"}],
     }
+
+
+@pytest.mark.postgresql
+def test_a_database_that_says_nothing_is_given_up_in_time(client, db, checks, monkeypatch):
+    checks("database", needed_to_serve=True)(health.database)
+    checks("migrations", needed_to_serve=True)(health.migrations)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        elsewhere = connection.copy()
+        elsewhere.settings_dict |= {"HOST": "127.0.0.1", "PORT": silent.getsockname()[1]}
+        monkeypatch.setattr(health, "connection", elsewhere)
+        started = monotonic()
+        response = client.get("/health/ready")
+    assert response.status_code == 503
+    assert {check["status"] for check in response.json()["checks"]} == {"unhealthy"}
+    assert 1 < monotonic() - started < 4
 
 
 def test_a_degraded_server_still_serves(client, checks):
