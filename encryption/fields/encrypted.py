@@ -10,6 +10,7 @@ from django.core import exceptions
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from encryption.cipher import split
 from encryption.errors import DecryptionFailed, ExpressionRefused, UnboundValue, ValueRefused
 from encryption.fields import field_checks
 from encryption.fields.attribute import EncryptedAttribute
@@ -144,15 +145,21 @@ class Encrypted(_Field[_ST, _GT]):
         """Let the database refuse everything that is no envelope, whoever writes it.
 
         Code of before an EncryptField migration would otherwise write clear text into the column.
-        The third byte is django-cryptography's, until ``encryption_import`` has run.
+        Bytes compare like numbers: below 0x03 means a first byte of 0x01 or 0x02, the envelopes';
+        0x80 is django-cryptography's, until ``encryption_import`` has run.
         """
         column = connection.ops.quote_name(self.column)
-        if connection.vendor == "postgresql":
-            first = f"substring({column} from 1 for 1)"
-            return f"{first} IN ('\\x01'::bytea, '\\x02'::bytea, '\\x80'::bytea)"
-        if connection.vendor == "sqlite":
-            return f"substr({column}, 1, 1) IN (x'01', x'02', x'80')"
-        return None
+        literals = {
+            "postgresql": [f"'\\x{byte}'::bytea" for byte in ("01", "03", "80", "81")],
+            "sqlite": [f"x'{byte}'" for byte in ("01", "03", "80", "81")],
+        }
+        if connection.vendor not in literals:
+            return None
+        ours, ours_end, theirs, theirs_end = literals[connection.vendor]
+        return (
+            f"({column} >= {ours} AND {column} < {ours_end}) "
+            f"OR ({column} >= {theirs} AND {column} < {theirs_end})"
+        )
 
     def get_col(self, alias: str, output_field: Any = None) -> EncryptedCol:
         """Give the column that selects its row with it; a new one each, told apart by identity."""
@@ -171,7 +178,7 @@ class Encrypted(_Field[_ST, _GT]):
             plaintext = cipher.open_selected(value)
             return plaintext.decode() if self.is_text else self.codec.decode(self.base, plaintext)
         except DecryptionFailed as failure:
-            self._report(failure, value[1:17])
+            self._report(failure, split(value)[0] or b"")
             raise
 
     def open_bare(self, value: Bare, instance: models.Model) -> Any:

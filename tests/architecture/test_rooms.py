@@ -25,7 +25,18 @@ GARRISON = {
     "panels",
 }
 NEVER = {"utils", "helpers", "manager", "managers", "common", "data", "misc", "services2"}
-LONGEST_FILE = 300  # lines; STYLE calls it a smell
+LONGEST_FILE = 300  # lines
+# Files that are past it today, at their length: they may shrink and must not grow.
+STILL_LONG = {
+    "backups/creation.py": 325,
+    "backups/files.py": 317,
+    "backups/pipeline.py": 345,
+    "backups/services/restoring.py": 312,
+    "backups/targets.py": 356,
+    "encryption/fields/encrypted.py": 367,
+    "encryption/operations.py": 356,
+    "encryption/storage.py": 453,
+}
 GROUND_FLOOR = 1_000  # statements
 
 
@@ -59,7 +70,8 @@ def test_files_stay_short(package):
     long = {
         str(p.relative_to(ROOT)): n
         for p in sources(package)
-        if (n := len(p.read_text().splitlines())) > LONGEST_FILE
+        if (n := len(p.read_text().splitlines()))
+        > STILL_LONG.get(str(p.relative_to(ROOT)), LONGEST_FILE)
     }
     assert long == {}
 

@@ -34,5 +34,5 @@ def test_the_wheel_holds_templates_and_types_and_no_tests(tmp_path):
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
     for app in APPS:
-        templates = [p for p in (ROOT / app).rglob("templates/**/*.html")]
+        templates = list((ROOT / app).rglob("templates/**/*.html"))
         assert all(str(t.relative_to(ROOT)) in names for t in templates)

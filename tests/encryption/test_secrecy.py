@@ -9,6 +9,7 @@ import sys
 import traceback
 from types import SimpleNamespace
 
+import django
 import pytest
 from django.core import mail
 from django.db import connection, transaction
@@ -39,8 +40,8 @@ VALUE = "the-diagnosis-nobody-may-read"
 def written(caplog, settings):
     """Everything that was written: log lines with tracebacks, 500 pages, error mails."""
     caplog.set_level(logging.DEBUG)
-    settings.ADMINS = [("Op", "op@example.org")]
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    # Pairs until Django 5.2, addresses from 6.0 on.
+    settings.ADMINS = ["op@example.org"] if django.VERSION >= (6,) else [("Op", "op@example.org")]
     connection.force_debug_cursor = True
     yield SimpleNamespace(log=caplog, parts=[])
     connection.force_debug_cursor = False
