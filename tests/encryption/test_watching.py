@@ -102,7 +102,7 @@ def test_a_drill_opens_samples_of_every_field_and_names_what_does_not_open(keys)
         (models.FileField(), {"encryption.E011"}),
         (models.ForeignKey("auth.Group", models.CASCADE), {"encryption.E011"}),
         (models.BigAutoField(primary_key=True), {"encryption.E011"}),
-        (models.DecimalField(), {"fields.E130", "fields.E132"}),
+        (models.DecimalField(max_digits=2, decimal_places=5), {"fields.E134"}),
         (models.TextField(), set()),
     ],
 )
