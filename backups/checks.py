@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
+from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's own name
 from django.core.files.storage import storages
 
 from backups import keys, signing
@@ -25,7 +25,7 @@ E005 = "backups.E005"  # a target inside a storage of files
 W006 = "backups.W006"  # the identity can be read where backups are made
 W007 = "backups.W007"  # the identity file can be read by others
 E008 = "backups.E008"  # a trusted signer that is no public key
-W009 = "backups.W009"  # one target only
+I009 = "backups.I009"  # one target only
 W010 = "backups.W010"  # the targets' lock outlasts the retention
 
 
@@ -104,10 +104,10 @@ def check_identity(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: A
     found: list[CheckMessage] = []
     if len(settings.targets) == 1:
         found.append(
-            Warning(
+            Info(
                 "There is one target: whoever deletes it deletes every backup.",
                 hint="Add a second one to BACKUPS_TARGETS, with another owner, best with a lock.",
-                id=W009,
+                id=I009,
             )
         )
     if path is None or not os.access(path, os.R_OK):

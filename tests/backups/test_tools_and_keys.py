@@ -273,7 +273,7 @@ def test_an_identity_where_backups_are_made_is_told(settings, tmp_path):
     path.chmod(0o600)
     assert checks.check_identity(None) == []
     settings.BACKUPS_TARGETS = ["one"]
-    assert ids(checks.check_identity(None)) == ["backups.W009"]
+    assert ids(checks.check_identity(None)) == ["backups.I009"]
 
 
 def test_a_trusted_signer_must_be_a_public_key(settings):
