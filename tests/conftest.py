@@ -39,10 +39,21 @@ def _static_files_as_they_are() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Let the test database be emptied between tests, which evidence otherwise refuses."""
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Let the test database be emptied between tests, which evidence otherwise refuses.
+
+    At the end, whoever still holds a connection (a thread of a test's server) loses it, so that the
+    database can be dropped.
+    """
     with django_db_blocker.unblock():
         append_only.permit_flush(connection)
+    yield
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -88,11 +88,12 @@ def load(  # noqa: PLR0913 - one restore, by keyword
             writer.end_input()
             writer.finish()
         except BaseException as failure:  # noqa: BLE001 - raised again
+            first = script.failure or failure  # what our own kills make it say comes later
             # psql is killed first: at the end of its input it must not find a COMMIT.
             writer.kill()
             reader.kill()
             script.join()
-            raise _named(script.failure or failure) from None
+            raise _named(first) from None
 
 
 def _pg_restore(matching: tools.Tools, sections: Sequence[str], list_file: str | None) -> Program:

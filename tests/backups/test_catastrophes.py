@@ -186,7 +186,9 @@ def test_the_password_is_never_in_argv(host):
     if host.url.startswith("sqlite"):
         pytest.skip("SQLite has no password")
     user, _, rest = host.url.removeprefix("postgresql://").partition("@")
-    host.url = f"postgresql://{user.partition(':')[0]}:hunter2-secret@{rest}"
+    name, _, password = user.partition(":")
+    password = password or "hunter2-secret"  # a server that trusts everybody believes any
+    host.url = f"postgresql://{name}:{password}@{rest}"
     running = host.start("backup_create")
     seen = []
     while running.poll() is None:
@@ -200,4 +202,4 @@ def test_the_password_is_never_in_argv(host):
     running.communicate()
     assert running.returncode == 0
     assert seen
-    assert not [arguments for arguments in seen if b"hunter2" in arguments]
+    assert not [arguments for arguments in seen if password.encode() in arguments]

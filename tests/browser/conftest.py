@@ -47,7 +47,7 @@ class Watched:
             self.wrongs.append(f"{message.type} on {self.page.url}: {message.text}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its loop would stand in the way of other modules' async tests
 def browser() -> Iterator[Browser]:
     if not CHROMIUM:
         pytest.skip("Chromium is not installed: apt-get install chromium")

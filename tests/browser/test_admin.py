@@ -184,5 +184,5 @@ def test_the_list_of_events_is_paged_and_searched(site, watch, sign_in):
     page.click("#changelist-search input[type=submit]")
     assert page.locator("#result_list tbody tr").count() == 50
     page.click("#result_list tbody tr:first-child a")
-    assert "A door was opened." in page.content()
+    expect(page.get_by_text("A door was opened.").first).to_be_visible()
     assert SecurityEvent.objects.of_kinds([OPENED]).count() == 55
