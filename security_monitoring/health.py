@@ -1,10 +1,13 @@
-"""Whether what the site stands on works: the database, its schema, and background work."""
+"""Whether what the site stands on works: database, schema, cache and background work."""
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from time import monotonic
 
+from django.core.cache import DEFAULT_CACHE_ALIAS, caches
+from django.core.cache.backends.dummy import DummyCache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
@@ -16,6 +19,8 @@ from security_monitoring.models import Heartbeat
 
 SILENT_FOR = timedelta(minutes=3)  # three missed beats
 BELIEVED_SECONDS = 60  # how long "no migration is pending" is believed; the code cannot change
+
+FORGETFUL = "The cache does not give back what it was given."
 
 _believed_until = 0.0
 
@@ -45,6 +50,21 @@ def migrations() -> Finding:
         )
     _believed_until = monotonic() + BELIEVED_SECONDS
     return Finding(Status.HEALTHY)
+
+
+@health.register("cache", needed_to_serve=True)
+def shared_cache() -> Finding:
+    """Write to the default cache and read it back; reading pages goes on without it."""
+    store = caches[DEFAULT_CACHE_ALIAS]
+    if isinstance(store, DummyCache):
+        return Finding(Status.HEALTHY, "No cache is configured.")
+    key = f"garrison-health-{uuid.uuid4().hex}"  # another probe may run at the same moment
+    try:
+        store.set(key, 1, timeout=5)
+        is_kept = store.get(key) == 1
+    except Exception as failure:  # noqa: BLE001 - each backend raises its own
+        return Finding(Status.DEGRADED, f"The cache fails with {type(failure).__name__}.")
+    return Finding(Status.HEALTHY if is_kept else Status.DEGRADED, "" if is_kept else FORGETFUL)
 
 
 @health.register("background work")

@@ -85,6 +85,31 @@ def test_a_database_that_says_nothing_is_given_up_in_time(client, db, checks, mo
     assert 1 < monotonic() - started < 4
 
 
+def test_a_lost_cache_is_degraded_and_serving_goes_on(client, db, checks, settings):
+    checks("cache", needed_to_serve=True)(health.shared_cache)
+    assert client.get("/health/ready").json()["status"] == "healthy"
+    lost = settings.CACHES["default"] | {"LOCATION": "redis://127.0.0.1:1/0"}
+    settings.CACHES = settings.CACHES | {"default": lost}
+    response = client.get("/health/ready")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert health.shared_cache().detail == "The cache fails with StoreUnavailable."
+
+
+@pytest.mark.parametrize(
+    ("backend", "status"),
+    [("dummy.DummyCache", Status.HEALTHY), ("locmem.LocMemCache", Status.HEALTHY)],
+)
+def test_any_cache_of_django_will_do(settings, backend, status):
+    settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{backend}"}}
+    assert health.shared_cache().status is status
+
+
+def test_a_cache_that_forgets_is_degraded(settings, monkeypatch):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    monkeypatch.setattr("django.core.cache.backends.locmem.LocMemCache.get", lambda *_: None)
+    assert health.shared_cache().detail == health.FORGETFUL
+
+
 def test_a_degraded_server_still_serves(client, checks):
     checks("store", needed_to_serve=True)(lambda: Finding(Status.DEGRADED, "redis://secret@host"))
     response = client.get("/health/ready")
