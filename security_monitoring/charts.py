@@ -24,7 +24,7 @@ HEADROOM = 10  # pixels above the greatest bar
 LEAST_BAR = 2.0  # pixels: one event among thousands is still seen
 BAR_SHARE = 0.76  # of the place a bar has
 MOST_LABELS = 7.5  # along the bottom of a wide chart
-EDGE = 0.07  # of the width: half a label on a narrow screen
+EDGE = 0.045  # of the width: about half a label
 TONES = frozenset({"neutral", "good", "info", "low", "medium", "warning", "high", "critical"})
 
 
