@@ -13,10 +13,10 @@ import django
 from django.conf import settings as django_settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from backups import files, keys, manifest, pipeline, signing
+from backups import files, keys, manifest, opening, pipeline, signing
 from backups.conf import settings
 from backups.dumpers import dumper
-from backups.errors import LeaseLost, TargetFailed
+from backups.errors import BackupNotFound, LeaseLost, TargetFailed
 from backups.models import Backup, Copy, State
 from backups.models.backup import Content
 from backups.models.copy import CopyState
@@ -301,7 +301,12 @@ def folder_of(backup: Backup, *, at: datetime) -> str:
 
 
 def sweep() -> None:
-    """Delete what dead runs have left on the targets; only for the holder of the lease."""
+    """Delete what dead runs have left on the targets; only for the holder of the lease.
+
+    A folder with a manifest stays: it is written last, so the backup is whole, whatever the index
+    says. An index that came out of that very backup says "running", until a restore has rebuilt it;
+    a restore that was killed in between must not cost the backup it came from.
+    """
     dead = Backup.objects.filter(state=State.FAILED).exclude(folder="")
     for each in targets():
         try:
@@ -309,12 +314,22 @@ def sweep() -> None:
             for backup in dead.filter(
                 copies__target=each.alias, copies__state__in=(CopyState.WRITING, CopyState.FAILED)
             ):
+                if _is_whole(each, backup.folder):
+                    continue
                 each.delete_folder(backup.folder)
                 Copy.objects.filter(backup=backup, target=each.alias).update(state=CopyState.PRUNED)
         except Exception as failure:
             if isinstance(failure, TargetFailed | DatabaseError):
                 raise
             continue
+
+
+def _is_whole(target: Target, folder: str) -> bool:
+    try:
+        opening.manifest_name(target, folder)
+    except BackupNotFound:
+        return False
+    return True
 
 
 def _software() -> dict[str, str]:

@@ -160,6 +160,18 @@ def test_a_stuck_run_is_declared_dead_and_its_late_end_changes_nothing(site, mon
     assert [b.pk for b in Backup.objects.good()] == [second.pk]
 
 
+def test_a_whole_backup_is_never_swept_although_the_index_says_it_was_being_made(site):
+    """So speaks an index that was restored, when the restore is killed before it is rebuilt."""
+    whole = site.back_up()
+    before = tree(site.target)
+    Backup.objects.filter(pk=whole.pk).update(state=State.RUNNING, owner=uuid.uuid4())
+    whole.copies.update(state="writing")
+    Lease.objects.update(expires_at=timezone.now() - timedelta(days=1))
+    site.back_up()
+    after = tree(site.target)
+    assert {name: after.get(name) for name in before} == before
+
+
 def test_a_holder_that_could_not_renew_stops_in_time(site):
     site.settings.BACKUPS_LEASE_SECONDS = 1
     with leases.hold(leases.BACKUP, now=timezone.now()) as held:
