@@ -12,6 +12,7 @@ from pytest_django import DjangoDbBlocker
 
 from audit import append_only
 from garrison import context
+from rate_limiting import limiter, outages
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,12 @@ def _nobody_asks() -> Iterator[None]:
     """Begin outside a request: who signed in in one test must not be the actor of the next."""
     with context.bound(context.RequestContext()):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_outage_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin with the store never lost: a recovery owed in one test must not be told in the next."""
+    monkeypatch.setattr(limiter, "outages", outages.Outages())
 
 
 @pytest.fixture(autouse=True, scope="session")

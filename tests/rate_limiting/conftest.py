@@ -14,7 +14,6 @@ from django.core.cache import cache
 from redis.connection import Connection
 
 from config.starter import wheels
-from rate_limiting import limiter, outages
 
 
 class OwnValkey:
@@ -89,12 +88,6 @@ def plain_static(settings):
     """Serve pages without the manifest that ``collectstatic`` would have written."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_told(monkeypatch):
-    """Begin with no outage told: the once-a-minute rule is the process'."""
-    monkeypatch.setattr(limiter, "outages", outages.Outages())
 
 
 @pytest.fixture
