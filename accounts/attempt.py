@@ -23,6 +23,7 @@ class Reason(enum.StrEnum):
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the name of a reason
     UNKNOWN = "unknown"
     INACTIVE = "inactive"
+    CHANGED = "changed"  # the password or the account, between the check and the session
     LOCKED = "locked"
     UNVERIFIED = "unverified"
     OTHER_BACKEND = "other_backend"

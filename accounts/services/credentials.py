@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -63,10 +64,25 @@ def _judge(
         return Reason.WRONG_PASSWORD
     if not account.is_active:
         return Reason.INACTIVE
-    if verdict.is_outdated:
-        account.set_password(password)
-        account.save(update_fields=["password"])
+    if verdict.is_outdated and not _renew_hash(account, password):
+        return Reason.CHANGED
     return None
+
+
+@sensitive_variables("password")
+def _renew_hash(account: AbstractBaseUser, password: str) -> bool:
+    """Hash the password in the present profile; tell whether it still is the password.
+
+    Written only over the hash that was compared: a password that was changed in between, perhaps
+    because somebody else knew it, must not come back.
+    """
+    accounts = type(account)._default_manager.filter(pk=account.pk)
+    renewed = make_password(password)
+    if accounts.filter(password=account.password).update(password=renewed):
+        account.password = renewed
+        return True
+    account.password = accounts.values_list("password", flat=True).first() or ""
+    return verify(password, account.password).is_right  # another sign-in may have renewed it first
 
 
 def count_failure(
