@@ -1,4 +1,7 @@
-"""The outermost middleware: context in, request id out, refusals written when all is over."""
+"""The shell every middleware has, and the outermost one.
+
+That one binds the context, gives out the request id, and writes refusals when all is over.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,11 @@ logger = logging.getLogger("garrison.requests")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$", re.ASCII)
 
 
-class RequestContextMiddleware:
-    """Bind the request context, answer ``X-Request-ID``, write refusals after the view has ended.
+class BothWays:
+    """The shell of a middleware that serves a site run by WSGI as well as by ASGI.
 
-    Must stand first in ``MIDDLEWARE``. An inbound ``X-Request-ID`` is believed only from a trusted
-    proxy, so that a client cannot forge the correlation of somebody else's request.
+    A subclass says what it does in ``serve`` and in ``aserve``; the layer below it is
+    ``get_response``, which the latter awaits.
     """
 
     sync_capable: ClassVar[bool] = True
@@ -46,9 +49,26 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Serve one request."""
-        return self._acall(request) if self.is_async else self._call(request)
+        return self.aserve(request) if self.is_async else self.serve(request)
 
-    def _call(self, request: HttpRequest) -> HttpResponseBase:
+    def serve(self, request: HttpRequest) -> HttpResponseBase:
+        """Serve a request where the layers below are functions."""
+        raise NotImplementedError
+
+    async def aserve(self, request: HttpRequest) -> HttpResponseBase:
+        """Serve a request where the layers below are coroutine functions."""
+        raise NotImplementedError
+
+
+class RequestContextMiddleware(BothWays):
+    """Bind the request context, answer ``X-Request-ID``, write refusals after the view has ended.
+
+    Must stand first in ``MIDDLEWARE``. An inbound ``X-Request-ID`` is believed only from a trusted
+    proxy, so that a client cannot forge the correlation of somebody else's request.
+    """
+
+    def serve(self, request: HttpRequest) -> HttpResponseBase:
+        """Serve one request."""
         with _request_scope(request) as (known, kept):
             response: HttpResponseBase = self.get_response(request)  # type: ignore[assignment]
             response["X-Request-ID"] = known.request_id
@@ -69,7 +89,8 @@ class RequestContextMiddleware:
             response["Retry-After"] = str(exception.retry_after_seconds)
         return response
 
-    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+    async def aserve(self, request: HttpRequest) -> HttpResponseBase:
+        """Serve one request."""
         with _request_scope(request) as (known, kept):
             response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
             response["X-Request-ID"] = known.request_id

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-
+from garrison.middleware import BothWays
 from http_hardening.answers import answer
 from http_hardening.errors import LengthRequired, NulCharacter
 from http_hardening.headers import harden
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from django.http import HttpRequest, HttpResponseBase
 
     from garrison.errors import Refusal
 
 
-class HeadersMiddleware:
+class HeadersMiddleware(BothWays):
     """Set the headers of :mod:`http_hardening.headers` on every answer.
 
     Must stand above ``SecurityMiddleware`` and WhiteNoise, so that redirects and static files are
@@ -27,27 +24,14 @@ class HeadersMiddleware:
     body without a length (411; WSGI and DRF read it as empty, and would obey half a request).
     """
 
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        """Keep the next layer, and be a coroutine function where it is one."""
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    def serve(self, request: HttpRequest) -> HttpResponseBase:
         """Serve one request."""
-        if self.is_async:
-            return self._acall(request)
         response: HttpResponseBase = _turned_away(request) or self.get_response(request)  # type: ignore[assignment]
         harden(request, response)
         return response
 
-    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+    async def aserve(self, request: HttpRequest) -> HttpResponseBase:
+        """Serve one request."""
         response: HttpResponseBase = _turned_away(request) or await self.get_response(request)  # type: ignore[misc]
         harden(request, response)
         return response

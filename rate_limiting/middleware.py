@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from django.http import HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
 from garrison import context
 from garrison.errors import PROBLEM_JSON
+from garrison.middleware import BothWays
 from rate_limiting import requests
 from rate_limiting.conf import settings
 from rate_limiting.decorators import UNSAFE, count_view
 from rate_limiting.errors import LimiterUnavailable, RateLimited
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from django.http import HttpRequest, HttpResponseBase
 
-SIGNED_IN = frozenset(
-    {302, 303}
-)  # Django's sign-in redirects a success, and shows a failure as 200
+# Django's sign-in redirects a success, and shows a failure as 200.
+SIGNED_IN = frozenset({302, 303})
 
 
-class RateLimitMiddleware:
+class RateLimitMiddleware(BothWays):
     """Stand below the authentication middleware, so that a signed-in person is known."""
 
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        """Keep the next layer, and be a coroutine function where it is one."""
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    def serve(self, request: HttpRequest) -> HttpResponseBase:
         """Serve one request."""
-        if self.is_async:
-            return self._acall(request)
         response: HttpResponseBase = self.get_response(request)  # type: ignore[assignment]
         requests.finish(request, response)
         return response
 
-    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+    async def aserve(self, request: HttpRequest) -> HttpResponseBase:
+        """Serve one request."""
         response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
         if hasattr(request, requests.ATTRIBUTE):
             await sync_to_async(requests.finish)(request, response)

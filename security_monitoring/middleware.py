@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 
+from garrison.middleware import BothWays
 from security_monitoring import views
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
@@ -19,7 +20,7 @@ ANSWERS: dict[str, Callable[[HttpRequest], HttpResponse]] = {
 }
 
 
-class HealthMiddleware:
+class HealthMiddleware(BothWays):
     """Answer ``/health`` and ``/health/ready`` early.
 
     A probe names no host of the site, comes by plain HTTP, carries no session and must not be
@@ -28,21 +29,15 @@ class HealthMiddleware:
     host that leaves the middleware out.
     """
 
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        """Keep the next layer, and be a coroutine function where it is one."""
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    def serve(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a probe, or pass the request on."""
         answer = ANSWERS.get(request.path_info)
-        if answer is None:
-            return self.get_response(request)
-        return sync_to_async(answer)(request) if self.is_async else answer(request)
+        return answer(request) if answer else self.get_response(request)  # type: ignore[return-value]
+
+    async def aserve(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer a probe off the event loop, or pass the request on."""
+        answer = ANSWERS.get(request.path_info)
+        if answer:
+            return await sync_to_async(answer)(request)
+        response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
+        return response

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.utils.functional import SimpleLazyObject
 
+from garrison.middleware import BothWays
 from sessions_tracking.browsers import user_of_cookie
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from django.http import HttpRequest, HttpResponseBase
 
 UNAUTHENTICATED = 401
@@ -20,33 +19,20 @@ BEARER = 'Bearer realm="api"'
 BEARER_REFUSED = f'{BEARER}, error="invalid_token"'  # RFC 6750 §3.1
 
 
-class TrackedSessionMiddleware:
+class TrackedSessionMiddleware(BothWays):
     """Let a cookie session live only as long as its row, and answer every 401 with a challenge.
 
     Must stand after Django's ``AuthenticationMiddleware``, whose lazy ``request.user`` it replaces
     for requests that carry a session cookie. A request that never asks for its user costs nothing.
     """
 
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        """Keep the next layer, and be a coroutine function where it is one."""
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    def serve(self, request: HttpRequest) -> HttpResponseBase:
         """Serve one request."""
-        if self.is_async:
-            return self._acall(request)
         track(request)
         return challenge(request, self.get_response(request))  # type: ignore[arg-type]
 
-    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+    async def aserve(self, request: HttpRequest) -> HttpResponseBase:
+        """Serve one request."""
         track(request)
         return challenge(request, await self.get_response(request))  # type: ignore[misc]
 
