@@ -69,8 +69,7 @@ def load(  # noqa: PLR0913 - one restore, by keyword
     ``list_file`` restrict what ``pg_restore`` takes from the archive, and go with ``check=False``.
     """
     described = opened.manifest.database
-    with connect(using, database=database) as session:
-        server = session.info.server_version // 10_000
+    server = _major(using, database)
     matching = tools.matching(max(server, int(described.major) if described else server))
     with ExitStack() as stack:
         reader = stack.enter_context(_pg_restore(matching, sections, list_file))
@@ -94,6 +93,11 @@ def load(  # noqa: PLR0913 - one restore, by keyword
             reader.kill()
             script.join()
             raise _named(first) from None
+
+
+def _major(using: str, database: str | None) -> int:
+    with connect(using, database=database) as session:
+        return session.info.server_version // 10_000
 
 
 def _pg_restore(matching: tools.Tools, sections: Sequence[str], list_file: str | None) -> Program:

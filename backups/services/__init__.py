@@ -8,9 +8,12 @@ from backups.services.backing_up import (
     run_queued,
 )
 from backups.services.drilling import ask_for_drill, drill_now, queue_due_drill, run_drill
+from backups.services.finding import find
+from backups.services.planning import plan
 from backups.services.pruning import prune
+from backups.services.rescuing import bring_table
 from backups.services.resealing import reseal_manifests
-from backups.services.restoring import bring_table, find, plan, restore
+from backups.services.restoring import restore
 from backups.services.verifying import verify
 from backups.services.watching import Standing, look_out, standing
 

@@ -14,8 +14,9 @@ from django.db import connections, transaction
 
 from backups import events, keys, opening, signing, targets
 from backups.conf import settings
+from backups.creation import recording
 from backups.errors import BackupDamaged, BackupNotFound, IdentityWrong
-from backups.models import Backup, Copy, State, StoredFile
+from backups.models import Backup, Copy, StoredFile
 from backups.models.backup import Content
 from backups.models.copy import CopyState
 from garrison.events import emit
@@ -84,35 +85,17 @@ def _index(opened: Opened, now: datetime) -> None:
 
 def _fields(opened: Opened, at: datetime) -> dict[str, Any]:
     described = opened.manifest
-    database, files = described.database, described.files
-    raw = sum(part.sealed.raw_size for part in described.parts.values())
-    content = Content.ALL if database and files else Content.DATABASE if database else Content.FILES
+    parts = set(described.parts)
+    content = Content.ALL if len(parts) > 1 else Content(next(iter(parts)))
     return {
-        "state": State.GOOD,
+        **recording.row_of(described, manifest_sha256=opened.manifest_sha256),
         "owner": None,
-        "stage": "",
         "failure": "",
         "folder": opened.folder,
         "content": content,
         "snapshot_at": at,
-        "engine": f"{database.engine} {database.version}" if database else "",
         "size_bytes": sum(part.sealed.size for part in described.parts.values()),
-        "raw_bytes": raw + (files.raw_bytes if files else 0),
-        "rows": database.rows if database else 0,
-        "files": files.count if files else 0,
-        "parts": parts_of(described),
-        "recipients": described.recipients,
-        "signer": described.signer,
-        "manifest_sha256": opened.manifest_sha256,
     }
-
-
-def parts_of(described: Any) -> list[dict[str, Any]]:
-    """Give the parts as the index keeps them: names and hashes of encrypted bytes."""
-    return [
-        {"what": what, "name": part.name, "sha256": part.sealed.sha256, "size": part.sealed.size}
-        for what, part in described.parts.items()
-    ]
 
 
 def _index_files(opened: Opened, at: datetime) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backups import creation, deletions, files, keys, services
 from backups.errors import BackupDamaged, BackupsRefusal
-from backups.files import Entry
+from backups.files import Entry, sending
 from backups.models import StoredFile, WaitingDeletion
 from backups.pipeline import Sealed
 from tests.backups.conftest import engines, tree
@@ -154,7 +154,7 @@ def test_an_unknown_storage_is_named(site):
 
 @one_engine
 def test_many_files_go_in_batches(site, monkeypatch):
-    monkeypatch.setattr(files, "BATCH", 7)
+    monkeypatch.setattr(sending, "BATCH", 7)
     for number in range(40):
         site.write(f"many/{number}.txt", os.urandom(10))
     before = threading.active_count()

@@ -1,26 +1,16 @@
-"""Files: content-addressed, incremental by hash, each encrypted on its own.
-
-A file whose content a target holds already is not sent again; every backup has a complete list of
-its files, so each can be restored alone.
-"""
+"""Sending what the targets do not hold yet."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import queue
 import secrets
-import threading
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
-
-from django.core.files.storage import storages
-from django.core.files.storage.handler import InvalidStorageError
 
 from backups import pipeline, signing
-from backups.errors import BackupDamaged, BackupsRefusal, TargetFailed
+from backups.errors import TargetFailed
+from backups.files.entry import Entry
+from backups.files.sources import names, storage
 from backups.manifest import FilesState
 from backups.models import StoredFile
 from backups.targets import Fan
@@ -31,149 +21,14 @@ if TYPE_CHECKING:
 
     from django.core.files.storage import Storage
 
+    from backups.files.listing import ListWriter
     from backups.keys import Recipients
-    from backups.pipeline import Sealed, Throttle
+    from backups.pipeline import Throttle
     from backups.targets import Target
 
 FOLDER = "files"
-OURS = ".garrison-"  # what restores leave inside a storage: staged files, and those from before
-LIST_NAME = "files.tsv.gz"
 BATCH = 200
 READ = 1024 * 1024
-# Kept as they are in a path; everything else, tabs and line ends first, is percent-encoded.
-PLAIN_IN_PATHS = "/ !#$&'()*+,:;=?@[]~"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the list: where the encrypted file is, what it is, and where it belongs."""
-
-    blob: str
-    sealed: Sealed
-    storage: str
-    path: str
-
-    def line(self) -> str:
-        """Write it: seven fields between tabs, the path last."""
-        s = self.sealed
-        fields = (self.blob, s.sha256, s.size, s.raw_sha256, s.raw_size, self.storage)
-        return "\t".join(map(str, fields)) + "\t" + quote(self.path, safe=PLAIN_IN_PATHS) + "\n"
-
-    @classmethod
-    def parse(cls, line: str) -> Entry:
-        """Read what :meth:`line` wrote; refuses paths that leave their storage."""
-        try:
-            blob, sha256, size, raw_sha256, raw_size, storage, path = line.rstrip("\n").split("\t")
-            sealed = pipeline.Sealed(sha256, int(size), raw_sha256, int(raw_size))
-        except ValueError:
-            raise BackupDamaged("A line of the file list has not seven fields.") from None
-        path = unquote(path, errors="strict")
-        for name in (blob, path):
-            if name.startswith("/") or "\0" in name or ".." in name.split("/"):
-                raise BackupDamaged("A line of the file list points outside of its storage.")
-        return cls(blob, sealed, storage, path)
-
-
-def storage(alias: str) -> Storage:
-    """Give a file storage by its alias."""
-    try:
-        return storages[alias]
-    except InvalidStorageError:
-        raise BackupsRefusal(
-            f"BACKUPS_FILE_STORAGES names {alias!r}, which is not in STORAGES."
-        ) from None
-
-
-def names(of: Storage, folder: str = "") -> Iterator[str]:
-    """Give every file's name; symbolic links are not followed, they may lead anywhere."""
-    try:
-        folders, files = of.listdir(folder)
-    except FileNotFoundError:
-        return
-    base = f"{folder}/" if folder else ""
-    for name in sorted(files):
-        if not _is_link(of, base + name):
-            yield base + name
-    for name in sorted(folders):
-        if not _is_link(of, base + name) and not (base == "" and name.startswith(OURS)):
-            yield from names(of, base + name)
-
-
-def _is_link(of: Storage, name: str) -> bool:
-    try:
-        return os.path.islink(of.path(name))  # noqa: PTH114 - a storage's path is text
-    except NotImplementedError:
-        return False
-
-
-class _Lines:
-    """What the list is sealed from, in a thread beside the one that adds lines."""
-
-    def __init__(self) -> None:
-        self._queue: queue.Queue[bytes | None] = queue.Queue(1000)
-        self.is_over = threading.Event()
-
-    def add(self, line: bytes | None) -> None:
-        is_put = False
-        while not is_put and not self.is_over.is_set():
-            try:
-                self._queue.put(line, timeout=0.2)
-                is_put = True
-            except queue.Full:
-                continue
-
-    def read(self, size: int) -> bytes:
-        block = bytearray()
-        while len(block) < min(size, 64 * 1024):
-            line = self._queue.get()
-            if line is None:
-                self._queue.put(None)
-                break
-            block += line
-        return bytes(block)
-
-
-class ListWriter:
-    """Seals the list of files while it grows; it exists only after :meth:`commit`."""
-
-    def __init__(self, fan: Fan, recipients: Recipients) -> None:
-        """Start sealing."""
-        self._fan = fan
-        self._recipients = recipients
-        self._lines = _Lines()
-        self._sealed: Sealed | None = None
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._sealed = pipeline.seal(
-                source=self._lines, out=self._fan, recipients=self._recipients
-            )
-        except BaseException as failure:  # noqa: BLE001 - carried to the thread that adds
-            self._failure = failure
-        finally:
-            self._lines.is_over.set()
-
-    def add(self, entry: Entry) -> None:
-        """Add one line."""
-        self._lines.add(entry.line().encode())
-
-    def commit(self) -> Sealed:
-        """End the list and make it exist."""
-        self._lines.add(None)
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-        self._fan.commit()
-        return self._sealed  # type: ignore[return-value]  # sealed, or a failure was raised
-
-    def abort(self) -> None:
-        """Leave nothing behind."""
-        self._lines.add(None)
-        self._thread.join()
-        self._fan.abort()
 
 
 class FileBackup:

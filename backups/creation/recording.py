@@ -1,0 +1,86 @@
+"""What a run tells of itself at its end: in the manifest, and in the index."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import django
+from django.conf import settings as django_settings
+
+from backups import manifest, signing
+from backups.models import Copy, State
+from backups.models.copy import CopyState
+
+if TYPE_CHECKING:
+    from backups.keys import Recipients
+    from backups.manifest import DatabaseState, FilesState, Manifest, Part
+    from backups.models import Backup
+
+
+def describe(
+    backup: Backup,
+    recipients: Recipients,
+    parts: dict[str, Part],
+    *,
+    database: DatabaseState | None,
+    files: FilesState | None,
+) -> Manifest:
+    """Give the manifest of a run whose parts are all written."""
+    return manifest.Manifest(
+        backup=str(backup.pk),
+        folder=backup.folder,
+        kind=backup.kind,
+        snapshot_at=backup.snapshot_at.isoformat() if backup.snapshot_at else "",
+        site=str(getattr(django_settings, "SITE_NAME", "")),
+        software=_software(),
+        recipients=list(recipients.texts),
+        signer=signing.signer(),
+        parts=parts,
+        database=database,
+        files=files,
+    )
+
+
+def _software() -> dict[str, str]:
+    try:
+        own = version("django-garrison")
+    except PackageNotFoundError:
+        own = "source"
+    return {"garrison": own, "django": django.get_version(), "python": platform.python_version()}
+
+
+def record_copy(backup: Backup, alias: str, *, size: int, failure: str | None) -> None:
+    """Write down what became of the backup on one target: ``failure`` is ``None`` where it is."""
+    Copy.objects.filter(backup=backup, target=alias).update(
+        state=CopyState.GOOD if failure is None else CopyState.FAILED,
+        size_bytes=size if failure is None else 0,
+        failure=failure or "",
+    )
+
+
+def row_of(described: Manifest, *, manifest_sha256: str) -> dict[str, Any]:
+    """Give what the index says of a whole backup: sizes, counts, and hashes of encrypted bytes."""
+    database, files = described.database, described.files
+    raw = sum(part.sealed.raw_size for part in described.parts.values())
+    return {
+        "state": State.GOOD,
+        "stage": "",
+        "engine": f"{database.engine} {database.version}" if database else "",
+        "raw_bytes": raw + (files.raw_bytes if files else 0),
+        "rows": database.rows if database else 0,
+        "files": files.count if files else 0,
+        "parts": [
+            {
+                "what": what,
+                "name": part.name,
+                "sha256": part.sealed.sha256,
+                "size": part.sealed.size,
+            }
+            for what, part in described.parts.items()
+        ],
+        "recipients": described.recipients,
+        "signer": described.signer,
+        "manifest_sha256": manifest_sha256,
+    }

@@ -1,0 +1,99 @@
+"""A target: one Django storage that holds backups."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from django.core.files.storage import storages
+from django.core.files.storage.handler import InvalidStorageError
+
+from backups.conf import settings
+from backups.errors import TargetFailed
+from backups.targets.paths import PARTIAL, PathWriter
+from backups.targets.streams import StreamWriter
+
+if TYPE_CHECKING:
+    from django.core.files.storage import Storage
+
+    from backups.targets.writer import Writer
+
+
+class Target:
+    """One storage that holds backups, addressed below ``BACKUPS_FOLDER``."""
+
+    def __init__(self, alias: str, storage: Storage, folder: str = "") -> None:
+        """Wrap the storage."""
+        self.alias = alias
+        self.storage = storage
+        self._folder = folder.strip("/")
+
+    def _full(self, name: str) -> str:
+        return f"{self._folder}/{name}" if self._folder else name
+
+    def _path(self, name: str) -> Path | None:
+        try:
+            return Path(self.storage.path(self._full(name)))
+        except NotImplementedError:
+            return None
+
+    def writer(self, name: str) -> Writer:
+        """Begin a file."""
+        path = self._path(name)
+        return PathWriter(path) if path else StreamWriter(self.storage, self._full(name))
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file for reading."""
+        return self.storage.open(self._full(name), "rb")
+
+    def exists(self, name: str) -> bool:
+        """Tell whether a file is there."""
+        return self.storage.exists(self._full(name))
+
+    def list(self, folder: str) -> tuple[list[str], list[str]]:
+        """Give the names of the folders and files in a folder; none where it does not exist."""
+        try:
+            folders, files = self.storage.listdir(self._full(folder))
+        except FileNotFoundError:
+            return [], []
+        return sorted(folders), sorted(files)
+
+    def delete(self, name: str) -> None:
+        """Delete a file, where it is there."""
+        self.storage.delete(self._full(name))
+
+    def delete_folder(self, folder: str) -> None:
+        """Delete every file in a folder, the manifest first, and the folder itself."""
+        _folders, files = self.list(folder)
+        for name in sorted(files, key=lambda name: not name.startswith("manifest")):
+            self.delete(f"{folder}/{name}")
+        path = self._path(folder)
+        if path is not None:
+            with contextlib.suppress(OSError):  # not empty: something that is not ours
+                path.rmdir()
+
+    def sweep_partials(self) -> int:
+        """Delete what dead runs have left half-written; object stores have nothing of the kind."""
+        root = self._path(".")
+        if root is None or not root.is_dir():
+            return 0
+        partials = [path for path in root.rglob("*" + PARTIAL) if path.is_file()]
+        for path in partials:
+            path.unlink(missing_ok=True)
+        return len(partials)
+
+
+def target(alias: str) -> Target:
+    """Give one target by its alias in ``STORAGES``."""
+    try:
+        return Target(alias, storages[alias], settings.folder)
+    except InvalidStorageError:
+        raise TargetFailed(
+            f"BACKUPS_TARGETS names {alias!r}, which is not in STORAGES. Add it there."
+        ) from None
+
+
+def targets() -> list[Target]:
+    """Give every configured target."""
+    return [target(alias) for alias in settings.targets]
