@@ -3,7 +3,7 @@
 ``save()`` and the QuerySet refuse as well, with a better sentence; the triggers refuse whoever
 comes past them: raw SQL, another program, an injected statement. On PostgreSQL ``UPDATE``,
 ``DELETE`` and ``TRUNCATE`` are refused, on SQLite ``UPDATE`` and ``DELETE``. They do not stop
-somebody who may change the schema; sealing is there for that.
+somebody who may change the schema; :mod:`audit.sealing` makes visible what such a one does.
 """
 
 from __future__ import annotations
@@ -21,54 +21,52 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-TABLE = "audit_securityevent"
 LEAST_AGE_DAYS = 7  # what is younger, retention cannot remove either; the triggers hold the number
 DOOR = "garrison.allow_prune"  # a setting of PostgreSQL's, which only one transaction sees
+EVENTS, SEALS, CHECKPOINTS = "audit_securityevent", "audit_eventseal", "audit_checkpoint"
+AGED_BY = {EVENTS: "at", SEALS: "sealed_at", CHECKPOINTS: "at"}  # the column that tells the age
 
-_SENTENCE = f"{TABLE} is append-only: security events are added and never changed or removed."
-
-_POSTGRESQL = f"""
-CREATE OR REPLACE FUNCTION {TABLE}_refuse() RETURNS trigger
+_POSTGRESQL = """
+CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
-    IF TG_OP = 'DELETE' AND current_setting('{DOOR}', true) = 'on' THEN
-        IF OLD.at < now() - interval '{LEAST_AGE_DAYS} days' THEN
+    IF TG_OP = 'DELETE' AND current_setting('{door}', true) = 'on' THEN
+        IF OLD.{at} < now() - interval '{days} days' THEN
             RETURN OLD;
         END IF;
     END IF;
-    RAISE EXCEPTION '{_SENTENCE}' USING ERRCODE = 'integrity_constraint_violation';
+    RAISE EXCEPTION '{sentence}' USING ERRCODE = 'integrity_constraint_violation';
 END $$;
-CREATE OR REPLACE TRIGGER {TABLE}_no_change BEFORE UPDATE OR DELETE ON {TABLE}
-    FOR EACH ROW EXECUTE FUNCTION {TABLE}_refuse();
-CREATE OR REPLACE TRIGGER {TABLE}_no_truncate BEFORE TRUNCATE ON {TABLE}
-    FOR EACH STATEMENT EXECUTE FUNCTION {TABLE}_refuse();
+CREATE OR REPLACE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table}
+    FOR EACH ROW EXECUTE FUNCTION {table}_refuse();
+CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION {table}_refuse();
 """
-_POSTGRESQL_REMOVE = f"""
-DROP TRIGGER {TABLE}_no_truncate ON {TABLE};
-DROP TRIGGER {TABLE}_no_change ON {TABLE};
-DROP FUNCTION {TABLE}_refuse();
+_POSTGRESQL_REMOVE = """
+DROP TRIGGER {table}_no_truncate ON {table};
+DROP TRIGGER {table}_no_change ON {table};
+DROP FUNCTION {table}_refuse();
 """
-_SQLITE_UPDATE = f"""
-CREATE TRIGGER IF NOT EXISTS {TABLE}_no_update BEFORE UPDATE ON {TABLE}
-BEGIN SELECT RAISE(ABORT, '{_SENTENCE}'); END
+_POSTGRESQL_PERMIT = "ALTER TABLE {table} DISABLE TRIGGER {table}_no_truncate"
+_SQLITE_UPDATE = """
+CREATE TRIGGER IF NOT EXISTS {table}_no_update BEFORE UPDATE ON {table}
+BEGIN SELECT RAISE(ABORT, '{sentence}'); END
 """
-_SQLITE_DELETE = f"""
-CREATE TRIGGER IF NOT EXISTS {TABLE}_no_delete BEFORE DELETE ON {TABLE}
-BEGIN SELECT RAISE(ABORT, '{_SENTENCE}'); END
+_SQLITE_DELETE = """
+CREATE TRIGGER IF NOT EXISTS {table}_no_delete BEFORE DELETE ON {table}
+BEGIN SELECT RAISE(ABORT, '{sentence}'); END
 """
-_SQLITE_DELETE_YOUNG = f"""
-CREATE TRIGGER {TABLE}_no_delete BEFORE DELETE ON {TABLE}
-WHEN OLD.at >= datetime('now', '-{LEAST_AGE_DAYS} days')
-BEGIN SELECT RAISE(ABORT, '{_SENTENCE}'); END
+_SQLITE_DELETE_YOUNG = """
+CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table}
+WHEN OLD.{at} >= datetime('now', '-{days} days')
+BEGIN SELECT RAISE(ABORT, '{sentence}'); END
 """
-_SQLITE_DROP_DELETE = f"DROP TRIGGER IF EXISTS {TABLE}_no_delete"
-_SQLITE_DROP_UPDATE = f"DROP TRIGGER IF EXISTS {TABLE}_no_update"
+_SQLITE_DROP_DELETE = "DROP TRIGGER IF EXISTS {table}_no_delete"
+_SQLITE_DROP_UPDATE = "DROP TRIGGER IF EXISTS {table}_no_update"
+_DOOR_OPENS = "SELECT set_config('{door}', 'on', true)"
+_DOOR_SHUTS = "SELECT set_config('{door}', 'off', true)"
 
-
-_NAMES = {
-    "postgresql": {f"{TABLE}_no_change", f"{TABLE}_no_truncate"},
-    "sqlite": {f"{TABLE}_no_update", f"{TABLE}_no_delete"},
-}
+_NAMES = {"postgresql": ("_no_change", "_no_truncate"), "sqlite": ("_no_update", "_no_delete")}
 _PRESENT = {
     "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgenabled <> 'D'",
     "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s",
@@ -76,28 +74,58 @@ _PRESENT = {
 
 
 def install(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - a migration's signature
-    """Put the triggers in place; for the migration."""
-    protect(schema_editor.connection)
+    """Put the triggers of the events in place; for the first migration."""
+    _protect(schema_editor.connection, [EVENTS])
+
+
+def remove(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - a migration's signature
+    """Take the triggers of the events away; for the first migration's way back."""
+    _unprotect(schema_editor.connection, [EVENTS])
+
+
+def install_on_seals(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - as above
+    """Put the triggers of seals and checkpoints in place; for the second migration."""
+    _protect(schema_editor.connection, [SEALS, CHECKPOINTS])
+
+
+def remove_from_seals(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - as above
+    """Take the triggers of seals and checkpoints away; for the second migration's way back."""
+    _unprotect(schema_editor.connection, [SEALS, CHECKPOINTS])
 
 
 def protect(connection: BaseDatabaseWrapper) -> None:
     """Put in place whichever trigger is missing; the others stay."""
-    _run(connection, postgresql=[_POSTGRESQL], sqlite=[_SQLITE_UPDATE, _SQLITE_DELETE])
+    _protect(connection, _tables(connection))
 
 
-def remove(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - a migration's signature
-    """Take the triggers away; for the migration's way back."""
-    _run(
-        schema_editor.connection,
-        postgresql=[_POSTGRESQL_REMOVE],
-        sqlite=[_SQLITE_DROP_DELETE, _SQLITE_DROP_UPDATE],
-    )
+def _protect(connection: BaseDatabaseWrapper, tables: list[str]) -> None:
+    _run(connection, tables, postgresql=[_POSTGRESQL], sqlite=[_SQLITE_UPDATE, _SQLITE_DELETE])
 
 
-def _run(connection: BaseDatabaseWrapper, **statements: list[str]) -> None:
+def _unprotect(connection: BaseDatabaseWrapper, tables: list[str]) -> None:
+    statements = [_SQLITE_DROP_DELETE, _SQLITE_DROP_UPDATE]
+    _run(connection, tables, postgresql=[_POSTGRESQL_REMOVE], sqlite=statements)
+
+
+def _tables(connection: BaseDatabaseWrapper) -> list[str]:
     with connection.cursor() as cursor:
-        for statement in statements.get(connection.vendor, []):
-            cursor.execute(statement)
+        present = set(connection.introspection.table_names(cursor))
+    return [table for table in AGED_BY if table in present]
+
+
+def _run(connection: BaseDatabaseWrapper, tables: list[str], **statements: list[str]) -> None:
+    with connection.cursor() as cursor:
+        for table in tables:
+            parts = {
+                "table": table,
+                "at": AGED_BY[table],
+                "door": DOOR,
+                "days": LEAST_AGE_DAYS,
+                "sentence": f"{table} is append-only: security events and what seals them are "
+                "added and never changed or removed.",
+            }
+            for statement in statements.get(connection.vendor, []):
+                cursor.execute(statement.format(**parts))
 
 
 @contextmanager
@@ -107,29 +135,36 @@ def door_open(connection: BaseDatabaseWrapper) -> Iterator[None]:
     Nothing else opens: younger rows, changes and ``TRUNCATE`` are refused as before, and other
     connections see no difference. The caller says with an event what it removed.
     """
+    tables = _tables(connection)
     with transaction.atomic(using=connection.alias):
         _run(
             connection,
-            postgresql=[f"SELECT set_config('{DOOR}', 'on', true)"],
+            tables,
+            postgresql=[_DOOR_OPENS],
             sqlite=[_SQLITE_DROP_DELETE, _SQLITE_DELETE_YOUNG],
         )
         yield
         _run(
             connection,
-            postgresql=[f"SELECT set_config('{DOOR}', 'off', true)"],
+            tables,
+            postgresql=[_DOOR_SHUTS],
             sqlite=[_SQLITE_DROP_DELETE, _SQLITE_DELETE],
         )
 
 
 def missing(connection: BaseDatabaseWrapper) -> list[str]:
-    """Name the triggers that should be there and are not; none where the table is not yet."""
+    """Name the triggers that should be there and are not; none where the tables are not yet."""
     question = _PRESENT.get(connection.vendor)
-    with connection.cursor() as cursor:
-        if not question or TABLE not in connection.introspection.table_names(cursor):
-            return []
-        cursor.execute(question, [TABLE])
-        present = {row[0] for row in cursor.fetchall()}
-    return sorted(_NAMES[connection.vendor] - present)
+    if not question:
+        return []
+    absent = []
+    for table in _tables(connection):
+        with connection.cursor() as cursor:
+            cursor.execute(question, [table])
+            present = {row[0] for row in cursor.fetchall()}
+        names = [f"{table}{name}" for name in _NAMES[connection.vendor]]
+        absent += [name for name in names if name not in present]
+    return sorted(absent)
 
 
 def permit_flush(connection: BaseDatabaseWrapper) -> None:
@@ -144,7 +179,8 @@ def permit_flush(connection: BaseDatabaseWrapper) -> None:
         )
     _run(
         connection,
-        postgresql=[f"ALTER TABLE {TABLE} DISABLE TRIGGER {TABLE}_no_truncate"],
+        _tables(connection),
+        postgresql=[_POSTGRESQL_PERMIT],
         sqlite=[_SQLITE_DROP_DELETE],
     )
 

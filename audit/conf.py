@@ -18,6 +18,33 @@ class AuditSettings(AppSettings, prefix="AUDIT"):
         True,
         "Whether each event is also written as one line of JSON to the logger garrison.audit.",
     )
+    keys = Setting[list[str]](
+        [],
+        "The keys that seal events, active one first: id:base64 of 32 random bytes, or site for "
+        "the one made from SECRET_KEY, which alone is used where there is none.",
+        secret=True,
+    )
+    seal_seconds = Setting(
+        0.5,
+        "How long the sealer waits between two looks for new events.",
+        validate=lambda value: None if 0 < value <= 60 else "it must be above 0 and at most 60.",
+    )
+    checkpoint_keys = Setting[list[str]](
+        [],
+        "The Ed25519 keys that sign checkpoints, signing one first: id:base64 of 32 random bytes, "
+        "or site for the one made from SECRET_KEY, which alone is used where there is none.",
+        secret=True,
+    )
+    checkpoint_public_keys = Setting[list[str]](
+        [],
+        "Public keys whose checkpoints are believed beside those of AUDIT_CHECKPOINT_KEYS, as "
+        "id:base64; `manage.py audit_checkpoint --public-keys` prints this site's.",
+    )
+    checkpoint_storage = Setting(
+        "audit_checkpoints",
+        "Alias in STORAGES of where a copy of every checkpoint goes; choose one that whoever owns "
+        "the database cannot write to.",
+    )
 
 
 settings = AuditSettings()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from garrison.errors import Refusal
+from garrison.errors import ConfigurationError, Refusal
 
 
 class EvidenceIsAppendOnly(Refusal):
@@ -11,3 +11,15 @@ class EvidenceIsAppendOnly(Refusal):
     code = "append_only"
     status = 409
     title = "Security events can be added and never changed or removed"
+
+
+class AuditKeysUnusable(ConfigurationError):  # noqa: N818 - a state, as in encryption
+    """The keys that seal events or sign checkpoints are missing or malformed."""
+
+
+class CheckpointRefused(Refusal):
+    """A checkpoint is not what it claims to be, or cannot be made."""
+
+    code = "checkpoint_refused"
+    status = 409
+    title = "The checkpoint cannot be believed"

@@ -43,6 +43,11 @@ def least_key(at: datetime) -> uuid.UUID:
     return uuid.UUID(int=_prefix(at))
 
 
+def instant_of(key: uuid.UUID) -> datetime:
+    """Give the instant of a key, to the millisecond below it."""
+    return EPOCH + timedelta(milliseconds=key.int >> 80)
+
+
 class TimeOrderedKey(models.UUIDField):  # type: ignore[type-arg]  # generic only in the stubs
     """A primary key made from the row's own ``at`` when the row is first stored."""
 

@@ -16,4 +16,14 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "audit.tasks.recount_events",
         "schedule": crontab(hour="3", minute="20"),
     },
+    # The sealer runs beside beat (audit.sealing.loop); these find what comes late.
+    "audit.seal_events": {
+        "task": "audit.tasks.seal_events",
+        "schedule": crontab(),
+        "options": {"expires": 55},
+    },
+    "audit.seal_late": {
+        "task": "audit.tasks.seal_late",
+        "schedule": crontab(hour="3", minute="40"),
+    },
 }

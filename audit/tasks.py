@@ -8,6 +8,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from audit import rollups
+from audit.keys import EPOCH
+from audit.sealing import sealer
 
 
 @shared_task(name="audit.tasks.count_events")
@@ -21,3 +23,16 @@ def recount_events(hours: int = 26) -> None:
     """Count the last hours again, for what became visible late."""
     now = timezone.now()
     rollups.recount(start=now - timedelta(hours=hours), end=now)
+
+
+@shared_task(name="audit.tasks.seal_events")
+def seal_events(minutes: int = 15) -> None:
+    """Seal what is new, and what of the last minutes was stored later than it happened."""
+    now = timezone.now()
+    sealer.catch_up(now=now, since=now - timedelta(minutes=minutes))
+
+
+@shared_task(name="audit.tasks.seal_late")
+def seal_late() -> None:
+    """Seal whatever was never sealed, however long ago it happened."""
+    sealer.catch_up(now=timezone.now(), since=EPOCH)

@@ -3,6 +3,11 @@
 import pytest
 from django.db import connection
 
+TABLES = (
+    "securityevent", "eventcount", "counteduntil",
+    "eventseal", "sealeduntil", "checkpoint", "chainverification",
+)  # fmt: skip
+
 
 @pytest.fixture(autouse=True)
 def _no_earlier_events(request: pytest.FixtureRequest) -> None:
@@ -13,5 +18,5 @@ def _no_earlier_events(request: pytest.FixtureRequest) -> None:
     request.getfixturevalue("_django_db_helper")
     verb = "TRUNCATE" if connection.vendor == "postgresql" else "DELETE FROM"
     with connection.cursor() as cursor:
-        for table in ("securityevent", "eventcount", "counteduntil"):
+        for table in TABLES:
             cursor.execute(f"{verb} audit_{table}")

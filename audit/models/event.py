@@ -1,14 +1,14 @@
-"""What happened, and how often."""
+"""What happened."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.utils import timezone
 
-from audit.errors import EvidenceIsAppendOnly
 from audit.keys import TimeOrderedKey, least_key
+from audit.models.evidence import Evidence, EvidenceQuerySet
 from garrison.context import LONGEST_USER_AGENT
 from garrison.events import Outcome, Severity
 
@@ -22,12 +22,13 @@ LONGEST_ID = 64
 LONGEST_LABEL = 254  # an e-mail address, RFC 5321
 LONGEST_TARGET = 200
 MAIN_STREAM = "main"
+LONGEST_STREAM = 32
 
 SEVERITIES = [(int(severity), severity.name.capitalize()) for severity in Severity]
 OUTCOMES = [(str(outcome), outcome.name.capitalize()) for outcome in Outcome]
 
 
-class SecurityEventQuerySet(models.QuerySet["SecurityEvent"]):
+class SecurityEventQuerySet(EvidenceQuerySet["SecurityEvent"]):
     """The questions asked of what happened; each has an index, and ``newest`` bounds it."""
 
     def for_target(self, target: str) -> SecurityEventQuerySet:
@@ -62,36 +63,8 @@ class SecurityEventQuerySet(models.QuerySet["SecurityEvent"]):
         """Keep what comes after that row on a page: ``older_than(last.pk).newest(50)``."""
         return self.filter(pk__lt=key)
 
-    def update(self, **_: Any) -> NoReturn:
-        """Refuse."""
-        raise _refusal("update()")
 
-    def delete(self) -> NoReturn:
-        """Refuse."""
-        raise _refusal("delete()")
-
-    def bulk_update(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse."""
-        raise _refusal("bulk_update()")
-
-    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list[SecurityEvent]:
-        """Add many; an upsert would change what is there, and is refused."""
-        if kwargs.get("update_conflicts"):
-            raise _refusal("bulk_create(update_conflicts=True)")
-        return super().bulk_create(objs, *args, **kwargs)
-
-    def _raw_delete(self, *_: Any, **__: Any) -> NoReturn:
-        raise _refusal("delete()")
-
-
-def _refusal(what: str) -> EvidenceIsAppendOnly:
-    return EvidenceIsAppendOnly(
-        f"{what} is refused on security events: they are added and never changed or removed. "
-        "Say what corrects one with a new event."
-    )
-
-
-class SecurityEvent(models.Model):
+class SecurityEvent(Evidence):
     """One thing that happened, or was refused; a row is written once and stays as it is.
 
     Who, from where and in which request are copies made at the time, so they outlive the account
@@ -99,7 +72,7 @@ class SecurityEvent(models.Model):
     """
 
     id = TimeOrderedKey(primary_key=True, editable=False)
-    stream = models.CharField(max_length=32, default=MAIN_STREAM, editable=False)
+    stream = models.CharField(max_length=LONGEST_STREAM, default=MAIN_STREAM, editable=False)
     kind = models.CharField(max_length=LONGEST_KIND)
     severity = models.PositiveSmallIntegerField(choices=SEVERITIES, default=int(Severity.INFO))
     outcome = models.CharField(max_length=8, choices=OUTCOMES, default=str(Outcome.SUCCESS))
@@ -150,65 +123,3 @@ class SecurityEvent(models.Model):
     def __str__(self) -> str:
         """Say when and what."""
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.kind}"
-
-    def save(self, **kwargs: Any) -> None:
-        """Add the row; refuse to change one that is there."""
-        if not self._state.adding:
-            raise _refusal("save()")
-        super().save(**(kwargs | {"force_insert": True}))
-
-    def delete(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse."""
-        raise _refusal("delete()")
-
-
-class EventCount(models.Model):
-    """How many events of one kind, severity and outcome began in one minute, or one hour.
-
-    Made of the events by :mod:`audit.rollups`, and of nothing else; it can be thrown away and made
-    again.
-    """
-
-    MINUTE = "m"
-    HOUR = "h"
-
-    period = models.CharField(max_length=1, choices=[(MINUTE, "Minute"), (HOUR, "Hour")])
-    starts_at = models.DateTimeField()
-    kind = models.CharField(max_length=LONGEST_KIND)
-    severity = models.PositiveSmallIntegerField(choices=SEVERITIES)
-    outcome = models.CharField(max_length=8, choices=OUTCOMES)
-    count = models.PositiveIntegerField()
-
-    class Meta:
-        """One row for each; the constraint's index also answers "since when"."""
-
-        constraints = (
-            models.UniqueConstraint(
-                fields=["period", "starts_at", "kind", "severity", "outcome"],
-                name="audit_one_count_each",
-            ),
-        )
-
-    def __str__(self) -> str:
-        """Say when, what and how many."""
-        return f"{self.starts_at:%Y-%m-%d %H:%M} {self.kind}: {self.count}"
-
-
-class CountedUntil(models.Model):
-    """How far the events are counted: one row, and the lock under which counting goes on."""
-
-    THE_ONE = 1
-
-    id = models.PositiveSmallIntegerField(primary_key=True, default=THE_ONE, editable=False)
-    at = models.DateTimeField(null=True)
-
-    class Meta:
-        """There is one row."""
-
-        constraints = (
-            models.CheckConstraint(condition=models.Q(id=1), name="audit_one_watermark"),
-        )
-
-    def __str__(self) -> str:
-        """Say until when."""
-        return f"counted until {self.at:%Y-%m-%d %H:%M}" if self.at else "nothing counted"

@@ -1,0 +1,20 @@
+"""What audit itself says."""
+
+from __future__ import annotations
+
+from garrison.events import EventKind, Outcome, Severity
+
+KEY_ADOPTED = EventKind(
+    "audit.key.adopted",
+    Severity.MEDIUM,
+    "Events are sealed with another key from here on: the first one, or a new one.",
+)
+CHECKPOINT_WRITTEN = EventKind(
+    "audit.checkpoint.written", Severity.INFO, "The head of the audit chain was signed."
+)
+CHAIN_BROKEN = EventKind(
+    "audit.chain.broken",
+    Severity.CRITICAL,
+    "The audit log does not verify: events were changed, removed, added or moved.",
+    Outcome.REFUSED,
+)

@@ -1,0 +1,147 @@
+"""What makes a change to the evidence visible: seals in a chain, and heads that were signed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+
+from audit.models.event import LONGEST_STREAM, SecurityEvent
+from audit.models.evidence import Evidence, EvidenceQuerySet
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LONGEST_KEY_ID = 32  # 23 characters of the operator's choice, a dot, eight of the fingerprint
+LONGEST_NAME = 200  # of a file in a storage
+
+
+class EventSealQuerySet(EvidenceQuerySet["EventSeal"]):
+    """The questions asked of the chain."""
+
+    def last_of(self, stream: str) -> EventSeal | None:
+        """Give the newest seal of a stream."""
+        return self.filter(stream=stream).order_by("-seq").first()
+
+
+class EventSeal(Evidence):
+    """The place of one event in the chain of its stream, and a MAC over both.
+
+    The event's own row stays as it was inserted. ``seq`` counts from 1 without a gap, ``prev`` is
+    the MAC before; what the MAC covers is in :mod:`audit.sealing.encoding`. There is no constraint
+    between the tables, so that a seal outlives an event that somebody removes, and tells.
+    """
+
+    event = models.OneToOneField(
+        SecurityEvent,
+        models.DO_NOTHING,
+        primary_key=True,
+        db_constraint=False,
+        related_name="seal",
+    )
+    stream = models.CharField(max_length=LONGEST_STREAM)
+    seq = models.BigIntegerField()
+    version = models.PositiveSmallIntegerField()
+    key_id = models.CharField(max_length=LONGEST_KEY_ID)
+    prev = models.BinaryField(max_length=32)
+    mac = models.BinaryField(max_length=32)
+    sealed_at = models.DateTimeField()
+
+    objects = EventSealQuerySet.as_manager()
+
+    class Meta:
+        """One event for each number; the index of the constraint is the way along the chain."""
+
+        constraints = (
+            models.UniqueConstraint(fields=["stream", "seq"], name="audit_one_seal_each"),
+            models.CheckConstraint(condition=models.Q(seq__gte=1), name="audit_seals_from_one"),
+        )
+
+    def __str__(self) -> str:
+        """Say which one it is."""
+        return f"{self.stream} {self.seq}"
+
+
+class SealedUntil(models.Model):
+    """How far sealing has come: one row, and the lock under which one sealer works.
+
+    Everything that happened before ``settled_at`` is sealed, and no open transaction can still add
+    to it. ``waiting_for`` is the transaction number that decides when ``waiting_at`` becomes
+    settled; see :mod:`audit.sealing.horizon`.
+    """
+
+    THE_ONE = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=THE_ONE, editable=False)
+    settled_at = models.DateTimeField(null=True)
+    waiting_at = models.DateTimeField(null=True)
+    waiting_for = models.BigIntegerField(null=True)
+
+    class Meta:
+        """There is one row."""
+
+        constraints = (
+            models.CheckConstraint(condition=models.Q(id=1), name="audit_one_sealing_mark"),
+        )
+
+    def __str__(self) -> str:
+        """Say until when."""
+        at: datetime | None = self.settled_at
+        return f"sealed until {at:%Y-%m-%d %H:%M:%S}" if at else "nothing sealed"
+
+
+class Checkpoint(Evidence):
+    """The head of a stream at one time, signed: what came before it cannot be changed unseen.
+
+    ``purpose`` is ``head``, or ``anchor`` where retention has removed everything up to ``seq``
+    (the chain then begins behind it), or ``restored`` where a backup was restored at ``at`` (later
+    heads than ``seq`` that were signed before it are void). ``stored_as`` names the copy outside
+    the database.
+    """
+
+    HEAD = "head"
+    ANCHOR = "anchor"
+    RESTORED = "restored"
+    PURPOSES = ((HEAD, "Head"), (ANCHOR, "Anchor"), (RESTORED, "Restored"))
+
+    purpose = models.CharField(max_length=8, choices=PURPOSES, default=HEAD)
+    stream = models.CharField(max_length=LONGEST_STREAM)
+    seq = models.BigIntegerField()
+    mac = models.BinaryField(max_length=32)
+    count = models.BigIntegerField()
+    at = models.DateTimeField()
+    key_id = models.CharField(max_length=LONGEST_KEY_ID)
+    signature = models.BinaryField(max_length=64)
+    stored_as = models.CharField(max_length=LONGEST_NAME, blank=True)
+
+    objects = EvidenceQuerySet["Checkpoint"].as_manager()
+
+    class Meta:
+        """Asked for by stream, newest first, and by number."""
+
+        ordering = ("-id",)
+        indexes = (models.Index(fields=["stream", "seq"], name="audit_checkpoint_at"),)
+
+    def __str__(self) -> str:
+        """Say what was signed, and when."""
+        return f"{self.stream} {self.seq} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class ChainVerification(models.Model):
+    """That the chain was verified, and what came of it; the health report asks for the newest."""
+
+    ended_at = models.DateTimeField()
+    is_whole = models.BooleanField()
+    is_complete = models.BooleanField(default=True)
+    looked_at = models.BigIntegerField()
+    seconds = models.FloatField()
+    detail = models.TextField()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        """Say when, and how it ended."""
+        return f"{self.ended_at:%Y-%m-%d %H:%M:%S} {'whole' if self.is_whole else 'broken'}"

@@ -1,0 +1,81 @@
+"""What a seal's MAC covers, byte by byte: netstrings (D. J. Bernstein, 1997) in a fixed order.
+
+Each part is its length in bytes, a colon, its UTF-8 and a comma; an SQL NULL is ``-,``. So no two
+different events have the same bytes, whatever their texts hold. ``docs/audit.md`` gives a verifier
+of thirty lines.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERSION = 1
+FORMAT = "garrison.audit.seal.v1"
+GENESIS = bytes(32)  # the MAC before the first one
+# Every column of an event, in the order in which they are sealed.
+FIELDS = (
+    "id", "stream", "kind", "severity", "outcome", "at", "actor_id", "actor_label", "target", "ip",
+    "location", "user_agent", "session_id", "request_id", "data",
+)  # fmt: skip
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+class Place(NamedTuple):
+    """Where a seal stands: what it covers beside the event."""
+
+    stream: str
+    seq: int
+    key_id: str
+    sealed_at: datetime
+    prev: bytes
+
+
+def message(place: Place, event: Sequence[str | None]) -> bytes:
+    """Lay out what is sealed; ``event`` holds the texts of :data:`FIELDS`, ``None`` for NULL."""
+    stream, seq, key_id, sealed_at, prev = place
+    parts = [FORMAT, stream, str(seq), key_id, instant(sealed_at), prev.hex(), *event]
+    text = "".join(["-," if part is None else f"{len(part)}:{part}," for part in parts])
+    if text.isascii():  # then characters are bytes
+        return text.encode("ascii")
+    return b"".join(map(_netstring, parts))
+
+
+def _netstring(part: str | None) -> bytes:
+    if part is None:
+        return b"-,"
+    encoded = part.encode("utf-8", "surrogatepass")  # SQLite stores what UTF-8 does not know
+    return b"%d:%b," % (len(encoded), encoded)
+
+
+def instant(at: datetime) -> str:
+    """Write an instant in UTC, to the microsecond: ``2026-11-24T12:00:00.000000+00:00``."""
+    if at.utcoffset():
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")
+
+
+@lru_cache(maxsize=4096)  # most events of a kind carry one of few values
+def canonical_data(stored: str) -> str:
+    """Write the data in its one form, whatever form the database keeps it in.
+
+    Keys sorted, no blanks, ASCII: ``json.dumps(data, sort_keys=True, separators=(",", ":"))``.
+    What is no JSON, or names a key twice, stays as it is: it was not sealed so.
+    """
+    try:
+        return _canonical(json.loads(stored, object_pairs_hook=_pairs))
+    except ValueError:
+        return f"not canonical: {stored}"
+
+
+def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key twice")  # readers differ in which one they take (RFC 8259 §4)
+    return found

@@ -1,0 +1,222 @@
+"""Gives each event its place in the chain: in batches, one sealer at a time, nothing left out.
+
+A batch is one transaction under the row lock of ``SealedUntil``. A sealer that is killed leaves
+nothing behind, because its batch rolls back; one that finds another at work leaves it the events.
+Two rules of the database hold whatever a sealer believes: one seal for an event, one event for a
+number.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection, transaction
+
+from audit.events import KEY_ADOPTED
+from audit.keys import instant_of, least_key
+from audit.models import Checkpoint, EventSeal, SealedUntil
+from audit.sealing import horizon, rows
+from audit.sealing.encoding import FIELDS, GENESIS, VERSION, Place, message
+from audit.sealing.inserting import insert
+from audit.sealing.keyring import keyring
+from garrison import events
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from audit.sealing.keyring import SealKey
+
+BATCH = 2_000  # events in one transaction
+NO_KEY = uuid.UUID(int=0)
+FROZEN_SECONDS = 30  # then PostgreSQL ends the transaction of a sealer that was stopped in it
+
+STREAM = FIELDS.index("stream")
+_UNSEALED = """
+SELECT {columns} FROM audit_securityevent e
+WHERE e.id > %s AND NOT EXISTS (
+    SELECT 1 FROM audit_eventseal s WHERE s.event_id = e.id AND s.event_id > %s
+) ORDER BY e.id LIMIT %s
+"""
+
+
+@dataclass(slots=True)
+class Run:
+    """One way along the events, from where nothing can appear any more to the newest."""
+
+    now: datetime
+    after: uuid.UUID
+    settles: datetime | None = None  # up to when all is settled once this run has come to its end
+    sealed: int = 0
+    is_over: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    def clock(self) -> datetime:
+        """Give the present instant, counted on from the one that was passed in."""
+        return self.now + timedelta(seconds=time.monotonic() - self.began)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last link of a stream."""
+
+    seq: int
+    mac: bytes
+    key_id: str
+
+
+def catch_up(*, now: datetime, since: datetime | None = None, batch: int = BATCH) -> int:
+    """Seal everything that is visible; give how many.
+
+    ``since`` looks further back than where nothing should appear any more. Raises
+    :class:`~audit.errors.AuditKeysUnusable` where there is no key to seal with.
+    """
+    run = Run(now, NO_KEY)
+    is_first = True
+    while not run.is_over:
+        with transaction.atomic():
+            if not _begin(run, since, is_first=is_first):
+                return run.sealed
+            _seal_next(run, batch)
+        is_first = False
+    return run.sealed
+
+
+def keep_up(*, now: datetime) -> int:
+    """Seal what is new; where there is nothing, nothing is locked and nothing written."""
+    mark = SealedUntil.objects.first()
+    at = horizon.begins_at(mark, now)
+    is_stale = at is None or now - at > horizon.GRACE + horizon.MOVED_BY
+    if is_stale or oldest_unsealed(since=at):
+        return catch_up(now=now)
+    return 0
+
+
+def oldest_unsealed(*, since: datetime | None) -> uuid.UUID | None:
+    """Give the key of the first event that has no seal."""
+    found = _unsealed(least_key(since) if since else NO_KEY, 1)
+    return uuid.UUID(str(found[0][0])) if found else None
+
+
+def _begin(run: Run, since: datetime | None, *, is_first: bool) -> bool:
+    mark = _take_mark()
+    if mark is None:
+        return False  # somebody else is at work
+    if not is_first:
+        return True
+    running = horizon.transactions(connection)
+    run.settles = horizon.settles(mark, running)
+    begins = horizon.begins_at(mark, run.now)
+    if begins and run.settles is None:
+        begins = _nearer(begins, run.now)
+    if begins and since:
+        begins = min(begins, since)
+    run.after = least_key(begins) if begins else NO_KEY
+    if _is_worth_writing(mark, run) and horizon.wait_anew(mark, running, run.now):
+        mark.save(update_fields=["waiting_at", "waiting_for"])
+    return True
+
+
+def _nearer(begins: datetime, now: datetime) -> datetime:
+    """Look back less far while a long transaction keeps the mark where it is.
+
+    What it shows at its end is found then, because its end lets the mark go on.
+    """
+    newest = EventSeal.objects.order_by("-event_id").values_list("event_id", flat=True).first()
+    return max(begins, min(instant_of(newest), now) - 2 * horizon.GRACE) if newest else begins
+
+
+def _is_worth_writing(mark: SealedUntil, run: Run) -> bool:
+    return mark.waiting_at is None or run.now - mark.waiting_at >= horizon.MOVED_BY
+
+
+def _take_mark() -> SealedUntil | None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{FROZEN_SECONDS}s'")
+        SealedUntil.objects.get_or_create(pk=SealedUntil.THE_ONE)
+    # SQLite has no row locks: a write takes the only lock there is, before anything is read.
+    elif not SealedUntil.objects.filter(pk=SealedUntil.THE_ONE).update(id=SealedUntil.THE_ONE):
+        SealedUntil.objects.create()
+    return SealedUntil.objects.select_for_update(skip_locked=True).first()
+
+
+def _seal_next(run: Run, batch: int) -> None:
+    found = _unsealed(run.after, batch)
+    if found:
+        insert(_links(found, run.clock()))
+        run.sealed += len(found)
+        run.after = uuid.UUID(str(found[-1][0]))
+    run.is_over = len(found) < batch
+    if run.is_over and run.settles:
+        _settle(run.settles)
+
+
+def _settle(at: datetime) -> None:
+    mark = SealedUntil.objects.get(pk=SealedUntil.THE_ONE)
+    if mark.settled_at is None or at > mark.settled_at:
+        SealedUntil.objects.filter(pk=mark.pk).update(settled_at=at)
+
+
+def _unsealed(after: uuid.UUID, most: int) -> list[Any]:
+    key = rows.key_for(connection, after)
+    with connection.cursor() as cursor:
+        cursor.execute(_UNSEALED.format(columns=rows.columns(connection)), [key, key, most])
+        return cursor.fetchall()
+
+
+def _links(found: list[Any], now: datetime) -> list[EventSeal]:
+    """Chain the events on to the heads of their streams."""
+    key = keyring().active
+    heads: dict[str, Head] = {}
+    links = []
+    for row in found:
+        texts = rows.as_texts(row, connection)
+        stream = str(texts[STREAM])
+        head = heads.get(stream) or _head(stream, key, now)
+        seal = _link(texts, stream, head, key, now)
+        heads[stream] = Head(seal.seq, bytes(seal.mac), key.id)
+        links.append(seal)
+    return links
+
+
+def _link(
+    texts: list[str | None], stream: str, head: Head, key: SealKey, now: datetime
+) -> EventSeal:
+    place = Place(stream, head.seq + 1, key.id, now, head.mac)
+    return EventSeal(
+        event_id=texts[0],
+        stream=stream,
+        seq=place.seq,
+        version=VERSION,
+        key_id=key.id,
+        prev=head.mac,
+        mac=key.mac(message(place, texts)),
+        sealed_at=now,
+    )
+
+
+def _head(stream: str, key: SealKey, now: datetime) -> Head:
+    """Give the end of a stream's chain; say so where another key takes over."""
+    head = head_of(stream)
+    if head.key_id != key.id:
+        events.emit(
+            KEY_ADOPTED,
+            target=f"key:{key.id}",
+            data={"stream": stream, "from_number": head.seq + 1, "before": head.key_id or None},
+            now=now,
+        )
+    return head
+
+
+def head_of(stream: str, *, using: str | None = None) -> Head:
+    """Give the last link of a stream, or what retention left of it, or the beginning."""
+    if seal := EventSeal.objects.using(using).last_of(stream):
+        return Head(seal.seq, bytes(seal.mac), seal.key_id)
+    anchors = Checkpoint.objects.using(using).filter(stream=stream, purpose=Checkpoint.ANCHOR)
+    if anchor := anchors.order_by("-seq").first():
+        return Head(anchor.seq, bytes(anchor.mac), "")
+    return Head(0, GENESIS, "")
