@@ -41,6 +41,14 @@ class PasswordRejected(AccountRefusal):
     title = "The new password was not accepted"
 
 
+class CurrentPasswordWrong(AccountRefusal):
+    """Somebody who is signed in did not know their present password."""
+
+    code = "current_password_wrong"
+    status = 400
+    title = "The current password is not right"
+
+
 class CodeInvalid(AccountRefusal):
     """A wrong, used, replaced or unknown code, or one that was guessed at too often."""
 

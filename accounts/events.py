@@ -53,6 +53,11 @@ PASSWORD_RESET = EventKind(
     Severity.MEDIUM,
     "A person chose a new password by a mailed code; every session was ended.",
 )
+PASSWORD_CHANGED = EventKind(
+    "accounts.password.changed",
+    Severity.MEDIUM,
+    "A person chose a new password by proving the present one; every other session was ended.",
+)
 PASSWORD_SET_BY_STAFF = EventKind(
     "accounts.password.set_by_staff",
     Severity.HIGH,

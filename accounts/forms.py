@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.admin.forms import AdminPasswordChangeForm as AdminOwnPasswordForm
 from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm
 from django.contrib.auth.forms import UserChangeForm as DjangoUserChangeForm
 from django.core.exceptions import ValidationError
@@ -15,9 +16,10 @@ from django.db import transaction
 from accounts import events
 from accounts.attempt import target_of
 from accounts.backends import refusal_of
-from accounts.errors import EmailUnverified, HashingBusy, LockedOut
+from accounts.errors import CurrentPasswordWrong, EmailUnverified, HashingBusy, LockedOut
 from accounts.models import User
 from accounts.password.rules import LONGEST_PASSWORD
+from accounts.services import prove_password, set_own_password
 from garrison.events import emit
 from sessions_tracking.services import end_sessions
 
@@ -54,6 +56,25 @@ def _sentence(refusal: AccountRefusal) -> str:
     if wait <= 60:
         return f"{refusal.title}. Try again in {wait} seconds."
     return f"{refusal.title}. Try again in {math.ceil(wait / 60)} minutes."
+
+
+class OwnPasswordForm(AdminOwnPasswordForm):
+    """The admin's form for one's own password: guesses count, and other sessions end."""
+
+    def clean_old_password(self) -> str:
+        """Prove the present password where sign-ins are counted."""
+        password: str = self.cleaned_data["old_password"]
+        try:
+            self.proved = prove_password(user=self.user, password=password)
+        except (CurrentPasswordWrong, *TOLD) as refusal:
+            raise ValidationError(_sentence(refusal), code=refusal.code) from None
+        return password
+
+    def save(self, commit: bool = True) -> User:  # noqa: ARG002, FBT001, FBT002 - Django's
+        """Set the password; the browser that asks stays signed in."""
+        set_own_password(proved=self.proved, new_password=self.cleaned_data["new_password1"])
+        self.user.password = self.proved.password
+        return self.user
 
 
 class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]  # only in the stubs

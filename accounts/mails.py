@@ -49,13 +49,13 @@ def send_reset_code(*, address: str, code: str) -> None:
     )
 
 
-def send_password_notice(*, address: str) -> None:
-    """Tell somebody that their password was changed."""
+def send_password_notice(*, address: str, by_code: bool) -> None:
+    """Tell somebody that their password was changed, by a mailed code or by the present one."""
     _send(
         "password_notice",
         subject=f"Your password for {settings.site_name} was changed",
         address=address,
-        values={},
+        values={"by_code": by_code},
     )
 
 

@@ -1,7 +1,8 @@
 """Where staff look after accounts.
 
-The admin's login form is replaced by one that says how long a lock lasts, unless the host has put a
-form of its own there.
+The admin's login form is replaced by one that says how long a lock lasts, and its form for one's
+own password by one that counts guesses and ends other sessions, unless the host has put forms of
+its own there.
 """
 
 from django.contrib import admin
@@ -9,6 +10,7 @@ from django.contrib.auth import get_user_model
 
 from accounts.admin.axes_attempts import register_axes_attempts
 from accounts.admin.lockout_buckets import LockoutBucketAdmin
+from accounts.admin.own_password import use_own_form
 from accounts.admin.users import UserAdmin
 from accounts.forms import SignInForm
 from accounts.models import LockoutBucket, User
@@ -19,3 +21,4 @@ if get_user_model() is User:
     admin.site.register(User, UserAdmin)
 if admin.site.login_form is None:
     admin.site.login_form = SignInForm
+use_own_form(admin.site)

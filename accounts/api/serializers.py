@@ -109,6 +109,13 @@ class ResendInput(StrictSerializer):
     email = AddressField()
 
 
+class ChangeInput(StrictSerializer):
+    """The present password, and the new one."""
+
+    current_password = PasswordField()
+    new_password = PasswordField()
+
+
 class ResetInput(StrictSerializer):
     """An address whose owner has forgotten the password."""
 

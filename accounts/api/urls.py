@@ -15,6 +15,7 @@ urlpatterns = [
     path("login", views.LoginView.as_view(), name="login"),
     path("me", views.MeView.as_view(), name="me"),
     path("login-history", views.LoginHistoryView.as_view(), name="login-history"),
+    path("password/change", views.ChangeView.as_view(), name="password-change"),
     path("password/strength", views.PasswordStrengthView.as_view(), name="password-strength"),
 ]
 if not missing_fields():

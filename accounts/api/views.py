@@ -116,6 +116,23 @@ class ResetConfirmView(PublicView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
+@method_decorator(never_cache, name="dispatch")
+class ChangeView(APIView):
+    """Change one's own password; a success gives its place under the rate limit back."""
+
+    throttle_scope = "auth"
+    throttle_refunds_success = True
+
+    @extend_schema(request=serializers.ChangeInput, responses={204: None})
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        """Check the present password, set the new one, and end every other session."""
+        given = _input(serializers.ChangeInput, request.data)
+        services.change_password(user=request.user, **given)  # type: ignore[arg-type]
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
 class PasswordStrengthView(PublicView):
     """Judge a password before it is chosen."""
 

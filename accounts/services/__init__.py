@@ -9,6 +9,7 @@ from accounts.services.administration import (
 )
 from accounts.services.credentials import check_credentials
 from accounts.services.history import sign_ins_of
+from accounts.services.password_change import change_password, prove_password, set_own_password
 from accounts.services.password_reset import ask_for_reset, reset_password
 from accounts.services.profile import rename
 from accounts.services.registration import register
@@ -18,14 +19,17 @@ from accounts.services.verification import resend_code, verify_email
 __all__ = [
     "SignedIn",
     "ask_for_reset",
+    "change_password",
     "check_credentials",
     "mark_email_verified",
+    "prove_password",
     "register",
     "rename",
     "resend_code",
     "reset_password",
     "say_signed_in",
     "set_active",
+    "set_own_password",
     "sign_in",
     "sign_ins_of",
     "unlock_account",

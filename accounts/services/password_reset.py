@@ -65,5 +65,5 @@ def reset_password(
         lockout.forget(keys=[lockout.account_key(user.get_username())])
         axes_records.forget(account=user)
         emit(events.PASSWORD_RESET, actor=user, target=target_of(user), now=now)
-        notify = partial(mails.send_password_notice, address=user.email)
+        notify = partial(mails.send_password_notice, address=user.email, by_code=True)
         transaction.on_commit(notify, robust=True)

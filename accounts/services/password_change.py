@@ -1,0 +1,92 @@
+"""Choosing a new password by proving the present one."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from accounts import events, mails
+from accounts.attempt import target_of
+from accounts.errors import CurrentPasswordWrong, InvalidCredentials
+from accounts.models import MailedCode
+from accounts.models.mailed_code import Purpose
+from accounts.password.policy import require_accepted
+from accounts.services.credentials import check_credentials
+from garrison import context
+from garrison.events import emit
+from sessions_tracking.services import end_sessions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+CHANGED = "password_changed"
+
+
+@sensitive_variables("current_password", "new_password")
+def change_password(
+    *,
+    user: AbstractBaseUser,
+    current_password: str,
+    new_password: str,
+    now: datetime | None = None,
+) -> None:
+    """Set a new password for somebody who is signed in; their other sessions end.
+
+    Raises :class:`~accounts.errors.PasswordRejected` by looking at the new one alone, then what
+    :func:`prove_password` raises.
+    """
+    now = now or timezone.now()
+    require_accepted(new_password, user=user)
+    proved = prove_password(user=user, password=current_password, now=now)
+    set_own_password(proved=proved, new_password=new_password, now=now)
+
+
+@sensitive_variables("password")
+def prove_password(
+    *, user: AbstractBaseUser, password: str, now: datetime | None = None
+) -> AbstractBaseUser:
+    """Give the account as it was when its password was proved.
+
+    A wrong one counts like a failed sign-in: whoever holds a stolen session must not guess here
+    what the lockout refuses at the door. Raises :class:`~accounts.errors.CurrentPasswordWrong`,
+    :class:`~accounts.errors.LockedOut` or :class:`~accounts.errors.EmailUnverified`.
+    """
+    try:
+        return check_credentials(login_name=user.get_username(), password=password, now=now)
+    except InvalidCredentials as refusal:
+        wait = refusal.retry_after_seconds
+        raise CurrentPasswordWrong(retry_after_seconds=wait) from None
+
+
+@sensitive_variables("new_password")
+def set_own_password(
+    *, proved: AbstractBaseUser, new_password: str, now: datetime | None = None
+) -> None:
+    """Set the password over the one that was proved; the session that asks is the only one left.
+
+    Mailed codes for a reset are void from now on, and the owner is told by mail. Raises
+    :class:`~accounts.errors.CurrentPasswordWrong` where the password was changed in between.
+    """
+    now = now or timezone.now()
+    rows = type(proved)._default_manager.select_for_update()
+    with transaction.atomic():
+        user = rows.filter(pk=proved.pk, password=proved.password).first()
+        if user is None:
+            raise CurrentPasswordWrong
+        user.set_password(new_password)
+        user.save(update_fields=["password"])
+        proved.password = user.password
+        MailedCode.objects.filter(user_id=user.pk, purpose=Purpose.RESET_PASSWORD).delete()
+        asking = context.current().session_id
+        end_sessions(user=user, reason=CHANGED, except_session_id=asking, now=now)
+        emit(events.PASSWORD_CHANGED, actor=user, target=target_of(user), now=now)
+        address = str(getattr(user, user.get_email_field_name(), ""))
+        notify = partial(mails.send_password_notice, address=address, by_code=False)
+        if address:
+            transaction.on_commit(notify, robust=True)
