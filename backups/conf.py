@@ -37,7 +37,7 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
     folder = Setting("", "Folder inside each target, so that several sites can share one.")
     bytes_per_second = Setting(
         0,
-        "Most encrypted bytes written to the targets in a second; 0 is no limit.",
+        "Most encrypted bytes written to each target in a second; 0 is no limit.",
         validate=_not_negative,
     )
     object_lock_days = Setting(

@@ -50,14 +50,15 @@ class FilesOfABackup(Storage):
         """Be true also without files."""
         return True
 
-    def damaged(self) -> list[str]:
-        """Read every file; gives the paths of those that are not whole."""
-        found, known = [], {}
+    def damaged(self) -> list[Entry]:
+        """Read every file; gives those that are not whole."""
+        found: list[Entry] = []
+        known: dict[str, bool] = {}
         for entry in self._all:
             if entry.blob not in known:
                 known[entry.blob] = self._is_whole(entry)
             if not known[entry.blob]:
-                found.append(entry.path)
+                found.append(entry)
         return found
 
     def _is_whole(self, entry: Entry) -> bool:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from garrison.errors import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class BackupsRefusal(Refusal):
@@ -84,6 +89,23 @@ class BackupDamaged(BackupsRefusal):
     code = "backup_damaged"
     status = 422
     title = "The backup is damaged or not genuine"
+
+
+class FilesDamaged(BackupDamaged):
+    """Encrypted files of a backup are damaged or missing on a target; ``blobs`` are their names."""
+
+    def __init__(self, detail: str, blobs: Sequence[str]) -> None:
+        """Keep which."""
+        super().__init__(detail)
+        self.blobs = tuple(blobs)
+
+
+class FileUnreadable(BackupsRefusal):
+    """A file that should be backed up cannot be read; a backup without it would not be whole."""
+
+    code = "backup_file_unreadable"
+    status = 503
+    title = "A file cannot be read"
 
 
 class TargetFailed(BackupsRefusal):

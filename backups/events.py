@@ -30,6 +30,11 @@ VERIFICATION_FAILED = EventKind(
     Severity.CRITICAL,
     "A backup is damaged, incomplete, not genuine, or cannot be opened.",
 )
+FILE_LOST = EventKind(
+    "backups.file.lost",
+    Severity.HIGH,
+    "An encrypted file that backups need is gone from a target, or damaged there.",
+)
 BACKUP_PRUNED = EventKind(
     "backups.backup.pruned", Severity.INFO, "A backup was deleted because its time had come."
 )

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME = re.compile(r"^manifest(?:\.(\d{1,6}))?(\.age)?$")
 FOLDER_NAME = re.compile(r"^\d{8}T\d{9}Z-[0-9a-f]{12}$")
-LONGEST_LINE = 8192  # a path of 1,024 bytes, each percent-encoded, and the rest of the fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class _Lines:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             self._handle(_entry(line))
-        if len(self._rest) > LONGEST_LINE:
+        if len(self._rest) > files.LONGEST_LINE:
             raise BackupDamaged("A line of the file list is too long.")
         return len(chunk)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backups import opening, pipeline, tools
 from backups.conf import settings
-from backups.errors import BackupDamaged, ToolMissing
+from backups.errors import BackupDamaged, FilesDamaged, ToolMissing
 from backups.models import StoredFile
 from backups.models.backup import Content
 from backups.processes import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from backups.files import Entry
     from backups.models import Backup
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backups.targets import Target
 
 READ = 1024 * 1024
+MOST_DAMAGED = 100  # files; after so many the target itself is away or lost
 
 
 @dataclass
@@ -34,6 +35,32 @@ class Findings:
     files: int = 0
     raw_bytes: int = 0
     notes: list[str] = field(default_factory=list)
+
+
+class Damaged:
+    """The files that were found damaged; the search goes on, up to a limit, to find them all."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._blobs: list[str] = []
+        self._first: BackupDamaged | None = None
+
+    @contextmanager
+    def noting(self, blob: str) -> Iterator[None]:
+        """Note a damaged file instead of raising; raises once there are too many."""
+        try:
+            yield
+        except BackupDamaged as refusal:
+            self._first = self._first or refusal
+            self._blobs.append(blob)
+            if len(self._blobs) >= MOST_DAMAGED:
+                self.require_none()
+
+    def require_none(self) -> None:
+        """Refuse if there was any."""
+        if self._first is not None:
+            others = f" {len(self._blobs) - 1} more files are damaged." if self._blobs[1:] else ""
+            raise FilesDamaged(self._first.detail + others, self._blobs)
 
 
 def verify_opened(opened: Opened, *, step: Callable[[], None] = lambda: None) -> Findings:
@@ -76,16 +103,19 @@ def _verify_database(opened: Opened, findings: Findings) -> None:
 
 def _verify_files(opened: Opened, findings: Findings, step: Callable[[], None]) -> None:
     seen: set[str] = set()
+    damaged = Damaged()
 
     def look(entry: Entry) -> None:
         findings.files += 1
         if entry.blob not in seen:
             seen.add(entry.blob)
-            opened.file(entry, pipeline.Nowhere())
+            with damaged.noting(entry.blob):
+                opened.file(entry, pipeline.Nowhere())
             findings.raw_bytes += entry.sealed.raw_size
             step()
 
     opened.each_file(look)
+    damaged.require_none()
     expected = opened.manifest.files
     if expected is None or findings.files != expected.count:
         raise BackupDamaged("The list of files has not as many lines as the manifest says.")
@@ -111,10 +141,13 @@ def _verify_stored_files(backup: Backup, target: Target, findings: Findings) -> 
     needed = StoredFile.objects.filter(
         first_used_at__lte=backup.snapshot_at, last_used_at__gte=backup.snapshot_at
     )
+    damaged = Damaged()
     for row in needed.iterator():
         if target.alias in row.targets:
-            _require_hash(target, row.name, row.sha256)
+            with damaged.noting(row.name):
+                _require_hash(target, row.name, row.sha256)
             findings.files += 1
+    damaged.require_none()
 
 
 def _require_hash(target: Target, name: str, expected: str) -> None:

@@ -108,7 +108,7 @@ class Creation:
         at = self.backup.snapshot_at or self.clock()
         self.progress.remember_snapshot(at)
         name = files.LIST_NAME + self.recipients.suffix
-        listing = files.ListWriter(self._fan(name), self.recipients)
+        listing = files.ListWriter(self._fan(name), self.recipients, self.throttle)
         work = files.FileBackup(
             targets=self.targets,
             failures=self.failures,

@@ -4,9 +4,18 @@ A file whose content a target holds already is not sent again; every backup has 
 its files, so each can be restored alone.
 """
 
-from backups.files.entry import LIST_NAME, Entry
+from backups.files.entry import LIST_NAME, LONGEST_LINE, Entry
 from backups.files.listing import ListWriter
 from backups.files.sending import FileBackup
 from backups.files.sources import OURS, names, storage
 
-__all__ = ["LIST_NAME", "OURS", "Entry", "FileBackup", "ListWriter", "names", "storage"]
+__all__ = [
+    "LIST_NAME",
+    "LONGEST_LINE",
+    "OURS",
+    "Entry",
+    "FileBackup",
+    "ListWriter",
+    "names",
+    "storage",
+]

@@ -11,7 +11,7 @@ from backups import pipeline
 if TYPE_CHECKING:
     from backups.files.entry import Entry
     from backups.keys import Recipients
-    from backups.pipeline import Sealed
+    from backups.pipeline import Sealed, Throttle
     from backups.targets import Fan
 
 
@@ -45,10 +45,11 @@ class _Lines:
 class ListWriter:
     """Seals the list of files while it grows; it exists only after :meth:`commit`."""
 
-    def __init__(self, fan: Fan, recipients: Recipients) -> None:
+    def __init__(self, fan: Fan, recipients: Recipients, throttle: Throttle) -> None:
         """Start sealing."""
         self._fan = fan
         self._recipients = recipients
+        self._throttle = throttle
         self._lines = _Lines()
         self._sealed: Sealed | None = None
         self._failure: BaseException | None = None
@@ -58,7 +59,10 @@ class ListWriter:
     def _run(self) -> None:
         try:
             self._sealed = pipeline.seal(
-                source=self._lines, out=self._fan, recipients=self._recipients
+                source=self._lines,
+                out=self._fan,
+                recipients=self._recipients,
+                throttle=self._throttle,
             )
         except BaseException as failure:  # noqa: BLE001 - carried to the thread that adds
             self._failure = failure

@@ -6,10 +6,12 @@ import hashlib
 import secrets
 from itertools import islice
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from backups import pipeline, signing
-from backups.errors import TargetFailed
+from backups.errors import FileUnreadable
 from backups.files.entry import Entry
+from backups.files.holdings import Holdings
 from backups.files.sources import names, storage
 from backups.manifest import FilesState
 from backups.models import StoredFile
@@ -45,12 +47,18 @@ class FileBackup:
         step: Callable[[int], None],
     ) -> None:
         """Keep the circumstances; ``step`` is told of every file's bytes and may raise."""
-        self._targets = targets
         self._failures = failures
         self._recipients = recipients
         self._at = at
         self._throttle = throttle
         self._step = step
+        self._holdings = Holdings(
+            targets=targets,
+            failures=failures,
+            recipients=recipients,
+            throttle=throttle,
+            step=step,
+        )
         self.sent_bytes = 0
 
     def run(self, aliases: Iterable[str], listing: ListWriter) -> FilesState:
@@ -71,7 +79,7 @@ class FileBackup:
 
     def _batch(self, alias: str, of: Storage, batch: list[str]) -> Iterator[Entry]:
         hashed = [(name, found) for name in batch if (found := self._hash(of, name))]
-        known = self._known({digest for _, (digest, _, _) in hashed})
+        known = self._holdings.known({digest for _, (digest, _, _) in hashed})
         used: set[int] = set()
         for name, (digest, raw_sha256, raw_size) in hashed:
             row, raw = known.get(digest), (raw_sha256, raw_size)
@@ -84,9 +92,13 @@ class FileBackup:
             used.add(row.pk)
             sealed = pipeline.Sealed(row.sha256, row.size, *raw)
             yield Entry(row.name, sealed, alias, name)
-        StoredFile.objects.filter(pk__in=used, last_used_at__lt=self._at).update(
-            last_used_at=self._at
-        )
+        self._keep(used)
+
+    def _keep(self, used: set[int]) -> None:
+        """Let no pruning take these files from this backup, in whatever order clocks run."""
+        rows = StoredFile.objects.filter(pk__in=used)
+        rows.filter(last_used_at__lt=self._at).update(last_used_at=self._at)
+        rows.filter(first_used_at__gt=self._at).update(first_used_at=self._at)
 
     def _hash(self, of: Storage, name: str) -> tuple[str, str, int] | None:
         """Hash one file; ``None`` if it vanished since it was listed."""
@@ -99,52 +111,15 @@ class FileBackup:
                     self._step(len(chunk))
         except FileNotFoundError:
             return None
+        except OSError as failure:
+            raise _unreadable(name, failure) from failure
         return signing.keyed_digest(digest.digest()), digest.hexdigest(), size
-
-    def _live(self) -> list[Target]:
-        return [each for each in self._targets if each.alias not in self._failures]
-
-    def _known(self, digests: set[str]) -> dict[str, StoredFile]:
-        """Give the rows whose file every live target holds, after copying where one lacks it."""
-        rows = StoredFile.objects.filter(
-            digest__in=digests, sealed_to=self._recipients.fingerprint
-        ).order_by("pk")
-        wanted = {each.alias for each in self._live()}
-        found: dict[str, StoredFile] = {}
-        for row in rows:
-            if wanted <= set(row.targets) or self._copy(row, wanted - set(row.targets)):
-                found[row.digest] = row
-        return found
-
-    def _copy(self, row: StoredFile, lacking: set[str]) -> bool:
-        """Copy the encrypted file from a target that holds it to those that lack it."""
-        sources = [each for each in self._live() if each.alias in row.targets]
-        takers = [each for each in self._live() if each.alias in lacking]
-        if not sources or not takers:
-            return False
-        fan = Fan(takers, self._failures, row.name)
-        try:
-            tally = pipeline.Tally()
-            with sources[0].open(row.name) as file:
-                while chunk := file.read(READ):
-                    tally.add(chunk)
-                    fan.write(chunk)
-                    self._step(0)
-            if (tally.sha256, tally.size) != (row.sha256, row.size):
-                fan.abort()
-                return False
-            row.targets = [*row.targets, *fan.commit()]
-        except (OSError, TargetFailed):
-            fan.abort()
-            return False
-        row.save(update_fields=["targets"])
-        return True
 
     def _send(self, of: Storage, name: str) -> tuple[StoredFile, tuple[str, int]]:
         """Seal one file to every live target; what counts is what was read while sealing."""
         blob = f"{secrets.token_hex(16)}.gz{self._recipients.suffix}"
         blob = f"{FOLDER}/{blob[:2]}/{blob}"
-        fan = Fan(self._live(), self._failures, blob)
+        fan = Fan(self._holdings.live(), self._failures, blob)
         try:
             with of.open(name, "rb") as file:
                 sealed = pipeline.seal(
@@ -155,8 +130,10 @@ class FileBackup:
                     on_progress=lambda _size: self._step(0),
                 )
             holders = fan.commit()
-        except BaseException:
+        except BaseException as failure:
             fan.abort()
+            if isinstance(failure, OSError) and not isinstance(failure, FileNotFoundError):
+                raise _unreadable(name, failure) from failure  # the targets' failures are told else
             raise
         self.sent_bytes += sealed.size
         row = StoredFile.objects.create(
@@ -170,3 +147,11 @@ class FileBackup:
             last_used_at=self._at,
         )
         return row, (sealed.raw_sha256, sealed.raw_size)
+
+
+def _unreadable(name: str, failure: OSError) -> FileUnreadable:
+    return FileUnreadable(
+        f"The file {quote(name, errors='surrogateescape')[:300]} cannot be read: "
+        f"{failure.strerror or type(failure).__name__}. Nothing is left out silently: make it "
+        "readable, or move it out of the storage."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from django.core.files.storage import storages
@@ -11,7 +12,7 @@ from django.core.files.storage.handler import InvalidStorageError
 from backups.errors import BackupsRefusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from django.core.files.storage import Storage
 
@@ -28,23 +29,33 @@ def storage(alias: str) -> Storage:
         ) from None
 
 
-def names(of: Storage, folder: str = "") -> Iterator[str]:
-    """Give every file's name; symbolic links are not followed, they may lead anywhere."""
-    try:
-        folders, files = of.listdir(folder)
-    except FileNotFoundError:
-        return
-    base = f"{folder}/" if folder else ""
-    for name in sorted(files):
-        if not _is_link(of, base + name):
-            yield base + name
-    for name in sorted(folders):
-        if not _is_link(of, base + name) and not (base == "" and name.startswith(OURS)):
-            yield from names(of, base + name)
+def names(of: Storage) -> Iterator[str]:
+    """Give every file's name, folder by folder.
+
+    Symbolic links are not followed, they may lead anywhere. Pipes, sockets and devices are passed
+    over: opening one may wait for ever. However deep the folders are, there is no recursion.
+    """
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            folders, files = of.listdir(folder)
+        except FileNotFoundError:
+            continue
+        base = f"{folder}/" if folder else ""
+        yield from (base + name for name in sorted(files) if _is(stat.S_ISREG, of, base + name))
+        waiting += (
+            base + name
+            for name in sorted(folders, reverse=True)
+            if _is(stat.S_ISDIR, of, base + name) and not (base == "" and name.startswith(OURS))
+        )
 
 
-def _is_link(of: Storage, name: str) -> bool:
+def _is(kind: Callable[[int], bool], of: Storage, name: str) -> bool:
+    """Tell whether it is of that kind itself; a storage without paths holds nothing else."""
     try:
-        return os.path.islink(of.path(name))  # noqa: PTH114 - a storage's path is text
+        return kind(os.lstat(of.path(name)).st_mode)
     except NotImplementedError:
-        return False
+        return True
+    except FileNotFoundError:  # vanished since it was listed; whoever opens it finds out
+        return True

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class StoredFileManager(models.Manager["StoredFile"]):
+    """Changes to what is known of the encrypted files."""
+
+    def forget(self, names: Iterable[str], *, target: str) -> None:
+        """Count on these files on a target no more: the next backup sends or copies them again."""
+        for row in self.filter(name__in=names):
+            if target in row.targets:
+                row.targets = [alias for alias in row.targets if alias != target]
+                row.save(update_fields=["targets"])
 
 
 class StoredFile(models.Model):
@@ -24,7 +38,7 @@ class StoredFile(models.Model):
     first_used_at = models.DateTimeField()
     last_used_at = models.DateTimeField(db_index=True)
 
-    objects: ClassVar[models.Manager[StoredFile]] = models.Manager()
+    objects: ClassVar[StoredFileManager] = StoredFileManager()
 
     class Meta:
         """Not shown anywhere."""

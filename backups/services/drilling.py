@@ -13,7 +13,7 @@ from backups import events, keys, leases, opening, scratch, slots, targets
 from backups.conf import settings
 from backups.drill_files import FilesOfABackup
 from backups.errors import BackupNotFound
-from backups.models import Backup, Drill, State
+from backups.models import Backup, Drill, State, StoredFile
 from backups.models.copy import CopyState
 from backups.models.run import LONGEST_FAILURE
 from backups.services.verifying import good_backup, require_identity
@@ -144,7 +144,7 @@ def _findings(opened: Opened, name: str) -> list[Found]:
             return [
                 _found("database", True, rows, told),
                 _migrations(opened, alias),
-                *_files(files),
+                *_files(files, opened.target.alias),
                 *_registered(registry.Restored(using=alias, files=files)),
             ]
     except Refusal as refusal:
@@ -166,11 +166,13 @@ def _migrations(opened: Opened, alias: str) -> Found:
     return _found("migrations", True, len(applied), told)
 
 
-def _files(files: FilesOfABackup | None) -> Iterator[Found]:
+def _files(files: FilesOfABackup | None, target: str) -> Iterator[Found]:
     if files is None:
         return
     lost = files.damaged()
-    told = f"Not whole: {', '.join(lost[:5])}" if lost else "Every file was read; all hashes equal."
+    StoredFile.objects.forget({entry.blob for entry in lost}, target=target)
+    shown = ", ".join(entry.shown_path for entry in lost[:5])
+    told = f"{len(lost)} not whole: {shown}" if lost else "Every file was read; all hashes equal."
     yield _found("files", not lost, len(files), told)
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from backups import events, keys, opening, targets, verification
 from backups.conf import settings
-from backups.errors import BackupDamaged, BackupNotFound, IdentityMissing
-from backups.models import Backup, Copy, State
+from backups.errors import BackupDamaged, BackupNotFound, FilesDamaged, IdentityMissing
+from backups.models import Backup, Copy, State, StoredFile
 from backups.models.copy import CopyState
 from garrison.events import emit
 
@@ -91,6 +91,8 @@ def _mark_damaged(
     backup: Backup, copy: Copy, refusal: BackupDamaged | BackupNotFound, user: Any
 ) -> BackupDamaged:
     told = refusal.detail[:500]
+    if isinstance(refusal, FilesDamaged):
+        StoredFile.objects.forget(refusal.blobs, target=copy.target)
     Copy.objects.filter(pk=copy.pk).update(state=CopyState.DAMAGED, failure=told)
     Backup.objects.filter(pk=backup.pk).update(damage=told)
     emit(

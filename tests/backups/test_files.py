@@ -1,7 +1,13 @@
 """Files: sent once, listed always, kept while a backup needs them."""
 
+import io
 import os
+import shutil
+import socket
+import subprocess
 import threading
+import time
+from datetime import timedelta
 
 import pytest
 from django.core.files.storage import storages
@@ -10,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backups import creation, deletions, files, keys, services
-from backups.errors import BackupDamaged, BackupsRefusal
+from backups.errors import BackupDamaged, BackupsRefusal, FileUnreadable
 from backups.files import Entry, sending
 from backups.models import StoredFile, WaitingDeletion
 from backups.pipeline import Sealed
 from tests.backups.conftest import engines, tree
+from tests.backups.conftest import storages as storages_of
 
 one_engine = pytest.mark.parametrize("engine", engines()[-1:], indirect=True)
 
@@ -86,6 +93,101 @@ def test_links_are_not_followed(site):
     (site.media / "link.txt").symlink_to("/etc/passwd")
     (site.media / "loop").symlink_to(site.media)
     assert set(listed(site, site.back_up(content="files"))) == {"one.txt", "deep/er/two.bin"}
+
+
+@one_engine
+def test_a_pipe_or_a_socket_among_the_files_is_passed_over_and_not_waited_for(site):
+    os.mkfifo(site.media / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(site.media / "socket"))
+    assert set(listed(site, site.back_up(content="files"))) == {"one.txt", "deep/er/two.bin"}
+
+
+@one_engine
+def test_folders_may_be_deeper_than_python_recurses(site):
+    name = "/".join(["d"] * 1500) + "/deepest.txt"
+    here = os.open(site.media, os.O_RDONLY)
+    for part in name.split("/")[:-1]:
+        os.mkdir(part, dir_fd=here)
+        inner = os.open(part, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(os.open("deepest.txt", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+    try:
+        assert name in listed(site, site.back_up(content="files"))
+    finally:  # nor does shutil.rmtree get so deep
+        subprocess.run(["rm", "-rf", site.media / "d"], check=True)
+
+
+@one_engine
+def test_a_name_that_is_not_utf_8_and_one_as_long_as_a_path_may_be_come_back(site):
+    odd = os.fsdecode(b"caf\xe9-\xff.txt")
+    long = "/".join(["ü" * 120] * 12) + "/x"
+    for name in (odd, long):
+        (site.media / name).parent.mkdir(parents=True, exist_ok=True)
+        (site.media / name).write_text("here")
+    before = tree(site.media)
+    backup = site.back_up(content="files")
+    assert {odd, long} < set(listed(site, backup))
+    shutil.rmtree(site.media)
+    services.restore(services.plan(site.open(backup), content="files"), now=timezone.now())
+    assert tree(site.media) == before
+
+
+@one_engine
+def test_a_file_that_changes_while_it_is_read_is_what_was_read_while_it_was_sealed(
+    site, monkeypatch
+):
+    honest = files.FileBackup._hash
+
+    def change(self, of, name):
+        found = honest(self, of, name)
+        site.write("one.txt", "another content")
+        return found
+
+    monkeypatch.setattr(files.FileBackup, "_hash", change)
+    backup = site.back_up(content="files")
+    entry, out = listed(site, backup)["one.txt"], io.BytesIO()
+    site.open(backup).file(entry, out)
+    assert out.getvalue() == b"another content"
+    services.verify(now=timezone.now())
+
+
+@one_engine
+def test_a_file_that_grows_for_ever_while_it_is_read_does_not_break_the_backup(site):
+    stop, path = threading.Event(), site.write("growing.log", b"0" * 100_000)
+
+    def grow():
+        with path.open("ab", buffering=0) as out:
+            while not stop.is_set():
+                out.write(b"more" * 500)
+                time.sleep(0.001)
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        backup = site.back_up(content="files")
+    finally:
+        stop.set()
+        writer.join()
+    assert listed(site, backup)["growing.log"].sealed.raw_size >= 100_000
+    services.verify(now=timezone.now())
+
+
+@one_engine
+def test_a_file_that_cannot_be_read_fails_the_backup_and_is_named(site, monkeypatch):
+    honest = storages["default"].__class__._open
+
+    def refuse(self, name, mode="rb"):
+        if name == "one.txt":
+            raise PermissionError(13, "Permission denied")
+        return honest(self, name, mode)
+
+    monkeypatch.setattr(storages["default"].__class__, "_open", refuse)
+    with pytest.raises(FileUnreadable, match=r"one\.txt cannot be read: Permission denied"):
+        site.back_up()
+    assert not list(site.target.rglob("manifest*"))
 
 
 @one_engine
@@ -162,9 +264,84 @@ def test_many_files_go_in_batches(site, monkeypatch):
     assert threading.active_count() == before
 
 
+# -- what the targets hold -------------------------------------------------------------------------
+def blob_of(site, backup, path="one.txt"):
+    return site.target / listed(site, backup)[path].blob
+
+
+@one_engine
+def test_a_file_that_was_deleted_on_the_target_is_not_counted_on_again(site):
+    blob_of(site, site.back_up(content="files")).unlink()
+    again = site.back_up(content="files")
+    assert blob_of(site, again).exists()
+    services.verify(backup_id=again.pk, now=timezone.now())
+
+
+@one_engine
+@pytest.mark.parametrize("identity", [True, False])
+def test_a_file_that_verification_found_damaged_is_not_counted_on_again(site, identity):
+    first = site.back_up(content="files")
+    for path in ("one.txt", "deep/er/two.bin"):
+        blob_of(site, first, path).write_bytes(b"damaged")
+    where = site.settings.BACKUPS_IDENTITY_FILE
+    site.settings.BACKUPS_IDENTITY_FILE = where if identity else ""
+    with pytest.raises(BackupDamaged, match="1 more"):
+        services.verify(now=timezone.now())
+    site.settings.BACKUPS_IDENTITY_FILE = where
+    again = site.back_up(content="files")
+    services.verify(backup_id=again.pk, now=timezone.now())
+
+
+@one_engine
+def test_a_drill_that_found_a_file_damaged_heals_the_next_backup(site):
+    first = site.back_up()
+    blob_of(site, first).write_bytes(b"damaged")
+    assert services.drill_now(now=timezone.now()).state == "failed"
+    site.back_up()
+    assert services.drill_now(now=timezone.now()).state == "good"
+
+
+@one_engine
+@pytest.mark.parametrize("kind", ["path", "objects"])
+def test_a_lost_or_damaged_file_is_healed_from_the_other_target(site, kind):
+    from tests.backups.storages import Objects
+
+    Objects.stores.clear()
+    other = {"BACKEND": "tests.backups.storages.Objects", "OPTIONS": {"bucket": "other"}}
+    if kind == "path":
+        other = storages_of(site.root)["backups"] | {"OPTIONS": {"location": site.root / "other"}}
+    site.settings.STORAGES = storages_of(site.root, other=other)
+    site.settings.BACKUPS_TARGETS = ["backups", "other"]
+    first = site.back_up(content="files")
+    entry = listed(site, first)["one.txt"]
+    if kind == "path":
+        (site.root / "other" / entry.blob).write_bytes(b"damaged")
+    else:
+        Objects.stores["other"][entry.blob] = b"damaged"
+    with pytest.raises(BackupDamaged):
+        services.verify(now=timezone.now())
+    site.back_up(content="files")
+    services.verify(backup_id=first.pk, now=timezone.now())
+    assert first.copies.filter(state="good").count() == 2
+    assert listed(site, first)["one.txt"].blob == entry.blob
+
+
+@one_engine
+def test_clocks_that_disagree_let_no_file_be_pruned_that_a_backup_needs(site):
+    """A backup whose snapshot is older than the first use of a file that it shares."""
+    site.back_up(content="files")
+    later = timezone.now() + timedelta(minutes=10)
+    StoredFile.objects.update(first_used_at=later, last_used_at=later)
+    backup = site.back_up(content="files")
+    for row in StoredFile.objects.all():
+        assert row.first_used_at <= backup.snapshot_at <= row.last_used_at
+
+
 paths = st.text(min_size=1, max_size=60).filter(
     lambda p: "\0" not in p and not p.startswith("/") and ".." not in p.split("/")
     and not any(0xD800 <= ord(c) <= 0xDFFF for c in p)
+) | st.binary(min_size=1, max_size=60).map(os.fsdecode).filter(
+    lambda p: "\0" not in p and not p.startswith("/") and ".." not in p.split("/")
 )  # fmt: skip
 
 

@@ -1,0 +1,138 @@
+"""What the targets hold already, so that it need not be sent again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from array import array
+from bisect import bisect_left
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from backups import events, pipeline
+from backups.errors import LeaseLost
+from backups.models import StoredFile
+from backups.targets import Fan
+from garrison.events import emit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backups.keys import Recipients
+    from backups.pipeline import Throttle
+    from backups.targets import Target
+
+READ = 1024 * 1024
+
+
+class Holdings:
+    """The encrypted files of earlier backups, as the index and the targets themselves tell."""
+
+    def __init__(
+        self,
+        *,
+        targets: list[Target],
+        failures: dict[str, str],
+        recipients: Recipients,
+        throttle: Throttle,
+        step: Callable[[int], None],
+    ) -> None:
+        """Keep the circumstances."""
+        self._targets = targets
+        self._failures = failures
+        self._recipients = recipients
+        self._throttle = throttle
+        self._step = step
+        self._listed: dict[tuple[str, str], array[int]] = {}
+
+    def live(self) -> list[Target]:
+        """Give the targets that have not failed in this run."""
+        return [each for each in self._targets if each.alias not in self._failures]
+
+    def known(self, digests: set[str]) -> dict[str, StoredFile]:
+        """Give the rows whose file every live target holds, after copying where one lacks it.
+
+        The index is not believed alone: a file that was deleted on a target behind its back must
+        not be counted on by one more backup.
+        """
+        rows = StoredFile.objects.filter(
+            digest__in=digests, sealed_to=self._recipients.fingerprint
+        ).order_by("pk")
+        found: dict[str, StoredFile] = {}
+        for row in rows:
+            self._look_for(row)
+            lacking = {each.alias for each in self.live()} - set(row.targets)
+            if not lacking or self._copy(row, lacking):
+                found[row.digest] = row
+        return found
+
+    def _look_for(self, row: StoredFile) -> None:
+        """Take a target off the row that does not hold its file any more, and say so."""
+        lost = [
+            each.alias
+            for each in self.live()
+            if each.alias in row.targets and not self._holds(each, row.name)
+        ]
+        if lost:
+            row.targets = [alias for alias in row.targets if alias not in lost]
+            row.save(update_fields=["targets"])
+            emit(events.FILE_LOST, target=f"file:{row.name}", data={"targets": lost})
+
+    def _holds(self, target: Target, name: str) -> bool:
+        folder, _, file = name.rpartition("/")
+        key = (target.alias, folder)
+        if key not in self._listed:
+            try:
+                self._listed[key] = array("Q", sorted(map(_number, target.list(folder)[1])))
+            except Exception as failure:  # noqa: BLE001 - storages raise what they like
+                self._failures[target.alias] = f"{type(failure).__name__}: {failure}"[:500]
+                return True  # nobody can tell; the target is left out from here on
+        listed, number = self._listed[key], _number(file)
+        place = bisect_left(listed, number)
+        return place < len(listed) and listed[place] == number
+
+    def _copy(self, row: StoredFile, lacking: set[str]) -> bool:
+        """Copy the encrypted file from a target that holds it to those that lack it."""
+        sources = [each for each in self.live() if each.alias in row.targets]
+        takers = [each for each in self.live() if each.alias in lacking]
+        if not sources or not takers:
+            return False
+        for each in takers:
+            with contextlib.suppress(Exception):  # a damaged one may lie there; writing will tell
+                each.delete(row.name)
+        try:
+            holders = self._poured(row, sources[0], takers)
+        except LeaseLost:
+            raise
+        except Exception:  # noqa: BLE001 - storages raise what they like; it is sealed anew
+            return False
+        row.targets = [*row.targets, *holders]
+        row.save(update_fields=["targets"])
+        return bool(holders)
+
+    def _poured(self, row: StoredFile, source: Target, takers: list[Target]) -> list[str]:
+        """Give the targets that hold the file now; none where the source's is damaged, too."""
+        with ExitStack() as undo:
+            fan = Fan(takers, self._failures, row.name)
+            undo.callback(fan.abort)
+            if not self._pour(row, source, fan):
+                return []
+            holders = fan.commit()
+            undo.pop_all()
+            return holders
+
+    def _pour(self, row: StoredFile, source: Target, fan: Fan) -> bool:
+        """Copy the bytes; tells whether they are the ones that the index knows."""
+        tally = pipeline.Tally()
+        with source.open(row.name) as file:
+            while chunk := file.read(READ):
+                tally.add(chunk)
+                self._throttle.wait_for(len(chunk))
+                fan.write(chunk)
+                self._step(0)
+        return (tally.sha256, tally.size) == (row.sha256, row.size)
+
+
+def _number(name: str) -> int:
+    """Give 64 bits for a name: a million of them fit where the names would not."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
