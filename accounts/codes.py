@@ -14,11 +14,11 @@ from django.views.decorators.debug import sensitive_variables
 from accounts.conf import settings
 from accounts.errors import CodeExpired, CodeInvalid
 from accounts.models import MailedCode
+from accounts.models.mailed_code import Purpose
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
-
-    from accounts.models.mailed_code import Purpose
 
 SIX_DIGITS = re.compile(r"[0-9]{6}", re.ASCII)
 _SALT = "accounts.codes"
@@ -75,6 +75,11 @@ def use_up(row: MailedCode) -> None:
     """Delete the code that was judged right; raise :class:`CodeInvalid` where it is gone by now."""
     if not MailedCode.objects.filter(pk=row.pk, digest=row.digest).delete()[0]:
         raise CodeInvalid
+
+
+def void(*, user_id: Any, purposes: Collection[Purpose] = tuple(Purpose)) -> None:
+    """Delete a person's live codes: what they would prove is not what it was when they were sent."""
+    MailedCode.objects.filter(user_id=user_id, purpose__in=purposes).delete()
 
 
 def is_same(digest: str, stored: str) -> bool:

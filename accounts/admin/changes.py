@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from accounts import events
+from accounts import codes, events
 from accounts.attempt import target_of
 from accounts.services.administration import DEACTIVATED
 from garrison.events import emit
@@ -48,6 +48,7 @@ def tell_changes(*, user: User, before: Snapshot | None, by: Any) -> None:
         return
     after = Snapshot.of(user)
     if after.email != before.email:
+        codes.void(user_id=user.pk)  # they were mailed to the address before
         data = {"before": before.email, "after": after.email}
         emit(events.EMAIL_CHANGED, actor=by, target=target, data=data)
     if after.is_active != before.is_active:

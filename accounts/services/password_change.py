@@ -9,10 +9,9 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import events, mails
+from accounts import codes, events, mails
 from accounts.attempt import target_of
 from accounts.errors import CurrentPasswordWrong, InvalidCredentials
-from accounts.models import MailedCode
 from accounts.models.mailed_code import Purpose
 from accounts.password.policy import require_accepted
 from accounts.services.credentials import check_credentials
@@ -82,7 +81,7 @@ def set_own_password(
         user.set_password(new_password)
         user.save(update_fields=["password"])
         proved.password = user.password
-        MailedCode.objects.filter(user_id=user.pk, purpose=Purpose.RESET_PASSWORD).delete()
+        codes.void(user_id=user.pk, purposes=[Purpose.RESET_PASSWORD])
         asking = context.current().session_id
         end_sessions(user=user, reason=CHANGED, except_session_id=asking, now=now)
         emit(events.PASSWORD_CHANGED, actor=user, target=target_of(user), now=now)

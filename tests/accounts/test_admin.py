@@ -8,8 +8,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import lockout
+from accounts import codes, lockout, services
+from accounts.errors import CodeInvalid
 from accounts.models import LockoutBucket, User
+from accounts.models.mailed_code import Purpose
 from audit.models import SecurityEvent
 from sessions_tracking.models import Session
 from sessions_tracking.services import start_token_session
@@ -181,6 +183,20 @@ def test_a_changed_address_has_to_be_verified_again(browser, ada):
     assert (ada.email, ada.is_email_verified) == ("countess@example.org", False)
     (event,) = SecurityEvent.objects.of_kinds(["accounts.email.changed"])
     assert event.data == {"before": "ada@example.org", "after": "countess@example.org"}
+
+
+def test_a_code_that_was_mailed_to_the_address_before_proves_nothing_of_the_new_one(browser, ada):
+    now = timezone.now()
+    mailed = {purpose: codes.issue(user_id=ada.pk, purpose=purpose, now=now) for purpose in Purpose}
+    change(browser, ada, email="countess@example.org")
+    with pytest.raises(CodeInvalid):
+        services.verify_email(email="countess@example.org", code=mailed[Purpose.VERIFY_EMAIL])
+    with pytest.raises(CodeInvalid):
+        services.reset_password(
+            email="countess@example.org", code=mailed[Purpose.RESET_PASSWORD], new_password=NEW
+        )
+    ada.refresh_from_db()
+    assert not ada.is_email_verified
 
 
 def test_a_change_of_spelling_is_no_change_of_address(browser, ada):
