@@ -78,7 +78,7 @@ def use_up(row: MailedCode) -> None:
 
 
 def void(*, user_id: Any, purposes: Collection[Purpose] = tuple(Purpose)) -> None:
-    """Delete a person's live codes: what they would prove is not what it was when they were sent."""
+    """Delete live codes: what they prove is no longer what it was when they were sent."""
     MailedCode.objects.filter(user_id=user_id, purpose__in=purposes).delete()
 
 
