@@ -26,4 +26,12 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "audit.tasks.seal_late",
         "schedule": crontab(hour="3", minute="40"),
     },
+    "audit.write_checkpoints": {
+        "task": "audit.tasks.write_checkpoints",
+        "schedule": crontab(minute="5"),
+    },
+    "audit.verify_chain": {
+        "task": "audit.tasks.verify_chain",
+        "schedule": crontab(hour="4", minute="10"),
+    },
 }

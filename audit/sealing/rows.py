@@ -61,10 +61,8 @@ def _key(text: str | None) -> str | None:
 
 def read_instant(value: Any) -> datetime | None:
     """Give an instant as either database keeps it; ``None`` for what is none."""
-    if not isinstance(value, str):
-        return value  # type: ignore[no-any-return]
     try:
-        at = parse_datetime(value)
+        at = parse_datetime(value) if isinstance(value, str) else value
     except ValueError:
         return None
     return make_aware(at, UTC) if at and is_naive(at) else at

@@ -3,6 +3,8 @@
 import pytest
 from django.db import connection
 
+from audit import append_only
+
 TABLES = (
     "securityevent", "eventcount", "counteduntil",
     "eventseal", "sealeduntil", "checkpoint", "chainverification",
@@ -20,3 +22,11 @@ def _no_earlier_events(request: pytest.FixtureRequest) -> None:
     with connection.cursor() as cursor:
         for table in TABLES:
             cursor.execute(f"{verb} audit_{table}")
+
+
+@pytest.fixture
+def protected(transactional_db):
+    """Have the database as it is in production; tests otherwise may empty it."""
+    append_only.protect(connection)
+    yield
+    append_only.permit_flush(connection)

@@ -24,14 +24,6 @@ ON CONFLICT (id) DO UPDATE SET kind = 'x'
 """
 
 
-@pytest.fixture
-def protected(transactional_db):
-    """Have the database as it is in production; tests otherwise may empty it."""
-    append_only.protect(connection)
-    yield
-    append_only.permit_flush(connection)
-
-
 @pytest.mark.parametrize(
     "change",
     [

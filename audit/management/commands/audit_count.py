@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from audit import rollups
+from audit.management.instants import instant
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from datetime import datetime
 
 
 class Command(BaseCommand):
@@ -37,20 +36,10 @@ class Command(BaseCommand):
         """Count, and say up to when."""
         now = timezone.now()
         if options["since"]:
-            rollups.recount(start=_instant(options["since"]), end=now)
+            rollups.recount(start=instant(options["since"]), end=now)
         rollups.catch_up(now=now)
         until = rollups.counted_until()
         if options["json"]:
             self.stdout.write(json.dumps({"counted_until": until.isoformat() if until else None}))
         else:
             self.stdout.write(f"Counted until {until:%Y-%m-%d %H:%M %Z}.")
-
-
-def _instant(text: str) -> datetime:
-    try:
-        at = parse_datetime(text)
-    except ValueError:
-        at = None
-    if at is None:
-        raise CommandError(f"{text!r} is no time. Write it as 2026-11-24T00:00Z.")
-    return at if timezone.is_aware(at) else timezone.make_aware(at)

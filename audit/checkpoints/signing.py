@@ -1,0 +1,201 @@
+"""What a checkpoint says, and the signature under it (Ed25519, RFC 8032).
+
+The key is another one than those that seal: whoever owns the database *and* the sealing keys can
+make a chain of their own, and cannot sign its head.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from django.core.signals import setting_changed
+
+from audit.conf import settings
+from audit.errors import AuditKeysUnusable, CheckpointRefused
+from audit.sealing.encoding import instant
+from audit.sealing.key_entries import KEY_BYTES, KEY_ID, SITE, decoded, labelled, read
+from audit.sealing.keyring import made_from_site
+
+if TYPE_CHECKING:
+    from audit.models import Checkpoint
+
+FORMAT = "garrison.audit.checkpoint.v1"
+LARGEST_FILE = 64 * 1024  # bytes; a checkpoint has about 500
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is signed: after ``count`` events, number ``seq`` of the stream had this MAC."""
+
+    purpose: str
+    stream: str
+    seq: int
+    mac: bytes
+    count: int
+    at: datetime
+    key_id: str
+
+    def body(self) -> dict[str, Any]:
+        """Give what is signed, as JSON types."""
+        return {
+            "format": FORMAT,
+            "purpose": self.purpose,
+            "stream": self.stream,
+            "seq": self.seq,
+            "mac": self.mac.hex(),
+            "count": self.count,
+            "at": instant(self.at),
+            "key": self.key_id,
+        }
+
+    def message(self) -> bytes:
+        """Give the bytes that are signed: the body as JSON, keys sorted, no blanks, ASCII."""
+        return json.dumps(self.body(), sort_keys=True, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A head with the signature that somebody put under it."""
+
+    head: Head
+    signature: bytes
+    source: str = "database"
+
+
+class Signers:
+    """The key that signs, if it is here, and every public key that is believed."""
+
+    def __init__(self) -> None:
+        """Read the settings; what is malformed is refused with a sentence."""
+        self.private: tuple[str, Ed25519PrivateKey] | None = None
+        self.public: dict[str, Ed25519PublicKey] = {}
+        self._read_private()
+        for entry in settings.checkpoint_public_keys:
+            self._read_public(entry)
+
+    def _read_private(self) -> None:
+        entries = read(settings.checkpoint_keys or [SITE], what="AUDIT_CHECKPOINT_KEYS")
+        if entries.problems:
+            raise AuditKeysUnusable(" ".join(entries.problems))
+        for entry in entries.keys:
+            seeds = [entry.secret.reveal()] if entry.secret else made_from_site("checkpoint")
+            for seed in seeds:
+                key = Ed25519PrivateKey.from_private_bytes(seed)
+                name = self._believe(entry.id, key.public_key())
+                self.private = self.private or (name, key)
+
+    def _read_public(self, entry: str) -> None:
+        key_id, _, text = str(entry).partition(":")
+        raw = decoded(text)
+        if not KEY_ID.fullmatch(key_id) or raw is None or len(raw) != KEY_BYTES:
+            raise AuditKeysUnusable(
+                f"AUDIT_CHECKPOINT_PUBLIC_KEYS: {key_id[:23]!r} is not id:base64 of 32 bytes."
+            )
+        self._believe(key_id, Ed25519PublicKey.from_public_bytes(raw))
+
+    def _believe(self, key_id: str, key: Ed25519PublicKey) -> str:
+        name = labelled(key_id, key.public_bytes_raw())
+        self.public[name] = key
+        return name
+
+    def published(self) -> dict[str, str]:
+        """Give every public key by name, as base64."""
+        return {
+            name: base64.b64encode(key.public_bytes_raw()).decode()
+            for name, key in self.public.items()
+        }
+
+
+_current: Signers | None = None
+
+
+def signers() -> Signers:
+    """Give the keys of this process; raises :class:`~audit.errors.AuditKeysUnusable`."""
+    global _current  # noqa: PLW0603 - one set per process is the point
+    if _current is None:
+        _current = Signers()
+    return _current
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    global _current  # noqa: PLW0603
+    if setting.startswith(("AUDIT_", "SECRET_KEY")):
+        _current = None
+
+
+setting_changed.connect(_forget, dispatch_uid="audit.checkpoints.forget")
+
+
+def sign(  # noqa: PLR0913 - a head has these parts, by keyword
+    *, purpose: str, stream: str, seq: int, mac: bytes, count: int, at: datetime
+) -> Signed:
+    """Sign a head with this site's key."""
+    private = signers().private
+    if private is None:  # read() gives at least one
+        raise AuditKeysUnusable("There is no key to sign checkpoints with.")
+    name, key = private
+    head = Head(purpose, stream, seq, mac, count, at, name)
+    return Signed(head, key.sign(head.message()))
+
+
+def require_genuine(signed: Signed) -> None:
+    """Refuse a head that none of the believed keys has signed."""
+    key_id = signed.head.key_id
+    key = signers().public.get(key_id)
+    if key is None:
+        raise CheckpointRefused(
+            f"The checkpoint of {signed.head.at:%Y-%m-%d %H:%M} UTC ({signed.source}) is signed by "
+            f"{key_id[:32]!r}, whose public key is not known here. If it is this site's, add it to "
+            "AUDIT_CHECKPOINT_PUBLIC_KEYS."
+        )
+    try:
+        key.verify(signed.signature, signed.head.message())
+    except InvalidSignature:
+        raise CheckpointRefused(
+            f"The checkpoint of {signed.head.at:%Y-%m-%d %H:%M} UTC ({signed.source}) is not what "
+            f"{key_id!r} signed: it was changed or made up."
+        ) from None
+
+
+def to_file(signed: Signed) -> bytes:
+    """Lay a checkpoint out as the file that leaves the machine."""
+    whole = signed.head.body() | {"signature": base64.b64encode(signed.signature).decode()}
+    return json.dumps(whole, indent=2, sort_keys=True).encode() + b"\n"
+
+
+def from_file(content: bytes, *, source: str) -> Signed:
+    """Read such a file; raises :class:`~audit.errors.CheckpointRefused` for anything else."""
+    try:
+        whole = json.loads(content)
+        signature = decoded(whole.pop("signature"))
+        head = _head(whole)
+        is_whole = signature is not None and head.body() == whole
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        is_whole = False
+    if not is_whole:
+        raise CheckpointRefused(f"{source} is no checkpoint of the audit log.")
+    return Signed(head, signature or b"", source)
+
+
+def _head(body: dict[str, Any]) -> Head:
+    return Head(
+        str(body["purpose"]),
+        str(body["stream"]),
+        int(body["seq"]),
+        bytes.fromhex(body["mac"]),
+        int(body["count"]),
+        datetime.fromisoformat(body["at"]),
+        str(body["key"]),
+    )
+
+
+def from_row(row: Checkpoint) -> Signed:
+    """Read a checkpoint as the database keeps it."""
+    head = Head(row.purpose, row.stream, row.seq, bytes(row.mac), row.count, row.at, row.key_id)
+    return Signed(head, bytes(row.signature), f"database, number {row.pk}")

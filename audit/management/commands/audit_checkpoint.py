@@ -1,0 +1,91 @@
+"""Sign the head of the audit chain now."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DEFAULT_DB_ALIAS
+from django.utils import timezone
+
+from audit.checkpoints.signing import from_row, signers, to_file
+from audit.checkpoints.writing import declare_restored, tell_broken, write
+from audit.errors import AuditKeysUnusable, CheckpointRefused
+from audit.sealing import sealer
+from audit.verification.links import Reader
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from audit.models import Checkpoint
+
+
+class Command(BaseCommand):
+    """Write checkpoints by hand; the schedule does so every hour."""
+
+    help = (
+        "Seal what is new and sign the head of every stream; a copy goes to "
+        "AUDIT_CHECKPOINT_STORAGE. Refused where the end of the chain does not verify."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--stream", help="Sign this stream only.")
+        parser.add_argument(
+            "--restored",
+            action="store_true",
+            help="A backup was restored: declare void what was signed after it was made.",
+        )
+        parser.add_argument(
+            "--public-keys",
+            action="store_true",
+            help="Print the public keys that checkpoints are verified with, and write nothing.",
+        )
+        parser.add_argument("--json", action="store_true", help="Print the checkpoints as JSON.")
+
+    def handle(self, **options: Any) -> None:
+        """Sign, and say what was signed."""
+        try:
+            if options["public_keys"]:
+                self._publish(is_json=options["json"])
+            else:
+                self._show(_written(options), is_json=options["json"])
+        except AuditKeysUnusable as problem:
+            raise CommandError(str(problem), returncode=2) from problem
+
+    def _publish(self, *, is_json: bool) -> None:
+        keys = signers().published()
+        if is_json:
+            self.stdout.write(json.dumps(keys))
+            return
+        for name, key in keys.items():
+            self.stdout.write(f"{name.rpartition('.')[0]}:{key}")
+
+    def _show(self, rows: list[Checkpoint], *, is_json: bool) -> None:
+        if is_json:
+            shown = [json.loads(to_file(from_row(row))) | {"copy": row.stored_as} for row in rows]
+            self.stdout.write(json.dumps(shown, indent=2))
+            return
+        for row in rows:
+            where = row.stored_as or "nowhere else: set up AUDIT_CHECKPOINT_STORAGE"
+            self.stdout.write(f"Signed {row.stream!r} at number {row.seq:,}; copy: {where}.")
+
+
+def _written(options: dict[str, Any]) -> list[Checkpoint]:
+    now = timezone.now()
+    sealer.catch_up(now=now)
+    streams = Reader(DEFAULT_DB_ALIAS).streams()
+    if options["stream"]:
+        streams = [options["stream"]]
+    return [_write(stream, is_after_restore=options["restored"]) for stream in streams]
+
+
+def _write(stream: str, *, is_after_restore: bool) -> Checkpoint:
+    try:
+        if is_after_restore:
+            declare_restored(stream=stream, now=timezone.now())
+        return write(stream=stream, now=timezone.now())
+    except CheckpointRefused as refusal:
+        tell_broken(stream=stream, detail=refusal.detail)
+        raise CommandError(refusal.detail) from refusal

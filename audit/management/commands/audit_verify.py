@@ -1,0 +1,110 @@
+"""Verify the audit log: name what was changed, removed, added or moved."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from audit.checkpoints import copies
+from audit.checkpoints.copies import Copies
+from audit.errors import AuditKeysUnusable, CheckpointRefused
+from audit.management.instants import instant
+from audit.verification import verify
+from audit.verification.recording import verify_for_the_record
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from audit.verification.report import Report
+
+USAGE = 2  # the exit code of a question that cannot be asked
+
+
+class Command(BaseCommand):
+    """Ask whether the evidence is what was sealed."""
+
+    help = (
+        "Verify every seal of the audit log and compare it with the signed checkpoints. Names what "
+        "was edited, removed, inserted, moved or cut off; repairs nothing. Exit code 0: whole; 1: "
+        "broken; 2: it could not be asked."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument(
+            "--checkpoint",
+            metavar="PATH",
+            action="append",
+            default=[],
+            help="Also compare with this checkpoint, or all in this folder; may be repeated. "
+            "Without it, those in AUDIT_CHECKPOINT_STORAGE are used.",
+        )
+        parser.add_argument("--stream", help="Verify this stream only.")
+        parser.add_argument(
+            "--since",
+            metavar="TIME",
+            help="Begin with what was sealed at this time (ISO 8601); the rest is believed.",
+        )
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+
+    def handle(self, **options: Any) -> None:
+        """Verify, print, and exit with 1 where something is wrong."""
+        try:
+            question = verify.Question(
+                now=timezone.now(),
+                stream=options["stream"],
+                since=instant(options["since"]) if options["since"] else None,
+                copies=_copies(options["checkpoint"]),
+            )
+            report = verify_for_the_record(question, progress=self._progress(question, options))
+        except (AuditKeysUnusable, CheckpointRefused) as problem:
+            raise CommandError(str(problem), returncode=USAGE) from problem
+        if options["json"]:
+            self.stdout.write(json.dumps(report.as_json(), indent=2))
+        else:
+            self._tell(report)
+        if not report.is_whole:
+            sys.exit(1)
+
+    def _progress(self, question: verify.Question, options: dict[str, Any]) -> Any:
+        if options["json"] or not self.stderr.isatty():
+            return lambda _done: None
+        whole, began = verify.total(question), time.monotonic()
+
+        def show(done: int) -> None:
+            rate = done / max(time.monotonic() - began, 0.001)
+            share = min(100, 100 * done // max(whole, 1))
+            self.stderr.write(f"\r{share:3} % {done:,} of {whole:,}, {rate:,.0f}/s ", ending="")
+            self.stderr.flush()
+
+        return show
+
+    def _tell(self, report: Report) -> None:
+        if self.stderr.isatty():
+            self.stderr.write("")
+        self.stdout.write(report.summary())
+        for finding in report.findings:
+            self.stdout.write(f"  {finding.code}: {finding.detail}")
+        untold = sum(report.counts.values()) - len(report.findings)
+        if untold:
+            self.stdout.write(f"  and {untold:,} more of the same kinds.")
+        for remark in report.remarks:
+            self.stdout.write(f"  remark: {remark}")
+        if not report.is_complete:
+            self.stdout.write("Only a part was asked about.")
+        if not report.is_whole:
+            self.stdout.write(
+                "Keep this database as it is, and make a copy. What to do: docs/audit.md, 'When it "
+                "does not verify'."
+            )
+
+
+def _copies(paths: list[str]) -> Copies:
+    if paths:
+        return Copies([signed for path in paths for signed in copies.from_path(path)])
+    return copies.stored()

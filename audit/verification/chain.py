@@ -1,0 +1,218 @@
+"""Along one stream: whether each event is what was sealed, at the place where it was sealed.
+
+A MAC that does not fit is judged by what follows. Where the next link was made behind this very
+MAC, the seal is genuine and the event was changed; where it was not, the seal itself was put there.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from audit.keys import EPOCH
+from audit.sealing.encoding import FIELDS, VERSION, Place, message
+from audit.sealing.rows import read_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from audit.sealing.keyring import Keyring
+    from audit.verification.links import Link, Reader
+    from audit.verification.report import Report
+
+LATE = timedelta(hours=1)  # how much later than its neighbours an event may arrive unremarked
+MOST_SEARCHED = 20  # links whose true place is looked for, each among a block of others
+AT, KIND = FIELDS.index("at"), FIELDS.index("kind")
+
+
+@dataclass(slots=True)
+class Missing:
+    """A key that is not here, and what was sealed with it."""
+
+    first: int
+    last: int
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Walk:
+    """How far along one stream we are, and what is believed of the link before."""
+
+    stream: str
+    keyring: Keyring
+    report: Report
+    expected: int
+    prev: bytes | None  # None where nothing is known of it
+    block: list[Link] = field(default_factory=list)
+    suspect: Link | None = None  # its MAC does not fit; judged when the next one is seen
+    highest: str = ""  # the newest instant so far, as text
+    searched: int = 0
+    missing: dict[str, Missing] = field(default_factory=dict)
+
+
+def walk(
+    reader: Reader,
+    walk: Walk,
+    *,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> None:
+    """Verify every link from ``walk.expected`` on."""
+    for block in reader.blocks(walk.stream, after=walk.expected - 1):
+        walk.block = block
+        for link in block:
+            _step(walk, link)
+        progress(walk.report.looked_at)
+    _judge(walk, None)
+    for key_id, missing in walk.missing.items():
+        _tell_missing_key(walk, key_id, missing)
+
+
+def _step(walk: Walk, link: Link) -> None:
+    walk.report.looked_at += 1
+    if walk.suspect is not None:
+        _judge(walk, link)
+    if link.seq > walk.expected:
+        _tell_gap(walk, link)
+    fits = _fits(walk, link)
+    if not fits:
+        walk.suspect = link if fits is False else None
+    if walk.prev is not None and link.prev != walk.prev and fits is not False:
+        _tell_unlinked(walk, link)
+    walk.expected = link.seq + 1
+    walk.prev = link.mac if fits is not False else None
+    if fits:
+        _remark_late(walk, link)
+
+
+def _fits(walk: Walk, link: Link) -> bool | None:
+    """Tell whether the MAC is right; ``None`` where that cannot be known and was told."""
+    if link.event is None:
+        _tell(
+            walk,
+            "deleted",
+            f"Event {link.event_id} was removed: number {link.seq} of {walk.stream!r} was sealed "
+            f"at {link.sealed_at:%Y-%m-%d %H:%M:%S} UTC, and its row is gone.",
+            link,
+        )
+        return None
+    key = walk.keyring.keys.get(link.key_id)
+    if key is None:
+        known = walk.missing.setdefault(link.key_id, Missing(link.seq, link.seq, 0))
+        known.last, known.count = link.seq, known.count + 1
+        return None
+    place = Place(walk.stream, link.seq, link.key_id, link.sealed_at, link.prev)
+    mac = key.mac(message(place, link.event))
+    return hmac.compare_digest(mac, link.mac) and link.version == VERSION
+
+
+def _judge(walk: Walk, following: Link | None) -> None:
+    """Say what is wrong with the suspect, now that its follower is seen."""
+    link, walk.suspect = walk.suspect, None
+    if link is None:
+        return
+    if true_place := _true_place(walk, link):
+        _tell(
+            walk,
+            "moved",
+            f"Number {link.seq} of {walk.stream!r} was moved: what stands there was sealed as "
+            f"{true_place}.",
+            link,
+        )
+    elif following is not None and following.prev == link.mac:
+        _tell(
+            walk,
+            "edited",
+            f"Event {link.event_id} ({_what(link)}), number {link.seq} of {walk.stream!r}, was "
+            "changed after it was sealed.",
+            link,
+        )
+    else:
+        end = "" if following else "changed, "
+        _tell(
+            walk,
+            "forged",
+            f"Number {link.seq} of {walk.stream!r} (event {link.event_id}, {_what(link)}) was not "
+            f"sealed like this with key {link.key_id!r}: it was {end}inserted or replaced.",
+            link,
+        )
+
+
+def _true_place(walk: Walk, link: Link) -> str:
+    """Look among the neighbours for the number, or the event, with which the MAC fits."""
+    walk.searched += 1
+    key = walk.keyring.keys.get(link.key_id)
+    if walk.searched > MOST_SEARCHED or key is None or link.event is None:
+        return ""
+    for other in walk.block:
+        if other is link:
+            continue
+        place = Place(walk.stream, other.seq, link.key_id, link.sealed_at, link.prev)
+        if key.mac(message(place, link.event)) == link.mac:
+            return f"number {other.seq}"
+        place = place._replace(seq=link.seq)
+        if other.event and key.mac(message(place, other.event)) == link.mac:
+            return f"event {other.event[0]}, which now stands at number {other.seq}"
+    return ""
+
+
+def _tell_gap(walk: Walk, link: Link) -> None:
+    first, last = walk.expected, link.seq - 1
+    which = f"number {first}" if first == last else f"numbers {first} to {last}"
+    _tell(
+        walk,
+        "gap",
+        f"{last - first + 1:,} sealed events are missing from {walk.stream!r}: {which}. They were "
+        "removed, with their seals, and no signed anchor says that retention did it.",
+        link,
+    )
+    walk.prev = None
+
+
+def _tell_unlinked(walk: Walk, link: Link) -> None:
+    _tell(
+        walk,
+        "replaced",
+        f"Number {link.seq} of {walk.stream!r} was sealed behind another number {link.seq - 1} "
+        "than the one that is there: that one was replaced, by somebody who has the sealing key.",
+        link,
+    )
+
+
+def _tell_missing_key(walk: Walk, key_id: str, missing: Missing) -> None:
+    name = key_id.rpartition(".")[0]
+    same = [known for known in walk.keyring.keys if known.rpartition(".")[0] == name]
+    which = f"{missing.count:,} events of {walk.stream!r} (numbers {missing.first} to "
+    which += f"{missing.last}) were sealed with key {key_id!r}"
+    if same:
+        told = f"{which}; the key under {name!r} here is another one ({', '.join(same)})."
+        walk.report.add("key_wrong", told, stream=walk.stream, number=missing.first)
+    else:
+        told = f"{which}, which is not here. Put it back into AUDIT_KEYS behind the active one."
+        walk.report.add("key_missing", told, stream=walk.stream, number=missing.first)
+
+
+def _remark_late(walk: Walk, link: Link) -> None:
+    """Remark an event that is older than those before it: stored late, or written in later."""
+    at = link.event[AT] if link.event else None
+    if at is None or at >= walk.highest:
+        walk.highest = at if at and at < link.sealed_at.isoformat() else walk.highest
+        return
+    happened, newest = read_instant(at), read_instant(walk.highest)
+    if (newest or EPOCH) - (happened or EPOCH) > LATE:
+        walk.report.remark(
+            f"Number {link.seq} of {walk.stream!r} ({_what(link)}) was stored after events that "
+            f"happened more than an hour later (by {walk.highest[:19]} UTC): its transaction was "
+            "open that long, or it was written in afterwards."
+        )
+
+
+def _what(link: Link) -> str:
+    if link.event is None:
+        return "gone"
+    return f"{link.event[KIND]} at {str(link.event[AT])[:19]} UTC"
+
+
+def _tell(walk: Walk, code: str, detail: str, link: Link) -> None:
+    walk.report.add(code, detail, stream=walk.stream, number=link.seq, event=str(link.event_id))

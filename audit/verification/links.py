@@ -1,0 +1,108 @@
+"""Reading the chain: seals in their order, each with its event, a few thousand at a time.
+
+Each block is a statement of its own, so memory stays flat at any length, no snapshot is held for
+minutes, and a pooler between us and the database does not matter. What is read never changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.db import connections
+from django.db.models import Max, Min
+
+from audit.models import EventSeal
+from audit.sealing import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+BLOCK = 5_000
+_LINKS = """
+SELECT s.seq, s.version, s.key_id, s.sealed_at, s.prev, s.mac, {event_id}, {columns}
+FROM audit_eventseal s LEFT JOIN audit_securityevent e ON e.id = s.event_id
+WHERE s.stream = %s AND s.seq > %s ORDER BY s.seq LIMIT %s
+"""
+
+
+class Link(NamedTuple):
+    """One seal as it stands, and its event's texts; ``None`` where the event is gone."""
+
+    seq: int
+    version: int
+    key_id: str
+    sealed_at: datetime
+    prev: bytes
+    mac: bytes
+    event_id: str
+    event: list[str | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads the chain of one database."""
+
+    using: str
+
+    def blocks(self, stream: str, *, after: int) -> Iterator[list[Link]]:
+        """Give the links behind a number, block by block."""
+        while True:
+            block = self._block(stream, after)
+            if block:
+                yield block
+                after = block[-1].seq
+            if len(block) < BLOCK:
+                return
+
+    def _block(self, stream: str, after: int) -> list[Link]:
+        connection = connections[self.using]
+        key = "s.event_id::text" if connection.vendor == "postgresql" else "s.event_id"
+        sql = _LINKS.format(event_id=key, columns=rows.columns(connection))
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [stream, after, BLOCK])
+            return [self._link(row) for row in cursor.fetchall()]
+
+    def _link(self, row: tuple[Any, ...]) -> Link:
+        event = None
+        if row[7] is not None:
+            event = rows.as_texts(row[7:], connections[self.using])
+        sealed_at = rows.read_instant(row[3])
+        return Link(row[0], row[1], row[2], sealed_at, bytes(row[4]), bytes(row[5]), row[6], event)  # type: ignore[arg-type]
+
+    def streams(self) -> list[str]:
+        """Name the streams that have seals: one look into the index for each."""
+        found: list[str] = []
+        seals = EventSeal.objects.using(self.using)
+        while True:
+            more = seals.filter(stream__gt=found[-1]) if found else seals
+            following = more.aggregate(first=Min("stream"))["first"]
+            if following is None:
+                return found
+            found.append(following)
+
+    def ends(self, stream: str) -> tuple[int, int]:
+        """Give the first and the last number of a stream; zeros where there is none."""
+        seals = EventSeal.objects.using(self.using).filter(stream=stream)
+        ends = seals.aggregate(first=Min("seq"), last=Max("seq"))
+        return ends["first"] or 0, ends["last"] or 0
+
+    def first_since(self, stream: str, at: datetime) -> int:
+        """Give the number of the first seal made at that instant or later, by halving."""
+        low, high = self.ends(stream)
+        seals = EventSeal.objects.using(self.using).filter(stream=stream)
+        while low < high:
+            middle = (low + high) // 2
+            seal = seals.filter(seq__gte=middle).order_by("seq").first()
+            if seal and seal.sealed_at < at:
+                low = seal.seq + 1
+            else:
+                high = middle
+        return low
+
+    def mac_of(self, stream: str, seq: int) -> bytes | None:
+        """Give the MAC at a number."""
+        seals = EventSeal.objects.using(self.using).filter(stream=stream, seq=seq)
+        mac = seals.values_list("mac", flat=True).first()
+        return None if mac is None else bytes(mac)

@@ -1,0 +1,143 @@
+"""The whole verification: protection, chains, signed heads, and what was never sealed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from audit import append_only
+from audit.checkpoints.copies import Copies
+from audit.keys import instant_of
+from audit.models import SecurityEvent
+from audit.sealing.encoding import GENESIS
+from audit.sealing.keyring import keyring
+from audit.verification import heads as signed_heads
+from audit.verification.chain import Walk, walk
+from audit.verification.links import Reader
+from audit.verification.report import Report
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from audit.checkpoints.signing import Head
+
+UNSEALED_AFTER = timedelta(minutes=1)
+MOST_UNSEALED = 1_000  # counted; beyond it the exact number tells nobody anything
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to verify: everything, or one stream, or what was sealed from one time on."""
+
+    now: datetime
+    using: str = DEFAULT_DB_ALIAS
+    stream: str | None = None
+    since: datetime | None = None
+    copies: Copies = field(default_factory=Copies)
+    unsealed_after: timedelta | None = UNSEALED_AFTER
+
+
+def total(question: Question) -> int:
+    """Tell about how many links there are to look at."""
+    reader = Reader(question.using)
+    spans = [_span(question, reader, stream) for stream in _streams(question, reader)]
+    return sum(max(0, last - first + 1) for first, last in spans)
+
+
+def verify(question: Question, *, progress: Callable[[int], None] = lambda _done: None) -> Report:
+    """Look at everything and name what is wrong; nothing is changed or repaired.
+
+    Raises :class:`~audit.errors.AuditKeysUnusable` where the settings hold no usable keys.
+    """
+    report = Report(is_complete=question.since is None and question.stream is None)
+    reader = Reader(question.using)
+    _protection(question.using, report)
+    heads = _heads(question, report)
+    ends = {}
+    for stream in _streams(question, reader):
+        ends[stream] = reader.ends(stream)
+        walk(reader, _begin(question, reader, stream, heads, report), progress=progress)
+        report.heads[stream] = ends[stream][1]
+    signed_heads.compare(heads, using=question.using, ends=ends, report=report)
+    _unsealed(question, report)
+    return report
+
+
+def _heads(question: Question, report: Report) -> list[Head]:
+    """Give the believed checkpoints, of the database and from outside it."""
+    copies = question.copies
+    report.remarks += copies.remarks
+    for detail in copies.malformed:
+        report.add("checkpoint_forged", detail)
+    known = [*signed_heads.stored(question.using), *copies.signed]
+    heads = signed_heads.genuine(known, report)
+    return [head for head in heads if question.stream in {None, head.stream}]
+
+
+def _streams(question: Question, reader: Reader) -> list[str]:
+    found = reader.streams()
+    return found if question.stream is None else [s for s in found if s == question.stream]
+
+
+def _span(question: Question, reader: Reader, stream: str) -> tuple[int, int]:
+    first, last = reader.ends(stream)
+    return (reader.first_since(stream, question.since) if question.since else first), last
+
+
+def _begin(
+    question: Question, reader: Reader, stream: str, heads: list[Head], report: Report
+) -> Walk:
+    """Find the first link to look at, and what is believed to stand before it."""
+    first, _ = _span(question, reader, stream)
+    if question.since and first > 1:
+        return Walk(stream, keyring(), report, first, reader.mac_of(stream, first - 1))
+    anchor = signed_heads.anchor_of(heads, stream, before=first)
+    if anchor:
+        return Walk(stream, keyring(), report, anchor.seq + 1, anchor.mac)
+    return Walk(stream, keyring(), report, 1, GENESIS)
+
+
+def _protection(using: str, report: Report) -> None:
+    for name in append_only.missing(connections[using]):
+        report.add(
+            "unprotected",
+            f"The trigger {name} is missing: rows can be changed. Find out who removed it, then "
+            "run `manage.py audit_protect`.",
+        )
+
+
+def _unsealed(question: Question, report: Report) -> None:
+    """Find what should have been sealed by now: the sealer stands still, or passed it over."""
+    keys = unsealed(question)
+    if not keys:
+        return
+    shown = ", ".join(f"{key} of {instant_of(key):%Y-%m-%d %H:%M} UTC" for key in keys[:SHOWN])
+    number = f"{len(keys):,}" if len(keys) < MOST_UNSEALED else f"{MOST_UNSEALED:,} or more"
+    told = f"{number} events have no seal: {shown}."
+    if question.unsealed_after is None:
+        report.remark(f"{told} They were not sealed yet when this copy was made.")
+    else:
+        report.add(
+            "unsealed",
+            f"{told} Either no sealer runs (start Celery's beat, or run `manage.py audit_seal`), "
+            "or they were written into the table.",
+        )
+
+
+def unsealed(question: Question) -> list[uuid.UUID]:
+    """Give the keys of events without a seal, oldest first, at most a thousand."""
+    waiting = SecurityEvent.objects.using(question.using).order_by("pk")
+    if question.unsealed_after is not None:
+        waiting = waiting.before(question.now - question.unsealed_after)
+    if question.since:
+        waiting = waiting.since(question.since)
+    if question.stream is not None:
+        waiting = waiting.filter(stream=question.stream)
+    waiting = waiting.filter(seal__isnull=True)
+    return list(waiting.values_list("pk", flat=True)[:MOST_UNSEALED])
