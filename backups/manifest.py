@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import io
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 NAME = "manifest"
 MAGIC = b"GARRISON-BACKUP-MANIFEST"
 VERSION = 1
+PART_NAME = re.compile(r"(?:database\.(?:dump|sqlite3)|files\.tsv)\.gz(?:\.age)?")
 LARGEST = 32 * 1024 * 1024  # bytes; a hundred thousand tables need a tenth of it
 
 
@@ -190,7 +192,7 @@ def _parse(body: bytes) -> Manifest:
 def _build(fields: dict[str, Any]) -> Manifest:
     fields.pop("version")
     parts = {
-        what: Part(part["name"], pipeline.Sealed(**part["sealed"]))
+        what: Part(_part_name(part["name"]), pipeline.Sealed(**part["sealed"]))
         for what, part in fields.pop("parts").items()
     }
     database, files = fields.pop("database"), fields.pop("files")
@@ -200,6 +202,13 @@ def _build(fields: dict[str, Any]) -> Manifest:
         database=_database(database) if database else None,
         files=FilesState(**files) if files else None,
     )
+
+
+def _part_name(name: str) -> str:
+    """Give the name of a part, which stands in the backup's folder and nowhere else."""
+    if not PART_NAME.fullmatch(name):
+        raise ValueError(name)
+    return name
 
 
 def _database(fields: dict[str, Any]) -> DatabaseState:

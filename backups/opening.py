@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from backups import files, manifest, pipeline
-from backups.errors import BackupDamaged, BackupNotFound
+from backups.errors import BackupDamaged, BackupNotFound, TargetFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,9 +127,27 @@ def read(target: Target, name: str) -> _Reading:
     return _Reading(target, name)
 
 
+def _listed(target: Target, folder: str) -> tuple[list[str], list[str]]:
+    try:
+        return target.list(folder)
+    except Exception as failure:
+        raise TargetFailed(
+            f"The target {target.alias!r} cannot be listed: {type(failure).__name__}."
+        ) from failure
+
+
+def is_whole(target: Target, folder: str) -> bool:
+    """Tell whether a folder has a manifest, which is written last; raises where nobody can tell."""
+    try:
+        manifest_name(target, folder)
+    except BackupNotFound:
+        return False
+    return True
+
+
 def manifest_name(target: Target, folder: str) -> str:
     """Give the name of the newest manifest in a folder; without one there is no backup."""
-    _folders, names = target.list(folder)
+    _folders, names = _listed(target, folder)
     found = [match for name in names if (match := MANIFEST_NAME.match(name))]
     if not found:
         raise BackupNotFound(
@@ -174,4 +192,4 @@ def _at_most(source: _Reading, most: int) -> bytes:
 
 def folders(target: Target) -> list[str]:
     """Give the names of the backups' folders on a target, oldest first."""
-    return [name for name in target.list("")[0] if FOLDER_NAME.match(name)]
+    return [name for name in _listed(target, "")[0] if FOLDER_NAME.match(name)]

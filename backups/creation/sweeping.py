@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from django.db import DatabaseError
 
 from backups import opening
-from backups.errors import BackupNotFound, TargetFailed
 from backups.models import Backup, Copy, State
 from backups.models.copy import CopyState
-from backups.targets import Target, targets
+from backups.targets import targets
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,19 +38,11 @@ def sweep() -> None:
             for backup in dead.filter(
                 copies__target=each.alias, copies__state__in=(CopyState.WRITING, CopyState.FAILED)
             ):
-                if _is_whole(each, backup.folder):
+                if opening.is_whole(each, backup.folder):
                     continue
                 each.delete_folder(backup.folder)
                 Copy.objects.filter(backup=backup, target=each.alias).update(state=CopyState.PRUNED)
         except Exception as failure:
-            if isinstance(failure, TargetFailed | DatabaseError):
+            if isinstance(failure, DatabaseError):
                 raise
-            continue
-
-
-def _is_whole(target: Target, folder: str) -> bool:
-    try:
-        opening.manifest_name(target, folder)
-    except BackupNotFound:
-        return False
-    return True
+            continue  # a target that is away is swept when it is back

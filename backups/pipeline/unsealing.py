@@ -50,6 +50,8 @@ class _Inflating:
 
     def write(self, chunk: bytes) -> int:
         """Inflate the chunk and pass it on in blocks."""
+        if self.failure is not None:  # the library empties its buffer once more after a failure
+            raise self.failure
         size = len(chunk)
         try:
             self._inflate(bytes(chunk))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from backups import keys, opening, targets
 from backups.conf import settings
-from backups.errors import BackupDamaged, BackupNotFound
+from backups.errors import BackupDamaged, BackupNotFound, TargetFailed
 from backups.models import Backup
 from backups.models.backup import Content, Kind
+from backups.models.copy import CopyState
 from backups.services import indexing
 
 if TYPE_CHECKING:
@@ -27,39 +28,84 @@ def find(
 ) -> Opened:
     """Open a backup by its folder on a target (the first that has it).
 
-    Without a folder it is the newest that holds the wanted ``content``; one made for safety before
-    a restore must be named. Needs no index: what the targets hold is enough, so it works on an
-    empty database.
+    Without a folder it is the newest of all targets that holds the wanted ``content``; one made for
+    safety before a restore must be named. No older one is taken silently: it is refused if a newer
+    one is damaged, or if the index knows a newer one that its target does not hold any more. Needs
+    no index: what the targets hold is enough, so it works on an empty database.
     """
     identities = keys.identities(identity_file) if _needs_identity(identity_file) else []
     chosen = [targets.target(target)] if target else targets.targets()
-    last: Refusal | None = None
+    if folder is None:
+        return _newest(chosen, identities, content)
+    refusals: list[Refusal] = []
     for each in chosen:
         try:
-            if folder is None:
-                return _newest(each, identities, content)
             return opening.open_backup(each, folder, identities, sha256=_indexed_hash(folder))
-        except (BackupDamaged, BackupNotFound) as refusal:
-            last = last or refusal
-    raise last or BackupNotFound("No target is configured.")
+        except (BackupDamaged, BackupNotFound, TargetFailed) as refusal:
+            refusals.append(refusal)
+    raise refusals[0] if refusals else BackupNotFound("No target is configured.")
 
 
 def _needs_identity(path: str | None) -> bool:
     return bool(path or settings.identity_file or settings.recipients)
 
 
-def _newest(target: targets.Target, identities: list[x25519.Identity], content: str) -> Opened:
-    """Open the newest one; if it is damaged, that is said, and no older one is taken silently."""
-    for folder in reversed(opening.folders(target)):
-        try:
-            opening.manifest_name(target, folder)
-        except BackupNotFound:
-            continue  # being written, or left by a dead run
-        opened = opening.open_backup(target, folder, identities, sha256=_indexed_hash(folder))
-        holds = content == Content.ALL or str(content) in opened.manifest.parts
-        if holds and opened.manifest.kind != Kind.SAFETY:
-            return opened
-    raise BackupNotFound(f"The target {target.alias!r} holds no backup of the kind asked for.")
+def _newest(
+    chosen: list[targets.Target], identities: list[x25519.Identity], content: str
+) -> Opened:
+    failures: dict[str, Refusal] = {}
+    each_newest = [_newest_on(each, identities, content, failures) for each in chosen]
+    found = [opened for opened in each_newest if opened is not None]
+    best = max(found, key=lambda opened: opened.folder, default=None)  # the first of equal ones
+    passed_over = max(failures, default=None)
+    if passed_over is not None and (best is None or passed_over > best.folder):
+        raise failures[passed_over]
+    if best is None:
+        raise BackupNotFound("The targets hold no backup of the kind asked for.")
+    _require_newest(best, content, [each.alias for each in chosen])
+    return best
+
+
+def _newest_on(
+    target: targets.Target,
+    identities: list[x25519.Identity],
+    content: str,
+    failures: dict[str, Refusal],
+) -> Opened | None:
+    """Open the newest one on a target; a refusal is kept under the folder that was looked at."""
+    folder = ""
+    try:
+        for folder in reversed(opening.folders(target)):
+            if not opening.is_whole(target, folder):
+                continue  # being written, or left by a dead run
+            opened = opening.open_backup(target, folder, identities, sha256=_indexed_hash(folder))
+            if _is_wanted(opened, content):
+                return opened
+    except (BackupDamaged, TargetFailed) as refusal:
+        failures.setdefault(folder, refusal)
+    return None
+
+
+def _is_wanted(opened: Opened, content: str) -> bool:
+    holds = content == Content.ALL or str(content) in opened.manifest.parts
+    return holds and opened.manifest.kind != Kind.SAFETY
+
+
+def _require_newest(opened: Opened, content: str, aliases: list[str]) -> None:
+    """Refuse to pass an older backup off as the newest where the index knows better."""
+    if not indexing.exists():
+        return
+    good = Backup.objects.good().exclude(kind=Kind.SAFETY).filter(folder__gt=opened.folder)
+    if content != Content.ALL:
+        good = good.filter(content__in=(Content.ALL, content))
+    newer = good.filter(copies__target__in=aliases, copies__state=CopyState.GOOD)
+    withheld = newer.order_by("-folder").first()
+    if withheld is not None:
+        raise BackupDamaged(
+            f"The index knows a newer backup, {withheld.folder}, that the targets do not hold any "
+            f"more: somebody has deleted it. To restore the older one all the same, name it: "
+            f"{opened.folder}."
+        )
 
 
 def _indexed_hash(folder: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import sqlite3
 import stat
@@ -209,6 +210,25 @@ class _source:  # noqa: N801 - reads as what it is
 def rich(site: Site) -> Site:
     """Every type, large objects, sequences, many-to-many, hostile names."""
     site.script(SQLITE if site.engine == "sqlite" else POSTGRESQL)
+    return site
+
+
+@pytest.fixture
+def bulky(site):
+    """A backup of several 64 KiB chunks in every kind of part."""
+    blob = (
+        "randomblob(3000)" if site.engine == "sqlite" else "decode(repeat(md5(i::text), 90), 'hex')"
+    )
+    rows = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150)"
+        f" INSERT INTO bulk SELECT i, {blob} FROM n"
+        if site.engine == "sqlite"
+        else f"INSERT INTO bulk SELECT i, {blob} FROM generate_series(1, 150) AS i"
+    )
+    kind = "blob" if site.engine == "sqlite" else "bytea"
+    site.script(f"CREATE TABLE bulk (id integer, raw {kind}); {rows};")
+    site.write("big.bin", random.Random(1).randbytes(5 * 64 * 1024 + 17))
+    site.backup = site.back_up()
     return site
 
 

@@ -50,13 +50,11 @@ class Command(BackupCommand):
     def _list_targets(self) -> None:
         found = {}
         for target in targets.targets():
-            found[target.alias] = [f for f in opening.folders(target) if _is_whole(target, f)]
+            found[target.alias] = [
+                folder for folder in opening.folders(target) if opening.is_whole(target, folder)
+            ]
         lines = [f"{alias}: {folder}" for alias, folders in found.items() for folder in folders]
         self.tell("\n".join(lines) or "The targets hold no backup.", targets=found)
-
-
-def _is_whole(target: targets.Target, folder: str) -> bool:
-    return any(opening.MANIFEST_NAME.match(name) for name in target.list(folder)[1])
 
 
 def _fields(backup: Backup) -> dict[str, Any]:

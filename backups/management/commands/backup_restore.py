@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
 from backups import services
+from backups.charts import duration
 from backups.management.commands._base import BackupCommand
 from backups.models.backup import Content
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
+
+    from backups.opening import Opened
 
 
 class Command(BackupCommand):
@@ -63,7 +67,8 @@ class Command(BackupCommand):
             content=options["only"] or Content.ALL,
             safety=not options["no_safety_backup"],
         )
-        lines = [f"{number}. {line}" for number, line in enumerate(plan.lines, 1)]
+        lines = [_age(opened)]
+        lines += [f"{number}. {line}" for number, line in enumerate(plan.lines, 1)]
         if not options["yes"]:
             lines.append(_how_to_go_on(plan))
             self.tell("\n".join(lines), plan=plan.lines, done=False)
@@ -107,6 +112,12 @@ class Command(BackupCommand):
         )
         told = f"Brought {rows} rows of {options['table']} into schema {schema}."
         self.tell(told, done=True, rows=rows, schema=schema)
+
+
+def _age(opened: Opened) -> str:
+    """Say first what is most easily overlooked: how much of the recent past would be lost."""
+    age = timezone.now() - datetime.fromisoformat(opened.manifest.snapshot_at)
+    return f"This backup is {duration(age.total_seconds())} old."
 
 
 def _how_to_go_on(plan: Any) -> str:

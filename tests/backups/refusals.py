@@ -1,0 +1,34 @@
+"""Doing what a restore does before it touches anything, and expecting a refusal."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from backups import keys, opening, services, targets, verification
+from backups.errors import BackupDamaged, BackupNotFound, IdentityWrong
+from garrison.errors import Refusal
+from tests.backups.conftest import tree
+
+
+def fingerprint(site):
+    return site.execute("SELECT count(*), max(id) FROM note"), tree(site.media)
+
+
+def read_everything(site):
+    """Do what every restore does before it touches anything."""
+    opened = opening.open_backup(targets.target("backups"), site.backup.folder, keys.identities())
+    verification.verify_opened(opened)
+
+
+def restore(site):
+    opened = services.find(folder=site.backup.folder)
+    plan = services.plan(opened)
+    services.restore(plan, confirm_database=plan.database_name, now=timezone.now())
+
+
+def require_refused(site, what):
+    with pytest.raises(Refusal) as refused:
+        read_everything(site)
+    assert isinstance(refused.value, BackupDamaged | IdentityWrong | BackupNotFound), what
+    return refused.value

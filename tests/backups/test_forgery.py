@@ -1,0 +1,272 @@
+"""Whoever can write to a target can lie with it, and is not believed.
+
+age encrypts to a public key, so an outsider can make parts that open; and he can delete, withhold,
+put back and swap what is there.
+"""
+
+import io
+import json
+import shutil
+from dataclasses import replace
+
+import pyrage
+import pytest
+from django.utils import timezone
+
+from backups import keys, manifest, pipeline, services, signing
+from backups.errors import BackupDamaged, TargetFailed
+from backups.files import Entry
+from backups.models import Backup
+from backups.pipeline import Sealed
+from backups.services import indexing
+from garrison.errors import Refusal
+from tests.backups.conftest import engines, storages, tree
+from tests.backups.refusals import fingerprint, read_everything, require_refused, restore
+
+first_engine = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
+
+
+def sealed_by_an_outsider(content):
+    """Encrypt to the site's public key, as anybody can."""
+    out = io.BytesIO()
+    pipeline.seal(source=io.BytesIO(content), out=out, recipients=keys.recipients())
+    return out.getvalue()
+
+
+def clear_manifest(site, backup):
+    path = site.target / backup.folder / "manifest.age"
+    return path, pyrage.decrypt(path.read_bytes(), keys.identities())
+
+
+def sign_instead(site, backup, change):
+    """Sign a manifest with the site's own key: what only a machine of the site could do."""
+    opened = site.open(backup)
+    sealed = manifest.write(change(opened.manifest), keys.recipients())
+    (site.target / backup.folder / "manifest.age").write_bytes(sealed)
+    Backup.objects.filter(pk=backup.pk).update(manifest_sha256=manifest.sha256(sealed))
+
+
+# -- forged ----------------------------------------------------------------------------------------
+def test_a_part_that_an_outsider_encrypted_is_refused(bulky):
+    before = fingerprint(bulky)
+    for path in sorted(bulky.target.rglob("*.age")):
+        if path.name.startswith("manifest"):
+            continue
+        whole = path.read_bytes()
+        path.write_bytes(sealed_by_an_outsider(b"DROP TABLE note;"))
+        assert "is not the one that the manifest names" in require_refused(bulky, path.name).detail
+        with pytest.raises(Refusal):
+            restore(bulky)
+        path.write_bytes(whole)
+    assert fingerprint(bulky) == before
+    read_everything(bulky)
+
+
+def test_a_manifest_that_an_outsider_encrypted_is_refused(bulky, monkeypatch):
+    """Anybody can encrypt to a public key; only this site's machines can sign."""
+    opened = bulky.open(bulky.backup)
+    recipients = keys.recipients()
+    bulky.settings.BACKUPS_SIGNING_SECRET = "an outsider's own secret"
+    path = bulky.target / bulky.backup.folder / "manifest.age"
+    from dataclasses import replace
+
+    path.write_bytes(manifest.write(replace(opened.manifest, signer=signing.signer()), recipients))
+    bulky.settings.BACKUPS_SIGNING_SECRET = ""
+    refusal = require_refused(bulky, "forged")
+    assert "not a key of this site" in refusal.detail
+
+
+def test_a_body_changed_under_an_honest_signature_is_refused(bulky):
+    path = bulky.target / bulky.backup.folder / "manifest.age"
+    clear = pyrage.decrypt(path.read_bytes(), keys.identities())
+    head, _, body = clear.partition(b"\n")
+    fields = json.loads(body)
+    fields["database"]["tables"] = []
+    changed = head + b"\n" + json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    path.write_bytes(pyrage.encrypt(changed, keys.recipients().keys))
+    assert "altered" in require_refused(bulky, "altered").detail
+
+
+def test_a_whole_backup_of_an_outsider_is_neither_restored_nor_listed(bulky):
+    mine = bulky.target / bulky.backup.folder
+    folder = "20990101T000000000Z-000000000000"
+    planted = bulky.target / folder
+    shutil.copytree(mine, planted)
+    described = replace(bulky.open(bulky.backup).manifest, folder=folder)
+    bulky.settings.BACKUPS_SIGNING_SECRET = "an outsider's own secret"
+    forged = replace(described, signer=signing.signer())
+    (planted / "manifest.age").write_bytes(manifest.write(forged, keys.recipients()))
+    bulky.settings.BACKUPS_SIGNING_SECRET = ""
+    with pytest.raises(BackupDamaged, match="not a key of this site"):
+        services.find()
+    Backup.objects.all().delete()
+    assert indexing.rebuild(now=timezone.now()) == 1
+    assert services.find(folder=bulky.backup.folder).folder == bulky.backup.folder
+
+
+def test_a_manifest_that_says_it_is_plain_is_refused(bulky):
+    """Taking the encryption off must not take the signature off with it."""
+    path, clear = clear_manifest(bulky, bulky.backup)
+    path.with_name("manifest").write_bytes(clear)
+    path.unlink()
+    assert "encryption" in require_refused(bulky, "downgraded").detail
+
+
+# -- swapped, withheld, rolled back ----------------------------------------------------------------
+def test_a_backup_copied_under_another_name_is_refused(bulky):
+    """An old backup may not be passed off as a newer one."""
+    mine = bulky.target / bulky.backup.folder
+    shutil.copytree(mine, bulky.target / "20990101T000000000Z-000000000000")
+    with pytest.raises(BackupDamaged, match="swapped"):
+        services.find()
+
+
+def test_a_genuine_manifest_that_the_index_does_not_know_is_refused(bulky):
+    path = bulky.target / bulky.backup.folder / "manifest.age"
+    clear = pyrage.decrypt(path.read_bytes(), keys.identities())
+    path.write_bytes(pyrage.encrypt(clear, keys.recipients().keys))
+    with pytest.raises(BackupDamaged, match="not the one that was written"):
+        restore(bulky)
+
+
+@first_engine
+def test_parts_of_another_backup_on_another_target_are_refused(site):
+    other = storages(site.root)["backups"] | {"OPTIONS": {"location": site.root / "other"}}
+    site.settings.STORAGES = storages(site.root, other=other)
+    site.settings.BACKUPS_TARGETS = ["backups", "other"]
+    first = site.backup = site.back_up()
+    site.script("INSERT INTO note VALUES (99, 'later')")
+    site.write("one.txt", "changed")
+    second = site.back_up()
+    for path in sorted((site.target / first.folder).iterdir()):
+        whole = path.read_bytes()
+        assert (site.root / "other" / first.folder / path.name).read_bytes() == whole
+        shutil.copy(site.root / "other" / second.folder / path.name, path)
+        require_refused(site, path.name)
+        path.write_bytes(whole)
+    mine = {entry.path: entry for entry in entries(site, first)}
+    theirs = {entry.path: entry for entry in entries(site, second)}
+    shutil.copy(site.root / "other" / theirs["one.txt"].blob, site.target / mine["one.txt"].blob)
+    require_refused(site, "a file of the other backup")
+
+
+def entries(site, backup):
+    found = []
+    site.open(backup).each_file(found.append)
+    return found
+
+
+@first_engine
+def test_an_older_backup_is_not_passed_off_as_the_newest(site):
+    first = site.back_up()
+    newest = site.back_up()
+    shutil.rmtree(site.target / newest.folder)
+    with pytest.raises(BackupDamaged, match=f"newer backup, {newest.folder}"):
+        services.find()
+    assert services.find(folder=first.folder).folder == first.folder, "named, it is what is meant"
+
+
+@first_engine
+def test_a_damaged_newest_backup_is_told_and_no_older_one_is_taken_from_anywhere(site):
+    other = storages(site.root)["backups"] | {"OPTIONS": {"location": site.root / "other"}}
+    site.settings.STORAGES = storages(site.root, other=other)
+    site.settings.BACKUPS_TARGETS = ["backups", "other"]
+    site.back_up()
+    site.settings.BACKUPS_TARGETS = ["backups"]
+    newest = site.back_up()
+    site.settings.BACKUPS_TARGETS = ["other", "backups"]
+    assert services.find().folder == newest.folder, "of all targets, not of the first"
+    (site.target / newest.folder / "manifest.age").write_bytes(b"nonsense")
+    Backup.objects.all().delete()
+    with pytest.raises(BackupDamaged, match="cannot be decrypted"):
+        services.find()
+
+
+@first_engine
+def test_a_target_that_is_away_leaves_the_others(site, monkeypatch):
+    from backups.targets import Target
+
+    other = storages(site.root)["backups"] | {"OPTIONS": {"location": site.root / "other"}}
+    site.settings.STORAGES = storages(site.root, other=other)
+    site.settings.BACKUPS_TARGETS = ["other", "backups"]
+    backup = site.back_up()
+    honest = Target.list
+
+    def away(self, folder):
+        if self.alias == "other":
+            raise ConnectionResetError
+        return honest(self, folder)
+
+    monkeypatch.setattr(Target, "list", away)
+    assert services.find().target.alias == "backups"
+    assert services.find(folder=backup.folder).target.alias == "backups"
+    with pytest.raises(TargetFailed, match="cannot be listed"):
+        services.find(target="other")
+    assert site.back_up().copies.get(target="backups").state == "good"
+
+
+# -- hostile names ---------------------------------------------------------------------------------
+@first_engine
+@pytest.mark.parametrize(
+    "name",
+    ["../../../etc/passwd", "/etc/passwd", "a\nb", "x\0y", "", "..", "database.dump.gz.age/../x"],
+)
+def test_a_part_may_not_lie_anywhere_else(site, name):
+    """Even where the signature is right: a bug or an insider must not lead out of the folder."""
+    site.backup = site.back_up()
+    what = "files"
+
+    def change(described):
+        part = manifest.Part(name, described.parts[what].sealed)
+        return replace(described, parts={**described.parts, what: part})
+
+    sign_instead(site, site.backup, change)
+    assert "expected form" in require_refused(site, name).detail
+
+
+@first_engine
+@pytest.mark.parametrize("alias", ["../x", "nowhere", "de\nfault", "\0"])
+def test_files_go_into_known_storages_only(site, alias):
+    site.backup = site.back_up()
+    before = fingerprint(site)
+
+    def change(described):
+        return replace(described, files=replace(described.files, storages=[alias]))
+
+    sign_instead(site, site.backup, change)
+    with pytest.raises(BackupDamaged, match="not in STORAGES"):
+        restore(site)
+    assert fingerprint(site) == before
+
+
+@first_engine
+@pytest.mark.parametrize("path", ["../out.txt", "/tmp/out.txt", "a/../../out.txt", "nul\0"])
+def test_a_signed_list_may_not_lead_out_of_its_storage(site, path):
+    backup = site.backup = site.back_up()
+    before = tree(site.root)
+    entry = Entry("files/aa/b.gz.age", Sealed("0" * 64, 1, "0" * 64, 1), "default", path)
+    out = io.BytesIO()
+    sealed = pipeline.seal(
+        source=io.BytesIO(entry.line().encode()), out=out, recipients=keys.recipients()
+    )
+    name = site.open(backup).manifest.parts["files"].name
+    (site.target / backup.folder / name).write_bytes(out.getvalue())
+
+    def change(described):
+        return replace(described, parts={**described.parts, "files": manifest.Part(name, sealed)})
+
+    sign_instead(site, backup, change)
+    assert "outside of its storage" in require_refused(site, path).detail
+    with pytest.raises(BackupDamaged, match="outside of its storage"):
+        restore(site)
+    changed = {name for name, content in tree(site.root).items() if before.get(name) != content}
+    assert {n.partition("/")[0] for n in changed} <= {"backups", "source.sqlite3-shm"}
+
+
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\0", " ", ","])
+def test_a_recipient_with_a_line_end_in_it_is_no_recipient(settings, between):
+    one, two = keys.generate()[1], keys.generate()[1]
+    settings.BACKUPS_RECIPIENTS = [f"{one}{between}{two}"]
+    with pytest.raises(Refusal, match="Entry 1") as refused:
+        keys.recipients()
+    assert "\n" not in refused.value.detail
