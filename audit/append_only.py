@@ -66,7 +66,8 @@ _SQLITE_DROP_UPDATE = "DROP TRIGGER IF EXISTS {table}_no_update"
 _DOOR_OPENS = "SELECT set_config('{door}', 'on', true)"
 _DOOR_SHUTS = "SELECT set_config('{door}', 'off', true)"
 
-_NAMES = {"postgresql": ("_no_change", "_no_truncate"), "sqlite": ("_no_update", "_no_delete")}
+NO_TRUNCATE = "_no_truncate"
+_NAMES = {"postgresql": ("_no_change", NO_TRUNCATE), "sqlite": ("_no_update", "_no_delete")}
 _PRESENT = {
     "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgenabled <> 'D'",
     "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s",
