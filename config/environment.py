@@ -12,6 +12,7 @@ from pathlib import Path
 
 from environs import Env
 
+from audit.sealing import key_entries
 from encryption.keyring import entries
 from garrison.errors import ConfigurationError
 
@@ -92,6 +93,14 @@ def _refuse_weak(name: str, value: str, *, unlike: str | None) -> None:
         )
     if unlike and value == env.str(unlike, "").strip():
         raise ConfigurationError(f"{name} is the same as {unlike}; they must differ. {FRESH}.")
+
+
+def audit_keys(name: str) -> list[str]:
+    """Read keys of the audit log, the active one first; none is allowed, a bad one is not."""
+    found = [entry.strip() for entry in env.list(name, []) if entry.strip()]
+    if problems := key_entries.read(found, what=name).problems:
+        raise ConfigurationError(" ".join(problems))
+    return found
 
 
 def encryption_keys(name: str) -> list[str]:

@@ -12,6 +12,7 @@ from config.environment import (
     BASE_DIR,
     IS_PRODUCTION,
     VAR_DIR,
+    audit_keys,
     encryption_keys,
     env,
     required,
@@ -139,6 +140,15 @@ STORAGES = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {
             "location": VAR_DIR / "backups",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+    # Signed heads of the audit log: mount here what whoever owns the database cannot write to.
+    "audit_checkpoints": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": BASE_DIR / env.str("AUDIT_CHECKPOINT_DIR", str(VAR_DIR / "checkpoints")),
             "file_permissions_mode": 0o600,
             "directory_permissions_mode": 0o700,
         },
@@ -272,6 +282,10 @@ ENCRYPTION_KEYS: list[str] = encryption_keys("ENCRYPTION_KEY")
 ENCRYPTION_INDEX_KEY = env.str("ENCRYPTION_INDEX_KEY", "")
 # Nothing named like an encrypted field is shown in an error page or an error mail.
 DEFAULT_EXCEPTION_REPORTER_FILTER = "encryption.reporting.EncryptedValuesFilter"
+# Without them, keys made from SECRET_KEY: `check --deploy` warns. Old ones stay, behind the new.
+AUDIT_KEYS: list[str] = audit_keys("AUDIT_KEY")
+AUDIT_CHECKPOINT_KEYS: list[str] = audit_keys("AUDIT_CHECKPOINT_KEY")
+AUDIT_CHECKPOINT_PUBLIC_KEYS: list[str] = env.list("AUDIT_CHECKPOINT_PUBLIC_KEY", [])
 BACKUPS_RECIPIENTS: list[str] = env.list("BACKUP_ENCRYPTION_KEY", [])
 BACKUPS_IDENTITY_FILE = env.str("BACKUP_IDENTITY_FILE", "")
 if BACKUPS_IDENTITY_FILE:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET_BYTES = 48  # 64 characters
-ENCRYPTION_KEY_BYTES = 32  # AES-256
+KEY_BYTES = 32  # AES-256, HMAC-SHA256, Ed25519
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,19 @@ def generate() -> FreshKeys:
     from pyrage import x25519
 
     identity = x25519.Identity.generate()
-    encryption_key = base64.b64encode(secrets.token_bytes(ENCRYPTION_KEY_BYTES)).decode()
     variables = {
         "SECRET_KEY": secrets.token_urlsafe(SECRET_BYTES),
         "JWT_SECRET": secrets.token_urlsafe(SECRET_BYTES),
-        "ENCRYPTION_KEY": f"k1:{encryption_key}",
+        "ENCRYPTION_KEY": f"k1:{_random_key()}",
+        "AUDIT_KEY": f"a1:{_random_key()}",
+        "AUDIT_CHECKPOINT_KEY": f"c1:{_random_key()}",
         "BACKUP_ENCRYPTION_KEY": str(identity.to_public()),
     }
     return FreshKeys(variables, str(identity))
+
+
+def _random_key() -> str:
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def recipient_of(identity_path: Path) -> str:
