@@ -30,3 +30,15 @@ def protected(transactional_db):
     append_only.protect(connection)
     yield
     append_only.permit_flush(connection)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(settings, tmp_path):
+    """Give each test a storage for copies of checkpoints that no attack of its own reaches."""
+    settings.STORAGES = settings.STORAGES | {
+        "audit_checkpoints": {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": tmp_path / "copies"},
+        }
+    }
+    return tmp_path / "copies"

@@ -27,18 +27,6 @@ def random_key(name):
 
 
 @pytest.fixture
-def elsewhere(settings, tmp_path):
-    """A storage for copies that no attack of these tests reaches."""
-    settings.STORAGES = settings.STORAGES | {
-        "audit_checkpoints": {
-            "BACKEND": "django.core.files.storage.FileSystemStorage",
-            "OPTIONS": {"location": tmp_path / "copies"},
-        }
-    }
-    return tmp_path / "copies"
-
-
-@pytest.fixture
 def ten(protected, elsewhere):
     return sealed(NOW - timedelta(minutes=20 - n) for n in range(10))
 
