@@ -11,8 +11,9 @@ import pytest
 
 from backups import tools
 from tests.backups import hosting
-from tests.backups.conftest import tree
+from tests.backups.conftest import engines, tree
 
+one_engine = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
 PAGE = (hosting.ROOT / "docs/restore.md").read_text()
 BLOCKS = re.findall(r"```(sh|bash)\n(.*?)```", PAGE, re.DOTALL)
 MANAGE = """
@@ -36,7 +37,7 @@ def host(engine, tmp_path, key_pair):
     hosting.drop(made)
 
 
-def run(host, kind, block, **more):
+def run(host, kind, block, *, code=0, **more):
     """Run one block as an operator would: in the project's folder, with the page's variables."""
     folder = Path(sys.executable).parent
     path = f"{folder}:{os.environ['PATH']}"
@@ -46,7 +47,7 @@ def run(host, kind, block, **more):
         [shell, "-e", "-c", block], cwd=host.root, env=environment, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    assert ran.returncode == 0, f"{block}\n{ran.stdout}\n{ran.stderr}"
+    assert ran.returncode == code, f"{block}\n{ran.stdout}\n{ran.stderr}"
     return ran.stdout
 
 
@@ -69,7 +70,7 @@ def make_empty(host):
 
 
 def test_the_page_holds_the_commands_it_promises():
-    assert len(BLOCKS) == 10
+    assert len(BLOCKS) == 11
     assert {"age", "gunzip", "pg_restore", "tar"} <= set(re.findall(r"\b[a-z_]+\b", PAGE))
 
 
@@ -105,36 +106,110 @@ def test_the_commands_replace_what_is_there(host):
     assert host.sql(f"SELECT count(*) FROM {side}") == [(1,)]
 
 
-def test_the_stock_tools_alone_restore_everything(host, engine):
-    rows, files = host.sql("SELECT count(*), max(text) FROM bulk"), tree(host.root / "media")
-    (folder,) = host.good()
-    make_empty(host)
-    shutil.rmtree(host.root / "media")
-    (host.root / "media").mkdir()
-    known = {
+def variables(host, folder):
+    """What an operator sets before the commands for the stock tools."""
+    return {
         "BACKUPS": str(host.target),
         "FOLDER": folder,
         "IDENTITY": str(host.identity_file),
+        "SIGNER": host.run("backup_keygen", "--signer").strip(),
         "RESTORED": str(host.root / "restored"),
         "MEDIA": str(host.root / "media"),
     }
-    (look,) = blocks("manifest.age")
-    assert run(host, *look, **known).startswith("GARRISON-BACKUP-MANIFEST 1 ed25519:")
-    if engine == "postgresql":
-        import psycopg
 
-        with psycopg.connect(host.url) as session:
-            matching = tools.matching(session.info.server_version // 10_000)
-        (block,) = blocks("# PostgreSQL")
-        shim = host.root / "bin"
-        shim.mkdir()
-        (shim / "pg_restore").symlink_to(matching.path("pg_restore"))
-        block = (block[0], f'PATH="{shim}:$PATH"\n{block[1]}')
+
+def stock(*words):
+    (block,) = blocks(*words)
+    return block
+
+
+def with_pg_restore(host, block):
+    """Put the server's own pg_restore in front of the path."""
+    import psycopg
+
+    with psycopg.connect(host.url) as session:
+        matching = tools.matching(session.info.server_version // 10_000)
+    shim = host.root / "bin"
+    shim.mkdir()
+    (shim / "pg_restore").symlink_to(matching.path("pg_restore"))
+    return block[0], f'PATH="{shim}:$PATH"\n{block[1]}'
+
+
+def test_the_stock_tools_alone_restore_everything(host, engine):
+    rows, files = host.sql("SELECT count(*), max(text) FROM bulk"), tree(host.root / "media")
+    (folder,) = host.good()
+    known = variables(host, folder)
+    make_empty(host)
+    shutil.rmtree(host.root / "media")
+    (host.root / "media").mkdir()
+    assert run(host, *stock('mkdir "$RESTORED"'), **known).startswith(
+        "GARRISON-BACKUP-MANIFEST 1 ed25519:"
+    )
+    assert "Verified Successfully" in run(host, *stock("openssl"), **known)
+    if engine == "postgresql":
+        block = with_pg_restore(host, stock("# PostgreSQL"))
         run(host, *block, **known, DATABASE=host.url)
     else:
-        (block,) = blocks("# SQLite")
-        run(host, *block, **known, DATABASE=host.url.removeprefix("sqlite://"))
+        run(host, *stock("# SQLite"), **known, DATABASE=host.url.removeprefix("sqlite://"))
     assert host.sql("SELECT count(*), max(text) FROM bulk") == rows
-    (block,) = blocks("files.tsv")
-    assert "DAMAGED" not in run(host, *block, **known)
+    told = run(host, *stock("files.tsv"), **known)
+    assert "DAMAGED" not in told
+    assert "REFUSED" not in told
     assert tree(host.root / "media") == files
+
+
+def encrypt(host, content, path):
+    squeezed = subprocess.run(["gzip"], input=content, capture_output=True, check=True).stdout
+    subprocess.run(["age", "-r", host.recipient, "-o", path], input=squeezed, check=True)
+
+
+def look(host, known):
+    """Begin as the page says."""
+    shutil.rmtree(known["RESTORED"], ignore_errors=True)
+    run(host, *stock('mkdir "$RESTORED"'), **known)
+
+
+@one_engine
+def test_the_stock_tools_tell_a_stranger_s_backup_from_ours(host):
+    (folder,) = host.good()
+    known, check = variables(host, folder), stock("openssl")
+    look(host, known)
+    run(host, *check, **known)
+    run(host, *check, code=1, **{**known, "SIGNER": f"ed25519:{'A' * 43}="})
+    for name in ("files.tsv.gz.age", *(p.name for p in (host.target / folder).glob("database*"))):
+        path = host.target / folder / name
+        whole = path.read_bytes()
+        path.unlink()
+        encrypt(host, b"another", path)
+        assert "NOT OURS" in run(host, *check, code=1, **known)
+        path.write_bytes(whole)
+    manifest = Path(known["RESTORED"]) / "manifest"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"rows":', b'"rows":1', 1))
+    run(host, *check, code=1, **known)
+    shutil.copytree(host.target / folder, host.target / "20990101T000000000Z-000000000000")
+    known["FOLDER"] = "20990101T000000000Z-000000000000"
+    look(host, known)
+    run(host, *check, code=1, **known)
+
+
+@one_engine
+def test_the_stock_tools_write_nowhere_else(host, tmp_path):
+    """A list that leads out of its storage, and links where the files go."""
+    (folder,) = host.good()
+    known = variables(host, folder)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    listed = host.target / folder / "files.tsv.gz.age"
+    stored = next((host.target / "files").rglob("*.age"))
+    name, columns = stored.relative_to(host.target), f"{'0' * 64}\t1\t{'0' * 64}\t1"
+    paths = ["../../outside/x", "/outside/x", "a/../../../outside/x", f"{outside}/x", "%2e%2e/x"]
+    lines = [f"{name}\t{columns}\tdefault\t{path}\n" for path in paths]
+    lines += [f"{name}\t{columns}\t../../outside\tx\n", f"{name}\t{columns}\tdefault\tlink/x\n"]
+    listed.unlink()
+    encrypt(host, "".join(lines).encode(), listed)
+    (host.root / "media" / "link").symlink_to(outside)
+    look(host, known)
+    told = run(host, *stock("files.tsv"), **known)
+    assert told.count("REFUSED") == 6
+    assert list(outside.iterdir()) == []
+    assert (host.root / "media" / "link" / "x").is_file()
