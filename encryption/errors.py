@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class DecryptionFailed(Refusal):
     """A stored value cannot be read; the only exception any damage to an envelope leads to.
 
-    ``reason`` is one of ``malformed``, ``key_missing``, ``not_authentic`` and ``subject_erased``;
-    ``key_id`` and ``place`` (``app.Model.field``) say where. The sentence is for operators; a
-    client is told only that a stored value cannot be read.
+    ``reason`` is one of ``malformed``, ``key_missing``, ``not_authentic``, ``not_of_type`` and
+    ``subject_erased``; ``key_id`` and ``place`` (``app.Model.field``) say where. The sentence is
+    for operators; a client is told only that a stored value cannot be read.
     """
 
     code: ClassVar[str] = "decryption_failed"

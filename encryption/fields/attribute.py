@@ -25,6 +25,7 @@ class EncryptedAttribute(DeferredAttribute):
         super().__init__(field)
         self.name = field.attname
         self.closed_type = field.closed_type
+        self.opener = field.opener
 
     def __get__(self, instance: models.Model | None, cls: Any = None) -> Any:
         """Give the clear value."""
@@ -37,7 +38,7 @@ class EncryptedAttribute(DeferredAttribute):
             return super().__get__(instance, cls)
         kind = type(value)
         if kind is self.closed_type:
-            value = values[self.name] = self.field.open_selected(value)
+            value = values[self.name] = self.opener(value)
         elif kind is Bare:
             value = values[self.name] = self.field.open_bare(value, instance)
         return value

@@ -97,7 +97,7 @@ class EncryptedCol(Col):
     ) -> list[Callable[..., Any]]:
         """Open at once for ``values()``; leave instances closed until they are looked at."""
         if self.reading is Reading.VALUE:
-            return [self.encrypted.from_db_value]
+            return [self.encrypted.opener]
         if self.reading is Reading.RAW:
             return [_to_bare]
         return [_to_selected] if self.encrypted.closed_type is Selected else []

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from encryption.fields.encrypted import Encrypted
+    from encryption.fields.sealing import Sealing
 
 E010 = "encryption.E010"  # no UUID primary key and no row salt
 E011 = "encryption.E011"  # a kind of field that cannot be wrapped
@@ -97,7 +98,7 @@ def _error(field: Encrypted[Any, Any], message: str, hint: str, code: str) -> ch
     return checks.Error(message, hint=hint, obj=field, id=code)
 
 
-def refuse_unsafe_upsert(field: Encrypted[Any, Any], query: Any) -> None:
+def refuse_unsafe_upsert(field: Sealing[Any, Any], query: Any) -> None:
     """Refuse an ``ON CONFLICT DO UPDATE`` that would write a value into a row of another identity.
 
     The row that stays keeps its own key or salt, while the new value is bound to the new one; only

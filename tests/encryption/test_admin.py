@@ -15,8 +15,9 @@ from django.urls import path
 
 from encryption.admin import MASK, MaskedFieldsMixin
 from encryption.checks import W008, check_admin
+from encryption.errors import DecryptionFailed
 from tests.encryption.clinic.models import Patient, Plain
-from tests.encryption.test_tampering import said  # noqa: F401 - a fixture
+from tests.encryption.test_tampering import put, said  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
 site = AdminSite()
@@ -82,10 +83,9 @@ def model_admin():
 EDIT = ("view_patient", "change_patient")
 
 
-def test_lists_and_forms_show_masks_and_decrypt_nothing(patient, monkeypatch):
-    from encryption.fields import Encrypted
-
-    monkeypatch.setattr(Encrypted, "open_selected", lambda *_: pytest.fail("decrypted"))
+def test_lists_and_forms_show_masks_and_decrypt_nothing(patient, said):  # noqa: F811
+    for column in ("note", "email", "diary"):  # whatever is opened now fails, and that is said
+        put(Patient, column, patient.pk, b"\x01" + bytes(60))
     who = user(*EDIT, "reveal_values")
 
     page = ask(model_admin().changelist_view, who).content.decode()
@@ -95,6 +95,9 @@ def test_lists_and_forms_show_masks_and_decrypt_nothing(patient, monkeypatch):
     assert "/reveal/note/" in form
     assert 'name="note"' in form
     assert 'name="diary"' not in form
+    assert "encryption.value.unreadable" not in {event.kind.name for event in said}
+    with pytest.raises(DecryptionFailed):
+        _ = Patient.objects.get().note
 
 
 def test_somebody_who_may_only_view_sees_masks(patient):

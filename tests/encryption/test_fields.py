@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import decimal
 import json
@@ -14,6 +15,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Case, Count, Exists, F, Max, OuterRef, Prefetch, Subquery, Value, When
 from django.db.models.functions import Coalesce, Lower
+from django.test.utils import isolate_apps
 
 from encryption.errors import (
     DecryptionFailed,
@@ -23,6 +25,7 @@ from encryption.errors import (
 )
 from encryption.fields import Encrypted
 from tests.encryption.clinic.models import (
+    Clinical,
     EmergencyVisit,
     NightVisit,
     Patient,
@@ -30,6 +33,7 @@ from tests.encryption.clinic.models import (
     Sample,
     Visit,
 )
+from tests.encryption.conftest import CLINIC
 
 pytestmark = pytest.mark.django_db
 
@@ -530,3 +534,38 @@ def test_async_iteration_reads():
     Visit.objects.create(remark="r")
 
     assert async_to_sync(_read_async)() == ["r"]
+
+
+def test_the_quick_path_follows_the_keys(keys):
+    """One function per field and ring; after each change it must be the one for the new ring."""
+    Plain.objects.create(secret="s")
+    loaded, again, later, last = (Plain.objects.get() for _ in range(4))
+    assert loaded.secret == "s"
+
+    keys("k2", "k1")
+    assert again.secret == "s"
+    keys("k2")
+    with pytest.raises(DecryptionFailed, match="'k1'"):
+        _ = later.secret
+    keys("k1")
+    assert last.secret == "s"
+    assert Plain.objects.values_list("secret", flat=True).get() == "s"
+
+
+@isolate_apps(CLINIC)
+def test_a_copy_of_a_field_in_use_reads_as_itself(keys):
+    class Copied(Clinical):
+        id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+
+    made = Plain.objects.create(secret="s")
+    field = Plain._meta.get_field("secret")
+    selected = b"\xa1" + made.pk.bytes + stored(Plain, "secret", made.pk)
+    assert field.opener(selected) == "s"
+
+    copied = copy.deepcopy(field)
+    copied.contribute_to_class(Copied, "secret")
+
+    with pytest.raises(DecryptionFailed, match=r"clinic\.Copied\.secret"):
+        copied.opener(selected)
+    sealed = copied.seal("t", row=made.pk.bytes)
+    assert copied.opener(b"\xa1" + made.pk.bytes + sealed) == "t"

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import django
 import pytest
 from django.core import mail
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.test import RequestFactory
 from django.utils.log import AdminEmailHandler
 from django.views.debug import (
@@ -23,6 +23,8 @@ from django.views.debug import (
 
 from encryption.checks import check_keys
 from encryption.errors import DecryptionFailed, KeyringUnusable, ValueRefused
+from encryption.fields import Encrypted
+from encryption.fields.opening import opener_of
 from encryption.keyring import forget, keyring
 from encryption.querysets import EncryptedQuerySet
 from encryption.reporting import EncryptedValuesFilter
@@ -143,6 +145,40 @@ def test_a_value_that_cannot_be_read(written, settings, keys, how):
     assert "'k1'" in str(failure)
     assert "'k1'" in written.log.text
     assert_unwritten(written, VALUE, *secrets, *key_bytes())
+
+
+@pytest.mark.parametrize("base", [models.IntegerField(), models.JSONField(), models.DateField()])
+def test_a_value_that_was_written_while_the_field_had_another_type(written, settings, keys, base):
+    """What a decoder says of it names it; so nothing of what a decoder says is kept."""
+    made = Plain.objects.create(secret=VALUE)
+    retyped = Encrypted(base, label="clinic.plain.secret")
+    retyped.set_attributes_from_name("secret")
+    retyped.model = Plain
+    envelope = stored(Plain, "secret", made.pk)
+    selected = b"\xa1" + made.pk.bytes + envelope
+
+    for read in (
+        lambda: retyped.open_envelope(envelope, made.pk.bytes),
+        lambda: retyped.open_selected(selected),
+        lambda: opener_of(retyped)(selected),
+    ):
+        failure = attempt(written, settings, read)
+        assert isinstance(failure, DecryptionFailed)
+        assert failure.reason == "not_of_type"
+        assert (failure.__cause__, failure.__context__) == (None, None)
+    assert_unwritten(written, VALUE, *key_bytes())
+
+
+def test_text_that_is_none_is_refused_like_any_other_damage(written, settings, keys):
+    made = Plain.objects.create()
+    field = Plain._meta.get_field("secret")
+    selected = b"\xa1" + made.pk.bytes + field.cipher.seal(b"\xff" + VALUE.encode(), made.pk.bytes)
+
+    failure = attempt(written, settings, lambda: field.opener(selected))
+
+    assert isinstance(failure, DecryptionFailed)
+    assert failure.__context__ is None
+    assert_unwritten(written, VALUE, *key_bytes())
 
 
 @pytest.mark.parametrize("name", ["integer", "moment", "uid", "decimal", "binary", "span"])
