@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import ngettext
 
 from garrison.admin import CappedPaginator, ReadOnlyAdmin
@@ -16,6 +17,7 @@ from sessions_tracking.people import user_named
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from django.utils.safestring import SafeString
 
 REASON = "ended_by_staff"
 
@@ -40,6 +42,11 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(end_reason=REUSED) if self.value() == "stolen" else queryset
 
 
+def badge(text: str, *, weight: str) -> SafeString:
+    """Give a word in the colour of a severity."""
+    return format_html('<span class="sd-badge sd-is-{}">{}</span>', weight, text)
+
+
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
     """Read-only but for one action, which needs the permission to end sessions."""
@@ -47,7 +54,8 @@ class SessionAdmin(ReadOnlyAdmin):
     actions = ["end_selected"]  # type: ignore[assignment]  # the base has none
     paginator = CappedPaginator
     ordering = ["-created_at"]
-    list_display = ["user", "kind", "ip", "agent", "created_at", "last_seen_at", "state"]
+    list_display = ["user", "state", "agent", "ip", "last_seen"]
+    sortable_by = []  # by their beginning, newest first: no index answers another order
     list_filter = [StateFilter, "kind"]
     list_select_related = ["user"]
     show_facets = admin.ShowFacets.NEVER  # a facet counts the whole table
@@ -74,16 +82,24 @@ class SessionAdmin(ReadOnlyAdmin):
         return (queryset.filter(user_id=owner.pk) if owner else queryset.none()), False
 
     @admin.display(description="device")
-    def agent(self, session: Session) -> str:
-        """Name the device in a line."""
-        return (session.device or session.user_agent)[:60] or "unknown"
+    def agent(self, session: Session) -> SafeString:
+        """Name the device in one line; all of it stands in the tooltip."""
+        name = session.device or session.user_agent or "unknown"
+        return format_html('<span class="sd-line" title="{}">{}</span>', name, name)
 
     @admin.display(description="state")
-    def state(self, session: Session) -> str:
+    def state(self, session: Session) -> SafeString:
         """Tell whether it is alive, or why not."""
         if session.ended_at:
-            return session.end_reason.replace("_", " ")
-        return "alive" if session.is_alive(now=timezone.now()) else "lapsed"
+            weight = "critical" if session.end_reason == REUSED else "info"
+            return badge(session.end_reason.replace("_", " "), weight=weight)
+        is_alive = session.is_alive(now=timezone.now())
+        return badge("alive", weight="low") if is_alive else badge("lapsed", weight="info")
+
+    @admin.display(description="last seen")
+    def last_seen(self, session: Session) -> str:
+        """Give the minute, short, and in an order that sorts."""
+        return f"{timezone.localtime(session.last_seen_at):%Y-%m-%d %H:%M}"
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         """Ask whether the viewer may end sessions of others."""

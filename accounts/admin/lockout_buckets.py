@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.db.models import F
 from django.utils import timezone
+from django.utils.html import format_html
 
 from accounts import services
 from garrison.admin import CappedPaginator, ReadOnlyAdmin
@@ -14,6 +15,7 @@ from garrison.admin import CappedPaginator, ReadOnlyAdmin
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
+    from django.utils.safestring import SafeString
 
     from accounts.models import LockoutBucket
 
@@ -56,10 +58,12 @@ class LockoutBucketAdmin(ReadOnlyAdmin):
         """Ask for the right to change accounts: unlocking is part of looking after them."""
         return request.user.has_perm("accounts.change_lockoutbucket")
 
-    @admin.display(description="locked", boolean=True)
-    def locked_now(self, bucket: LockoutBucket) -> bool:
+    @admin.display(description="state")
+    def locked_now(self, bucket: LockoutBucket) -> SafeString | None:
         """Tell whether it refuses at this moment."""
-        return bucket.is_locked(now=timezone.now())
+        if not bucket.is_locked(now=timezone.now()):
+            return None
+        return format_html('<span class="sd-badge sd-is-high">{}</span>', "locked")
 
     @admin.action(description="Unlock, and forget the failures", permissions=["unlock"])
     def unlock(self, request: HttpRequest, queryset: QuerySet[LockoutBucket]) -> None:
