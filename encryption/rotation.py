@@ -2,8 +2,8 @@
 
 Rows are taken in batches by primary key, those locked by others are skipped and come later; each is
 opened, sealed anew and written only where the stored bytes are still the ones that were read. The
-cursor commits with its batch, so a killed run goes on where it stopped, and a last pass from the
-start proves that nothing is left. Memory does not grow with the table.
+cursor commits with its batch, so a killed run goes on where it stopped, and it ends only when the
+whole table holds nothing that is due. Memory does not grow with the table.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from encryption.fields import Encrypted
 from encryption.fields.columns import CiphertextCol, EncryptedCol
 from encryption.fields.rows import as_row
 from encryption.models import Rotation
+from encryption.windows import between, end_of_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,31 +132,35 @@ class Run:
         return self.task.due(self.field, _with_heads(self.field, self.using)).count()
 
     def __call__(self, progress: Rotation, *, clock: Callable[[], datetime]) -> Tally:
-        """Work until a whole pass finds nothing more to rewrite."""
+        """Work until nothing is due, or nothing of what is due can be rewritten."""
         total = Tally()
         self._pass(progress, total, clock, skip_locked=True)
-        while True:
-            progress.cursor = ""
-            before = total.rewritten
-            total.unreadable = 0
+        before = -1
+        while before != total.rewritten and self._is_due():
+            before, total.unreadable, progress.cursor = total.rewritten, 0, ""
             self._pass(progress, total, clock, skip_locked=False)
-            if total.rewritten == before:
-                return total
+        return total
+
+    def _is_due(self) -> bool:
+        return self.task.due(self.field, _with_heads(self.field, self.using)).exists()
 
     def _pass(
         self, progress: Rotation, total: Tally, clock: Callable[[], datetime], *, skip_locked: bool
     ) -> None:
-        while self._batch(progress, total, clock, skip_locked=skip_locked):
+        is_more = True
+        while is_more:
+            is_more = self._batch(progress, total, clock, skip_locked=skip_locked)
             self.on_batch(total)
 
     def _batch(
         self, progress: Rotation, total: Tally, clock: Callable[[], datetime], *, skip_locked: bool
     ) -> bool:
-        """Rewrite one batch and move the cursor, in one transaction; tell whether there was one."""
+        """Rewrite one batch and move the cursor, in one transaction; tell whether rows follow."""
+        model, size = self.field.model, self.rows_per_batch
+        after = model._meta.pk.to_python(progress.cursor) if progress.cursor else None
         with transaction.atomic(using=self.using):
-            rows = self._take(progress.cursor, skip_locked=skip_locked)
-            if not rows:
-                return False
+            last = end_of_window(model, using=self.using, after=after, size=size)
+            rows = self._take(after, last, skip_locked=skip_locked)
             resealed = [
                 (new, pk, old)
                 for pk, row, old in rows
@@ -164,9 +169,10 @@ class Run:
             written = self._write(resealed)
             total.rewritten += written
             total.seen += len(rows)
-            progress.cursor = str(rows[-1][0])
-            self._save(progress, written, clock())
-        return True
+            progress.cursor = "" if last is None else str(last)
+            if rows:
+                self._save(progress, written, clock())
+        return last is not None
 
     def _save(self, progress: Rotation, written: int, now: datetime) -> None:
         """Keep the place and the count; two runs at once add up, and share the place."""
@@ -175,17 +181,15 @@ class Run:
             cursor=progress.cursor, rotated=F("rotated") + written, updated_at=now
         )
 
-    def _take(self, cursor: str, *, skip_locked: bool) -> list[tuple[Any, bytes, bytes]]:
-        field, key = self.field, self.field.model._meta.pk
-        rows = self.task.due(field, _with_heads(field, self.using))
-        if cursor:
-            rows = rows.filter(pk__gt=key.to_python(cursor))
+    def _take(
+        self, after: Any, last: Any | None, *, skip_locked: bool
+    ) -> list[tuple[Any, bytes, bytes]]:
+        field, identity = self.field, self.field.identity().attname
+        rows = between(self.task.due(field, _with_heads(field, self.using)), after=after, last=last)
         features = connections[self.using].features
         if features.has_select_for_update_skip_locked:
             rows = rows.select_for_update(skip_locked=skip_locked, of=("self",))
-        rows = rows.annotate(envelope=Ciphertext(field.name)).order_by("pk")
-        chosen = rows.values("pk", field.identity().attname, "envelope")[: self.rows_per_batch]
-        identity = field.identity().attname
+        chosen = rows.annotate(envelope=Ciphertext(field.name)).values("pk", identity, "envelope")
         return [(row["pk"], as_row(row[identity]) or b"", bytes(row["envelope"])) for row in chosen]
 
     def _reseal(self, pk: Any, row: bytes, old: bytes, total: Tally) -> bytes:
