@@ -33,14 +33,14 @@ class Place(NamedTuple):
     stream: str
     seq: int
     key_id: str
-    sealed_at: datetime
+    sealed_at: str
     prev: bytes
 
 
 def message(place: Place, event: Sequence[str | None]) -> bytes:
     """Lay out what is sealed; ``event`` holds the texts of :data:`FIELDS`, ``None`` for NULL."""
     stream, seq, key_id, sealed_at, prev = place
-    parts = [FORMAT, stream, str(seq), key_id, instant(sealed_at), prev.hex(), *event]
+    parts = [FORMAT, stream, str(seq), key_id, sealed_at, prev.hex(), *event]
     text = "".join(["-," if part is None else f"{len(part)}:{part}," for part in parts])
     if text.isascii():  # then characters are bytes
         return text.encode("ascii")

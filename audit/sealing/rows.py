@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-AT, IP, DATA = FIELDS.index("at"), FIELDS.index("ip"), FIELDS.index("data")
-_AS_TEXT = {"id": "e.id::text", "severity": "e.severity::text", "data": "e.data::text"}
+AT, DATA = FIELDS.index("at"), FIELDS.index("data")
+# The server writes texts faster than Python; instants as :func:`~audit.sealing.encoding.instant`.
+_INSTANT = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
+_AS_TEXT = {
+    "id": "e.id::text",
+    "severity": "e.severity::text",
+    "at": _INSTANT.format("e.at"),
+    "data": "e.data::text",
+}
 
 
 def columns(connection: BaseDatabaseWrapper) -> str:
@@ -27,17 +34,18 @@ def columns(connection: BaseDatabaseWrapper) -> str:
     return ", ".join(texts.get(field, f"e.{field}") for field in FIELDS)
 
 
+def instant_column(connection: BaseDatabaseWrapper, column: str) -> str:
+    """Give an instant as text, where the server can write it."""
+    return _INSTANT.format(column) if connection.vendor == "postgresql" else column
+
+
 def as_texts(row: Sequence[Any], connection: BaseDatabaseWrapper) -> list[str | None]:
     """Turn one row of :func:`columns` into what is sealed."""
     texts = list(row)
     if connection.vendor != "postgresql":
         return _from_sqlite(texts)
-    if texts[AT] is not None:
-        texts[AT] = instant(texts[AT])
     if texts[DATA] is not None:
         texts[DATA] = canonical_data(texts[DATA])
-    if not (texts[IP] is None or isinstance(texts[IP], str)):
-        texts[IP] = str(texts[IP])
     return texts
 
 
@@ -45,8 +53,7 @@ def _from_sqlite(row: list[Any]) -> list[str | None]:
     texts = [None if value is None else str(value) for value in row]
     texts[0] = _key(texts[0])
     if texts[AT] is not None:
-        at = read_instant(texts[AT])
-        texts[AT] = instant(at) if at else texts[AT]
+        texts[AT] = written(texts[AT])
     if texts[DATA] is not None:
         texts[DATA] = canonical_data(texts[DATA])
     return texts
@@ -66,6 +73,14 @@ def read_instant(value: Any) -> datetime | None:
     except ValueError:
         return None
     return make_aware(at, UTC) if at and is_naive(at) else at
+
+
+def written(value: Any) -> str:
+    """Give an instant as it is sealed, in whatever form the database gave it."""
+    if isinstance(value, str) and "T" in value:
+        return value
+    at = read_instant(value)
+    return instant(at) if at else str(value)
 
 
 def key_for(connection: BaseDatabaseWrapper, key: uuid.UUID) -> Any:

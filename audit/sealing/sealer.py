@@ -20,7 +20,7 @@ from audit.events import KEY_ADOPTED
 from audit.keys import instant_of, least_key
 from audit.models import Checkpoint, EventSeal, SealedUntil
 from audit.sealing import horizon, rows
-from audit.sealing.encoding import FIELDS, GENESIS, VERSION, Place, message
+from audit.sealing.encoding import FIELDS, GENESIS, VERSION, Place, instant, message
 from audit.sealing.inserting import insert
 from audit.sealing.keyring import keyring
 from garrison import events
@@ -186,7 +186,7 @@ def _links(found: list[Any], now: datetime) -> list[EventSeal]:
 def _link(
     texts: list[str | None], stream: str, head: Head, key: SealKey, now: datetime
 ) -> EventSeal:
-    place = Place(stream, head.seq + 1, key.id, now, head.mac)
+    place = Place(stream, head.seq + 1, key.id, instant(now), head.mac)
     return EventSeal(
         event_id=texts[0],
         stream=stream,

@@ -93,7 +93,7 @@ def _fits(walk: Walk, link: Link) -> bool | None:
             walk,
             "deleted",
             f"Event {link.event_id} was removed: number {link.seq} of {walk.stream!r} was sealed "
-            f"at {link.sealed_at:%Y-%m-%d %H:%M:%S} UTC, and its row is gone.",
+            f"at {link.sealed_at[:19]} UTC, and its row is gone.",
             link,
         )
         return None
@@ -197,7 +197,7 @@ def _remark_late(walk: Walk, link: Link) -> None:
     """Remark an event that is older than those before it: stored late, or written in later."""
     at = link.event[AT] if link.event else None
     if at is None or at >= walk.highest:
-        walk.highest = at if at and at < link.sealed_at.isoformat() else walk.highest
+        walk.highest = at if at and at < link.sealed_at else walk.highest
         return
     happened, newest = read_instant(at), read_instant(walk.highest)
     if (newest or EPOCH) - (happened or EPOCH) > LATE:

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
 BLOCK = 5_000
 _LINKS = """
-SELECT s.seq, s.version, s.key_id, s.sealed_at, s.prev, s.mac, {event_id}, {columns}
+SELECT s.seq, s.version, s.key_id, {sealed_at}, s.prev, s.mac, {event_id}, {columns}
 FROM audit_eventseal s LEFT JOIN audit_securityevent e ON e.id = s.event_id
 WHERE s.stream = %s AND s.seq > %s ORDER BY s.seq LIMIT %s
 """
@@ -33,11 +35,19 @@ class Link(NamedTuple):
     seq: int
     version: int
     key_id: str
-    sealed_at: datetime
+    sealed_at: str
     prev: bytes
     mac: bytes
     event_id: str
     event: list[str | None] | None
+
+
+def _link(row: tuple[Any, ...], connection: BaseDatabaseWrapper) -> Link:
+    seq, version, key_id, sealed_at, prev, mac, event_id = row[:7]
+    event = None if row[7] is None else rows.as_texts(row[7:], connection)
+    return Link(
+        seq, version, key_id, rows.written(sealed_at), bytes(prev), bytes(mac), event_id, event
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +69,12 @@ class Reader:
     def _block(self, stream: str, after: int) -> list[Link]:
         connection = connections[self.using]
         key = "s.event_id::text" if connection.vendor == "postgresql" else "s.event_id"
-        sql = _LINKS.format(event_id=key, columns=rows.columns(connection))
+        sealed_at = rows.instant_column(connection, "s.sealed_at")
+        columns = rows.columns(connection)
+        sql = _LINKS.format(event_id=key, sealed_at=sealed_at, columns=columns)
         with connection.cursor() as cursor:
             cursor.execute(sql, [stream, after, BLOCK])
-            return [self._link(row) for row in cursor.fetchall()]
-
-    def _link(self, row: tuple[Any, ...]) -> Link:
-        event = None
-        if row[7] is not None:
-            event = rows.as_texts(row[7:], connections[self.using])
-        sealed_at = rows.read_instant(row[3])
-        return Link(row[0], row[1], row[2], sealed_at, bytes(row[4]), bytes(row[5]), row[6], event)  # type: ignore[arg-type]
+            return [_link(row, connection) for row in cursor.fetchall()]
 
     def streams(self) -> list[str]:
         """Name the streams that have seals: one look into the index for each."""
