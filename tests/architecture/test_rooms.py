@@ -28,7 +28,6 @@ NEVER = {"utils", "helpers", "manager", "managers", "common", "data", "misc", "s
 LONGEST_FILE = 300  # lines
 # Files that are past it today, at their length: they may shrink and must not grow.
 STILL_LONG = {
-    "encryption/operations.py": 356,
     "encryption/storage.py": 453,
 }
 GROUND_FLOOR = 1_000  # statements

@@ -1,0 +1,182 @@
+"""One column's exchange: a second column, a trigger, batches, and the moment of the change."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from encryption.errors import ImportRefused, UnboundValue
+from encryption.fields import Encrypted, RowSalt
+from encryption.fields.rows import as_row, identity_field
+from encryption.operations import trigger
+from encryption.operations.stages import field_of
+from encryption.windows import between, end_of_window
+from garrison.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from django.db import models
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+    from encryption.operations.stages import Stages
+
+
+@dataclass
+class Exchange:
+    """What is done to the table, and what a killed run has left to do."""
+
+    stages: Stages
+    editor: BaseDatabaseSchemaEditor
+    rows_per_batch: int
+
+    def run(self) -> None:
+        """Do all of it, or the rest."""
+        stages, connection = self.stages, self.editor.connection
+        if stages.is_done(connection):
+            return
+        if not stages.is_begun(connection):
+            self.editor.add_field(stages.old, field_of(stages.both, stages.beside))
+        self._watch()
+        self._fill_online()
+        with transaction.atomic(using=self.using):
+            self._lock()
+            while self._is_due():
+                self._fill()
+            self._unwatch()
+            self._take_over()
+
+    @property
+    def using(self) -> str:
+        """The database."""
+        return str(self.editor.connection.alias)
+
+    # --- filling ----------------------------------------------------------------------------------
+
+    def _fill_online(self) -> None:
+        """Fill while others write, until what they change meanwhile is little, or stays as much."""
+        filled = self._fill()
+        while filled > self.rows_per_batch:
+            before, filled = filled, self._fill()
+            if filled > before // 2:
+                return  # the lock will end it
+
+    def _fill(self) -> int:
+        """Go through the table once; give how many cells were filled."""
+        return sum(self._fill_window(after, last) for after, last in self._windows())
+
+    def _windows(self) -> Iterator[tuple[Any, Any | None]]:
+        last, is_first = None, True
+        while is_first or last is not None:
+            after, is_first = last, False
+            last = end_of_window(
+                self.stages.both, using=self.using, after=after, size=self.rows_per_batch
+            )
+            yield after, last
+
+    def _fill_window(self, after: Any, last: Any | None) -> int:
+        """Fill the second column of the rows between two keys, in one transaction."""
+        with transaction.atomic(using=self.using):
+            self._fill_salts(after, last)
+            rows = self._take(after, last)
+            self._write(self.stages.beside, [self._cell(*row) for row in rows])
+        return len(rows)
+
+    def _rows(self, **condition: Any) -> models.QuerySet[Any]:
+        rows = self.stages.both._base_manager.using(self.using).filter(**condition)
+        if self.editor.connection.features.has_select_for_update:
+            rows = rows.select_for_update()
+        return rows
+
+    def _unfilled(self) -> models.QuerySet[Any]:
+        stages = self.stages
+        return self._rows(**{f"{stages.name}__isnull": False, f"{stages.beside}__isnull": True})
+
+    def _is_due(self) -> bool:
+        return bool(self._unfilled().values_list("pk")[:1])
+
+    def _fill_salts(self, after: Any, last: Any | None) -> None:
+        """Give each row a salt of its own; the old release goes on making rows without one."""
+        salt = self._identity()
+        if not isinstance(salt, RowSalt):
+            return
+        unsalted = between(self._rows(**{f"{salt.name}__isnull": True}), after=after, last=last)
+        connection = self.editor.connection
+        self._write(
+            salt.name,
+            [
+                (salt.get_db_prep_save(uuid.uuid4(), connection), pk)
+                for pk in unsalted.values_list("pk", flat=True)
+            ],
+        )
+
+    def _identity(self) -> models.Field[Any, Any]:
+        """Give the column that stands for the row, whichever of the two is the encrypted one."""
+        both = self.stages.both
+        pair = [field_of(both, name) for name in (self.stages.beside, self.stages.name)]
+        encrypted = next(field for field in pair if isinstance(field, Encrypted))
+        found = identity_field(both)
+        if found is None:
+            raise ConfigurationError(encrypted.needs_row())
+        return found
+
+    def _take(self, after: Any, last: Any | None) -> list[tuple[Any, Any, Any]]:
+        identity, name = self._identity().attname, self.stages.name
+        rows = between(self._unfilled(), after=after, last=last)
+        chosen = rows.values(*{"pk", name, identity})
+        return [(row["pk"], row[identity], row[name]) for row in chosen]
+
+    def _cell(self, pk: Any, identity: Any, value: Any) -> tuple[Any, Any]:
+        target = field_of(self.stages.both, self.stages.beside)
+        if isinstance(target, Encrypted):
+            if target.subject:
+                raise ImportRefused(
+                    f"{target.place}: encrypt the column first, then give it a subject by saving."
+                )
+            row = as_row(identity)
+            if row is None:
+                raise UnboundValue(f"{target.place} cannot be written: a row has no salt yet.")
+            value = target.seal(value, row=row)
+        return target.get_db_prep_save(value, self.editor.connection), pk
+
+    def _write(self, name: str, cells: Sequence[tuple[Any, Any]]) -> None:
+        """Write one column of some rows, each its own value."""
+        if not cells:
+            return
+        connection, model = self.editor.connection, self.stages.both
+        quote, key = connection.ops.quote_name, model._meta.pk
+        column = quote(str(field_of(model, name).column))
+        statement = (
+            f"UPDATE {quote(self.stages.table)} SET {column} = %s "  # noqa: S608 - names, quoted
+            f"WHERE {quote(str(key.column))} = %s"
+        )
+        prepared = [(value, key.get_db_prep_value(pk, connection)) for value, pk in cells]
+        with connection.cursor() as cursor:
+            cursor.executemany(statement, prepared)
+
+    # --- the moment of the change -----------------------------------------------------------------
+
+    def _first(self) -> str:
+        return str(field_of(self.stages.both, self.stages.name).column)
+
+    def _watch(self) -> None:
+        second = str(field_of(self.stages.both, self.stages.beside).column)
+        trigger.watch(self.editor, table=self.stages.table, first=self._first(), second=second)
+
+    def _unwatch(self) -> None:
+        trigger.unwatch(self.editor, table=self.stages.table, first=self._first())
+
+    def _lock(self) -> None:
+        if self.editor.connection.vendor == "postgresql":
+            table = self.editor.quote_name(self.stages.table)
+            self.editor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+
+    def _take_over(self) -> None:
+        """Drop the old column; give the second one its name, constraints and indexes."""
+        stages = self.stages
+        self.editor.remove_field(stages.both, field_of(stages.both, stages.name))
+        second = field_of(stages.without_old, stages.beside)
+        self.editor.alter_field(stages.without_old, second, stages.final())
