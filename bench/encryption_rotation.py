@@ -3,7 +3,7 @@
     BENCH_DATABASE_URL=postgresql://… python bench/encryption_rotation.py [rows]
 
 Makes its own table in that database and drops it. Exit code 1 where a write was lost, a value was
-left under the old key, or memory grew.
+left under the old key, the old key was retired too early or not at all, or memory grew.
 """
 
 from __future__ import annotations
@@ -38,19 +38,12 @@ def peak_memory(pid: int) -> int:
 
 
 def rotate() -> int:
-    """The child: the command itself, over the bench's table."""
+    """The child: the command itself, over both columns of the bench's table."""
     ground.set_up(KEYS)
-    clear, encrypted = ground.models()  # noqa: RUF059
+    ground.models()
     from django.core.management import call_command
 
-    from encryption import rotation
-
-    field = encrypted._meta.get_field("note")
-    rotation.all_fields = lambda: iter([field])  # type: ignore[assignment]
-    from encryption.management.commands import encryption_rotate
-
-    encryption_rotate.all_fields = rotation.all_fields  # type: ignore[assignment]
-    call_command("encryption_rotate", "--field", field.place, "--progress")
+    call_command("encryption_rotate", "--progress")
     return 0
 
 
@@ -67,7 +60,7 @@ def fill(model: Any, rows: int) -> list[uuid.UUID]:
             for number in range(rows):
                 row = model(created_at=now, updated_at=now)
                 note = model._meta.get_field("note").seal(f"first {number}", row=row.pk.bytes)
-                diary = model._meta.get_field("diary").seal("", row=row.pk.bytes)
+                diary = model._meta.get_field("diary").seal("dear diary", row=row.pk.bytes)
                 known = {"note": bytes(note), "diary": bytes(diary)}
                 copy.write_row([known.get(c, row.__dict__.get(c)) for c in columns])
                 if number % 100 == 0:
@@ -80,79 +73,133 @@ def child(keys: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, __file__, "rotate"], env=environment)
 
 
-def main() -> int:  # noqa: PLR0915
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
-    old, new = ground.fresh_key("k1"), ground.fresh_key("k2")
-    ground.set_up([old])
-    clear, model = ground.models()
-    from django.conf import settings
-    from django.db import connection
+class Writers:
+    """Threads that change rows all the time, and remember what they wrote last."""
 
-    from encryption.keyring import forget
-    from encryption.models import Rotation
-    from encryption.rotation import rows_per_key
+    def __init__(self, model: Any, ids: list[uuid.UUID]) -> None:
+        self.model, self.ids = model, ids
+        self.stop = threading.Event()
+        self.written: dict[uuid.UUID, str] = {}
+        self.threads = [threading.Thread(target=self.write, args=(n,)) for n in range(WRITERS)]
+        for thread in self.threads:
+            thread.daemon = True
+            thread.start()
 
-    field = model._meta.get_field("note")
-    ground.fresh_tables(clear, model)
-    Rotation.objects.all().delete()
-    started = time.perf_counter()
-    ids = fill(model, rows)
-    print(f"{rows:,} rows written in {time.perf_counter() - started:.0f} s", flush=True)
+    def write(self, worker: int) -> None:
+        from django.db import connection
 
-    settings.ENCRYPTION_KEYS = [new, old]
-    forget()
-    stop, written = threading.Event(), [{} for _ in range(WRITERS)]
-
-    def write(worker: int) -> None:
-        mine, number = [pk for pk in ids if pk.int % WRITERS == worker], 0
-        while not stop.is_set():
-            row = model.objects.get(pk=random.choice(mine))
+        mine, number = [pk for pk in self.ids if pk.int % WRITERS == worker], 0
+        while not self.stop.is_set():
+            row = self.model.objects.get(pk=random.choice(mine))
             row.note = f"writer {worker} {number}"
             row.save()
-            written[worker][row.pk] = row.note
+            self.written[row.pk] = row.note
             number += 1
             time.sleep(0.002)
         connection.close()
 
-    writers = [threading.Thread(target=write, args=(n,), daemon=True) for n in range(WRITERS)]
-    for thread in writers:
-        thread.start()
-    started = time.perf_counter()
-    first_run = child([new, old])
-    while not Rotation.objects.filter(label=field.label, rotated__gte=rows // 3).exists():
-        assert first_run.poll() is None, "the rotation ended before it could be killed"
-        time.sleep(0.2)
-    early = peak_memory(first_run.pid)
-    os.kill(first_run.pid, signal.SIGKILL)
-    first_run.wait()
-    at = Rotation.objects.get(label=field.label)
-    print(f"\nkilled at {at.rotated:,}, finished: {at.finished_at}", flush=True)
-    second_run, late = child([new, old]), 0
-    while second_run.poll() is None:
-        late = max(late, peak_memory(second_run.pid))
-        time.sleep(0.2)
-    taken = time.perf_counter() - started
-    stop.set()
-    for thread in writers:
-        thread.join()
+    def lost(self) -> int:
+        return sum(self.model.objects.get(pk=pk).note != note for pk, note in self.written.items())
 
-    held = rows_per_key(field, using="default")
-    settings.ENCRYPTION_KEYS = [new]
+    def end(self) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def kill_at(rows: int, keys: list[str]) -> int:
+    """Start a rotation, kill it when it has done so many rows; give its memory until then."""
+    from encryption.models import Rotation
+
+    run = child(keys)
+    while not Rotation.objects.filter(rotated__gte=rows).exists():
+        assert run.poll() is None, "the rotation ended before it could be killed"
+        time.sleep(0.05)
+    memory = peak_memory(run.pid)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    at = Rotation.objects.get()
+    print(f"\nkilled at {at.rotated:,}, finished: {at.finished_at}", flush=True)
+    return memory
+
+
+def end(keys: list[str]) -> int:
+    """Let a second rotation end; give its memory."""
+    run, memory = child(keys), 0
+    while run.poll() is None:
+        memory = max(memory, peak_memory(run.pid))
+        time.sleep(0.2)
+    return memory
+
+
+def is_retired() -> bool:
+    """Retire the old key, or say why that is refused."""
+    from encryption import services
+    from encryption.errors import KeyInUse
+
+    try:
+        services.retire_key(key_id="k1")
+    except KeyInUse as refusal:
+        print(refusal, flush=True)
+        return False
+    return True
+
+
+def use_keys(*keys: str) -> None:
+    from django.conf import settings
+
+    from encryption.keyring import forget
+
+    settings.ENCRYPTION_KEYS = list(keys)
     forget()
-    lost = 0
-    for worker in written:
-        for pk, note in worker.items():
-            lost += model.objects.get(pk=pk).note != note
-    unread = sum(not note for note in model.objects.values_list("note", flat=True).iterator())
-    writes = sum(len(worker) for worker in written)
+
+
+def rotation_of(model: Any, ids: list[uuid.UUID], rows: int, keys: list[str]) -> bool:
+    """Rotate beside writers, killed once; print what was found, and tell whether all is well."""
+    from encryption.rotation import rows_per_key
+
+    writers, started = Writers(model, ids), time.perf_counter()
+    early = kill_at(rows // 3, keys)
+    was_refused = not is_retired()
+    late = end(keys)
+    taken = time.perf_counter() - started
+    writers.end()
+    held = [rows_per_key(model._meta.get_field(n), using="default") for n in ("note", "diary")]
+    retired = is_retired()
+    use_keys(keys[0])
+    lost = writers.lost()
+    values = model.objects.values_list("note", "diary").iterator()
+    unread = sum(not (note and diary) for note, diary in values)
     print(
-        f"{rows:,} rows rotated in {taken:.0f} s ({rows / taken:,.0f}/s) beside {WRITERS} writers; "
-        f"{writes:,} rows written meanwhile, {lost} lost, {unread} unread without the old key; "
-        f"held: {held}; peak memory {early} MiB at a third, {late} MiB at the end"
+        f"{rows:,} rows of two columns rotated in {taken:.0f} s ({2 * rows / taken:,.0f} values/s) "
+        f"beside {WRITERS} writers; {len(writers.written):,} rows written meanwhile, {lost} lost, "
+        f"{unread} unread without the old key; held: {held}; k1 retired: {retired}, not before: "
+        f"{was_refused}; peak memory {early} MiB at a third, {late} MiB at the end"
     )
-    ground.drop_tables(clear, model)
+    is_whole = not lost and not unread and held == [{"k2": rows}] * 2
+    return is_whole and retired and was_refused and late <= early * 1.2
+
+
+def main() -> int:
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
+    old, new = ground.fresh_key("k1"), ground.fresh_key("k2")
+    ground.set_up([old])
+    clear, model = ground.models()
+    from encryption.models import KeyVersion, Rotation
+
+    ground.fresh_tables(clear, model)
     Rotation.objects.all().delete()
-    return int(bool(lost or unread) or held != {"k2": rows} or late > early * 1.2)
+    KeyVersion.objects.all().delete()
+    try:
+        started = time.perf_counter()
+        ids = fill(model, rows)
+        print(f"{rows:,} rows written in {time.perf_counter() - started:.0f} s", flush=True)
+        use_keys(new, old)
+        return int(not rotation_of(model, ids, rows, [new, old]))
+    finally:
+        ground.drop_tables(clear, model)
+        Rotation.objects.all().delete()
+        KeyVersion.objects.all().delete()
 
 
 if __name__ == "__main__":
