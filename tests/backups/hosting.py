@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Host:
     recipient: str
     identity_file: Path
     target: Path
+    more: dict[str, str] = field(default_factory=dict)
 
     def environment(self, **more: str) -> dict[str, str]:
         return {
@@ -44,6 +45,7 @@ class Host:
             "HOST_RECIPIENTS": self.recipient,
             "HOST_IDENTITY_FILE": str(self.identity_file),
             "TMPDIR": str(self.root / "tmp"),
+            **self.more,
             **more,
         }
 
@@ -107,6 +109,17 @@ def on_server(statement: str) -> None:
 
 def build(root: Path, recipient: str, identity_file: Path, engine: str) -> Host:
     """Make a migrated host with rows and files that take a moment to back up."""
+    host = migrated(root, recipient, identity_file, engine)
+    fill(host, engine)
+    for number in range(20):
+        path = root / "media" / f"{number % 3}" / f"{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{MARKER} {number}" * 5000)
+    return host
+
+
+def migrated(root: Path, recipient: str, identity_file: Path, engine: str, **more: str) -> Host:
+    """Make a host with its tables, and with more in the environment of its processes."""
     (root / "tmp").mkdir()
     name = f"bak_host_{secrets.token_hex(6)}"
     if engine == "postgresql":
@@ -114,13 +127,8 @@ def build(root: Path, recipient: str, identity_file: Path, engine: str) -> Host:
         url = f"{server()}/{name}"
     else:
         url = f"sqlite://{root / 'host.sqlite3'}"
-    host = Host(root, url, recipient, identity_file, root / "backups")
-    host.run("migrate", "--verbosity=0")
-    fill(host, engine)
-    for number in range(20):
-        path = root / "media" / f"{number % 3}" / f"{number}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{MARKER} {number}" * 5000)
+    host = Host(root, url, recipient, identity_file, root / "backups", more)
+    host.run("migrate", "--run-syncdb", "--verbosity=0")
     return host
 
 
@@ -136,6 +144,22 @@ def fill(host: Host, engine: str) -> None:
             f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})"
             f" INSERT INTO bulk SELECT i, '{MARKER} ' || hex(randomblob(150)) FROM n"
         )
+
+
+def make_empty(host: Host) -> None:
+    """Begin again with an empty database, as on a new machine."""
+    if host.url.startswith("sqlite"):
+        for path in host.root.glob("host.sqlite3*"):
+            path.unlink()
+        return
+    name = host.url.rpartition("/")[2]
+    on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
+    on_server(f'CREATE DATABASE "{name}" TEMPLATE template0')
+
+
+def database_of(host: Host) -> str:
+    """Give the name that an operator has to type."""
+    return host.url.rpartition("/")[2]
 
 
 def drop(host: Host) -> None:

@@ -1,21 +1,17 @@
 """Every command of docs/restore.md is run, as it stands there."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from backups import tools
 from tests.backups import hosting
 from tests.backups.conftest import engines, tree
+from tests.backups.page import BLOCKS, PAGE, blocks, run, stock, variables, with_pg_restore
 
 one_engine = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
-PAGE = (hosting.ROOT / "docs/restore.md").read_text()
-BLOCKS = re.findall(r"```(sh|bash)\n(.*?)```", PAGE, re.DOTALL)
 MANAGE = """
 import os, sys
 from django.core.management import execute_from_command_line
@@ -37,36 +33,8 @@ def host(engine, tmp_path, key_pair):
     hosting.drop(made)
 
 
-def run(host, kind, block, *, code=0, **more):
-    """Run one block as an operator would: in the project's folder, with the page's variables."""
-    folder = Path(sys.executable).parent
-    path = f"{folder}:{os.environ['PATH']}"
-    environment = host.environment(**more, PATH=path)
-    shell = {"sh": "sh", "bash": "bash"}[kind]
-    ran = subprocess.run(
-        [shell, "-e", "-c", block], cwd=host.root, env=environment, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert ran.returncode == code, f"{block}\n{ran.stdout}\n{ran.stderr}"
-    return ran.stdout
-
-
-def blocks(*words):
-    return [(k, b) for k, b in BLOCKS if all(word in b for word in words)]
-
-
 def database_of(host):
     return host.url.rpartition("/")[2]
-
-
-def make_empty(host):
-    if host.url.startswith("sqlite"):
-        for path in host.root.glob("host.sqlite3*"):
-            path.unlink()
-        return
-    name = database_of(host)
-    hosting.on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
-    hosting.on_server(f'CREATE DATABASE "{name}" TEMPLATE template0')
 
 
 def test_the_page_holds_the_commands_it_promises():
@@ -78,7 +46,7 @@ def test_the_commands_restore_a_lost_site(host):
     rows, files = host.sql("SELECT count(*) FROM bulk"), tree(host.root / "media")
     (look,), (plan,) = blocks("--on-targets"), [("sh", "python manage.py backup_restore")]
     assert plan[1] in PAGE
-    make_empty(host)
+    hosting.make_empty(host)
     shutil.rmtree(host.root / "media")
     assert "backups: 2" in run(host, *look)
     assert "1. Read backup" in run(host, *plan)
@@ -106,40 +74,11 @@ def test_the_commands_replace_what_is_there(host):
     assert host.sql(f"SELECT count(*) FROM {side}") == [(1,)]
 
 
-def variables(host, folder):
-    """What an operator sets before the commands for the stock tools."""
-    return {
-        "BACKUPS": str(host.target),
-        "FOLDER": folder,
-        "IDENTITY": str(host.identity_file),
-        "SIGNER": host.run("backup_keygen", "--signer").strip(),
-        "RESTORED": str(host.root / "restored"),
-        "MEDIA": str(host.root / "media"),
-    }
-
-
-def stock(*words):
-    (block,) = blocks(*words)
-    return block
-
-
-def with_pg_restore(host, block):
-    """Put the server's own pg_restore in front of the path."""
-    import psycopg
-
-    with psycopg.connect(host.url) as session:
-        matching = tools.matching(session.info.server_version // 10_000)
-    shim = host.root / "bin"
-    shim.mkdir()
-    (shim / "pg_restore").symlink_to(matching.path("pg_restore"))
-    return block[0], f'PATH="{shim}:$PATH"\n{block[1]}'
-
-
 def test_the_stock_tools_alone_restore_everything(host, engine):
     rows, files = host.sql("SELECT count(*), max(text) FROM bulk"), tree(host.root / "media")
     (folder,) = host.good()
     known = variables(host, folder)
-    make_empty(host)
+    hosting.make_empty(host)
     shutil.rmtree(host.root / "media")
     (host.root / "media").mkdir()
     assert run(host, *stock('mkdir "$RESTORED"'), **known).startswith(

@@ -14,6 +14,8 @@ INSTALLED_APPS = [
     "backups",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    # "audit", "encryption" and "keepsakes", for the tests that want a whole site
+    *os.environ.get("HOST_APPS", "").split(),
 ]
 MIDDLEWARE = ["garrison.middleware.RequestContextMiddleware"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -53,6 +55,20 @@ STORAGES = {
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+if "keepsakes" in INSTALLED_APPS:
+    MIGRATION_MODULES = {"keepsakes": None}
+    for alias, folder in (("sealed", "sealed"), ("audit_checkpoints", "checkpoints")):
+        STORAGES[alias] = {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": VAR / folder},
+        }
+    STORAGES["private"] = {
+        "BACKEND": "encryption.storage.EncryptedStorage",
+        "OPTIONS": {"storage": "sealed"},
+    }
+    # What lies in "private" is backed up as it lies there: encrypted, once more.
+    BACKUPS_FILE_STORAGES = ["default", "sealed"]
+    ENCRYPTION_KEYS = [os.environ["HOST_ENCRYPTION_KEY"]]
 BACKUPS_RECIPIENTS = [r for r in os.environ.get("HOST_RECIPIENTS", "").split(",") if r]
 BACKUPS_IDENTITY_FILE = os.environ.get("HOST_IDENTITY_FILE", "")
 BACKUPS_RESTORES_RUN_HERE = True
