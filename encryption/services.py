@@ -112,9 +112,9 @@ def import_field(  # noqa: PLR0913 - the command's options
     return due, tally
 
 
-def rotate_subject_keys() -> int:
-    """Wrap every subject's key under the active master key; gives how many were wrapped anew."""
-    return shredding.rewrap() if SubjectKey.objects.exists() else 0
+def rotate_subject_keys() -> Tally:
+    """Wrap every subject's key under the active master key; gives what was wrapped anew."""
+    return shredding.rewrap() if SubjectKey.objects.exists() else Tally()
 
 
 def fill_indexes() -> int:
@@ -122,11 +122,17 @@ def fill_indexes() -> int:
     return sum(blind_index.fill(index) for index in blind_index.all_indexes())
 
 
-def rotate_files() -> int:
-    """Wrap the keys of every encrypted file anew; gives how many files were rewritten."""
+def rotate_files() -> Tally:
+    """Wrap the keys of every encrypted file anew; gives what was rewritten, and what was not."""
     from encryption.storage import encrypted_storages
 
-    return sum(store.rotate() for store in encrypted_storages().values())
+    total = Tally()
+    for store in encrypted_storages().values():
+        tally = store.rotate()
+        total.rewritten += tally.rewritten
+        total.unreadable += tally.unreadable
+        total.seen += tally.seen
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,19 @@ random bytes, wrapped under the active master key and kept as one small object i
 backup of it holds one. Erasing deletes the object; what was encrypted under it is then noise, in
 the live rows, in every replica and in every backup alike.
 
+Wrapped with a key is whose it is. Whoever may write the database and gives one person's key to
+another would make an erasure miss; such a key is refused when the next value is written.
+
 What it does not promise: that the storage keeps no copies of its own. Switch versioning and
 snapshots off there, and replicate it instead of backing it up.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -24,12 +30,15 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from encryption.conf import settings
-from encryption.errors import KeyringUnusable
+from encryption.errors import DecryptionFailed, KeyringUnusable
+from encryption.failures import report
 from encryption.keyring import KeyMaterial, keyring
 from encryption.keyring.material import KEY_BYTES
 from encryption.models import SubjectKey
+from encryption.rotation import Tally
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from uuid import UUID
 
@@ -37,6 +46,7 @@ if TYPE_CHECKING:
 
 WRAPPING = "encryption.subject_keys"  # the label wrapped keys are bound to
 LONGEST_WRAPPED = 256  # bytes
+OBJECT = re.compile(r"([0-9a-f]{32})\.([A-Za-z0-9._-]{1,12})\.key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ class FoundKey:
 
     material: KeyMaterial | None
     is_erased: bool
+    owner: bytes = b""
 
 
 def subject_storage() -> Storage:
@@ -69,7 +80,7 @@ def subject_storage() -> Storage:
 
 # --- using keys -----------------------------------------------------------------------------------
 
-_cached: dict[bytes, tuple[float, KeyMaterial]] = {}
+_cached: dict[bytes, tuple[float, FoundKey]] = {}
 MOST_CACHED = 10_000
 
 
@@ -78,16 +89,37 @@ def key_for(subject: str) -> LivingKey:
 
     A subject that was erased and comes back gets a new key: the old values stay unreadable.
     """
-    row = SubjectKey.objects.filter(subject=subject, erased_at=None).first()
-    if row is None:
-        row = _make(subject)
+    row = SubjectKey.objects.filter(subject=subject, erased_at=None).first() or _make(subject)
     found = find_key(row.id.bytes)
+    if found.is_erased:
+        # The row came back with a restored database; the erasure stands.
+        SubjectKey.objects.filter(pk=row.pk).update(erased_at=timezone.now())
+        row = _make(subject)
+        found = find_key(row.id.bytes)
     if found.material is None:
         raise KeyringUnusable(
             f"The key of {subject} is not in the storage that ENCRYPTION_SUBJECT_KEYS_STORAGE "
             "names. Mount or restore that storage."
         )
+    if not hmac.compare_digest(found.owner, _owner(subject)):
+        raise _not_theirs(subject, row)
     return LivingKey(row.id, found.material)
+
+
+def _owner(subject: str) -> bytes:
+    return hashlib.sha256(subject.encode()).digest()
+
+
+def _not_theirs(subject: str, row: SubjectKey) -> DecryptionFailed:
+    failure = DecryptionFailed(
+        f"The key that the database names for {subject} was made for somebody else: the table of "
+        "subject keys was changed. Restore it, then save again.",
+        reason="not_authentic",
+        place="subject keys",
+        key_id=row.id.hex,
+    )
+    report(failure, target=subject)
+    return failure
 
 
 def _make(subject: str) -> SubjectKey:
@@ -95,7 +127,7 @@ def _make(subject: str) -> SubjectKey:
     row = SubjectKey(subject=subject, created_at=timezone.now())
     # The object is written before the row is: a row without its key could never be used, while an
     # object that no row names is only waste.
-    _write(row.id.bytes, KeyMaterial(os.urandom(KEY_BYTES)))
+    _write(row.id.bytes, KeyMaterial(os.urandom(KEY_BYTES)), _owner(subject))
     try:
         with transaction.atomic():
             row.save(force_insert=True)
@@ -110,17 +142,17 @@ def find_key(key_uuid: bytes) -> FoundKey:
     now = time.monotonic()
     cached = _cached.get(key_uuid)
     if cached is not None and cached[0] > now:
-        return FoundKey(cached[1], is_erased=False)
-    material = _read(key_uuid)
-    if material is None:
+        return cached[1]
+    # The mark stands beside the keys, not in the database: a restored dump knows of no erasure.
+    if subject_storage().exists(_mark(key_uuid)):
         _cached.pop(key_uuid, None)
-        # The mark stands beside the keys, not in the database: a restored dump knows of no erasure.
-        is_erased = subject_storage().exists(f"{key_uuid.hex()}.erased")
-        return FoundKey(None, is_erased=is_erased)
-    if len(_cached) >= MOST_CACHED:
-        _cached.clear()
-    _cached[key_uuid] = (now + settings.subject_key_cache_seconds, material)
-    return FoundKey(material, is_erased=False)
+        return FoundKey(None, is_erased=True)
+    found = _read(key_uuid) or FoundKey(None, is_erased=False)
+    if found.material is not None:
+        if len(_cached) >= MOST_CACHED:
+            _cached.clear()
+        _cached[key_uuid] = (now + settings.subject_key_cache_seconds, found)
+    return found
 
 
 def forget(key_uuid: bytes) -> None:
@@ -129,13 +161,13 @@ def forget(key_uuid: bytes) -> None:
 
 
 # --- the objects ----------------------------------------------------------------------------------
-# <uuid>.<master key id>.key holds a wrapped key; <uuid>.erased says that there was one.
+# <uuid>.<master key id>.key holds a wrapped key and whose it is; <uuid>.erased, that there was one.
 
 
-def _write(key_uuid: bytes, material: KeyMaterial) -> None:
+def _write(key_uuid: bytes, material: KeyMaterial, owner: bytes) -> None:
     ring = keyring()
     cipher = ring.cipher(WRAPPING)
-    wrapped = material.hand_to(lambda secret: cipher.seal(secret, key_uuid))
+    wrapped = material.hand_to(lambda secret: cipher.seal(secret + owner, key_uuid))
     subject_storage().save(_name(key_uuid, ring.active.id), ContentFile(wrapped))
 
 
@@ -143,7 +175,11 @@ def _name(key_uuid: bytes, key_id: str) -> str:
     return f"{key_uuid.hex()}.{key_id}.key"
 
 
-def _read(key_uuid: bytes) -> KeyMaterial | None:
+def _mark(key_uuid: bytes) -> str:
+    return f"{key_uuid.hex()}.erased"
+
+
+def _read(key_uuid: bytes) -> FoundKey | None:
     store, ring = subject_storage(), keyring()
     for key_id in ring.keys:
         try:
@@ -151,14 +187,15 @@ def _read(key_uuid: bytes) -> KeyMaterial | None:
                 wrapped = stored.read(LONGEST_WRAPPED)
         except FileNotFoundError:
             continue
-        return KeyMaterial(ring.cipher(WRAPPING).open(wrapped, key_uuid))
+        opened = ring.cipher(WRAPPING).open(wrapped, key_uuid)
+        material = KeyMaterial(opened[:KEY_BYTES])
+        return FoundKey(material, is_erased=False, owner=opened[KEY_BYTES:])
     return None
 
 
 def destroy(key_uuid: bytes, *, erased_at: datetime) -> None:
     """Delete every object of a key and leave a mark; it being gone already is as good."""
-    store = subject_storage()
-    mark = f"{key_uuid.hex()}.erased"
+    store, mark = subject_storage(), _mark(key_uuid)
     if not store.exists(mark):
         store.save(mark, ContentFile(erased_at.isoformat().encode()))
     for name in store.listdir("")[1]:
@@ -171,26 +208,44 @@ def wrapped_under() -> dict[str, int]:
     """Count the subject keys by the master key they are wrapped under."""
     if not SubjectKey.objects.exists():
         return {}
-    names = (name.split(".", 1) for name in subject_storage().listdir("")[1])
-    return dict(Counter(rest.removesuffix(".key") for _, rest in names if rest.endswith(".key")))
+    return dict(Counter(key_id for _, key_id in _objects()))
 
 
-def rewrap() -> int:
-    """Bring every wrapped key to the active master key; gives how many there were to bring.
+def _objects() -> Iterator[tuple[bytes, str]]:
+    """Give every wrapped key with the id of its master key; other files are not ours."""
+    for name in subject_storage().listdir("")[1]:
+        match = OBJECT.fullmatch(name)
+        if match:
+            yield bytes.fromhex(match[1]), match[2]
+
+
+def rewrap() -> Tally:
+    """Bring every wrapped key to the active master key.
 
     The new object is written before the old one is deleted, so a kill in between loses nothing.
+    One that cannot be read stays, is counted, and is an event.
     """
-    ring, store, rewrapped = keyring(), subject_storage(), 0
-    for name in store.listdir("")[1]:
-        hexadecimal, _, rest = name.partition(".")
-        if not rest.endswith(".key") or rest == f"{ring.active.id}.key":
+    active, tally = keyring().active.id, Tally()
+    for key_uuid, key_id in list(_objects()):
+        if key_id == active:
             continue
-        key_uuid = bytes.fromhex(hexadecimal)
-        material = _read(key_uuid)
-        if material is None:
-            continue  # wrapped under a key that is not in the ring; encryption_status names it
-        if not store.exists(_name(key_uuid, ring.active.id)):
-            _write(key_uuid, material)
-        store.delete(name)
-        rewrapped += 1
-    return rewrapped
+        tally.seen += 1
+        try:
+            tally.rewritten += _rewrap(key_uuid, key_id)
+        except DecryptionFailed as failure:
+            tally.unreadable += 1
+            report(failure, target=f"subject key:{key_uuid.hex()}")
+    return tally
+
+
+def _rewrap(key_uuid: bytes, key_id: str) -> bool:
+    store, found = subject_storage(), _read(key_uuid)
+    if found is None or found.material is None:
+        return False  # wrapped under a key that is not in the ring; encryption_status names it
+    new = _name(key_uuid, keyring().active.id)
+    if not store.exists(new):
+        _write(key_uuid, found.material, found.owner)
+    store.delete(_name(key_uuid, key_id))
+    if store.exists(_mark(key_uuid)):
+        store.delete(new)  # erased meanwhile: what was read before must not outlive it
+    return True

@@ -103,7 +103,7 @@ class Stages:
         kind = connection.introspection.get_field_type(described.type_code, described)
         with connection.cursor() as cursor:
             found = connection.introspection.get_constraints(cursor, self.table)
-        is_checked = any(c["check"] and c["columns"] == [column] for c in found.values())
+        is_checked = any(c["check"] and set(c["columns"]) == {column} for c in found.values())
         return kind == "BinaryField" and is_checked
 
     def _columns(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:

@@ -27,9 +27,7 @@ GARRISON = {
 NEVER = {"utils", "helpers", "manager", "managers", "common", "data", "misc", "services2"}
 LONGEST_FILE = 300  # lines
 # Files that are past it today, at their length: they may shrink and must not grow.
-STILL_LONG = {
-    "encryption/storage.py": 453,
-}
+STILL_LONG = {}
 GROUND_FLOOR = 1_000  # statements
 
 

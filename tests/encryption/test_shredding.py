@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from encryption import key_users, services, shredding
 from encryption.checks import E007, check_subjects
@@ -136,6 +136,96 @@ def test_values_swapped_between_people_are_refused(ann, bob):
         _ = Letter.objects.get(pk=two.pk).body
 
 
+def test_a_key_given_to_another_person_is_refused(ann, bob, said):  # noqa: F811
+    """Bob's values under Ann's key would outlive the erasure of Bob's."""
+    Letter.objects.create(person=ann, body="a")
+    key = SubjectKey.objects.get()
+    SubjectKey.objects.filter(pk=key.pk).update(subject=f"clinic.person:{bob.pk}")
+
+    with pytest.raises(DecryptionFailed, match="made for somebody else"), transaction.atomic():
+        Letter.objects.create(person=bob, body="b")
+
+    assert "encryption.value.unreadable" in {event.kind.name for event in said}
+    assert Letter.objects.count() == 1
+
+
+def test_a_wrapped_key_put_in_another_ones_place_is_refused(ann, bob, tmp_path):
+    Letter.objects.create(person=ann, body="a")
+    Letter.objects.create(person=bob, body="b")
+    [one, two] = sorted((tmp_path / "subject_keys").iterdir())
+    one.write_bytes(two.read_bytes())
+    shredding._cached.clear()
+
+    unread = 0
+    for letter in Letter.objects.all():
+        try:
+            assert letter.body in {"a", "b"}
+        except DecryptionFailed:
+            unread += 1
+    assert unread == 1
+
+
+def test_an_erased_key_that_comes_back_to_the_storage_stays_erased(ann, tmp_path):
+    made = Letter.objects.create(person=ann, body="a")
+    [file] = (tmp_path / "subject_keys").iterdir()
+    kept = file.read_bytes()
+    services.erase_subject(subject=f"clinic.person:{ann.pk}")
+
+    file.write_bytes(kept)
+
+    with pytest.raises(SubjectErased):
+        _ = Letter.objects.get(pk=made.pk).body
+
+
+def test_a_restored_row_of_an_erased_person_makes_room_for_a_new_key(ann):
+    Letter.objects.create(person=ann, body="old")
+    services.erase_subject(subject=f"clinic.person:{ann.pk}")
+    SubjectKey.objects.update(erased_at=None)  # as a restored dump has it
+
+    new = Letter.objects.create(person=ann, body="new")
+
+    assert Letter.objects.get(pk=new.pk).body == "new"
+    assert SubjectKey.objects.filter(erased_at=None).count() == 1
+    assert SubjectKey.objects.count() == 2
+
+
+def test_a_key_erased_while_it_is_wrapped_anew_does_not_come_back(ann, keys, tmp_path, monkeypatch):
+    Letter.objects.create(person=ann, body="a")
+    keys("k2", "k1")
+    write = shredding._write
+
+    def erased_meanwhile(*arguments):
+        services.erase_subject(subject=f"clinic.person:{ann.pk}")
+        write(*arguments)
+
+    monkeypatch.setattr(shredding, "_write", erased_meanwhile)
+    services.rotate_subject_keys()
+
+    assert [file.suffix for file in (tmp_path / "subject_keys").iterdir()] == [".erased"]
+
+
+def test_what_is_no_key_and_what_is_damaged_does_not_stop_the_others(
+    ann,
+    bob,
+    keys,
+    tmp_path,
+    said,  # noqa: F811
+):
+    Letter.objects.create(person=ann, body="a")
+    Letter.objects.create(person=bob, body="b")
+    folder = tmp_path / "subject_keys"
+    (folder / "README.k1.key").write_text("not ours")
+    [damaged, _] = sorted(folder.glob("*.k1.key"))[:2]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    keys("k2", "k1")
+
+    tally = services.rotate_subject_keys()
+
+    assert (tally.rewritten, tally.unreadable) == (1, 1)
+    assert [use.count for use in key_users.uses("k1") if use.user == "subject keys"] == [1]
+    assert "encryption.value.unreadable" in {event.kind.name for event in said}
+
+
 def test_without_a_person_nothing_is_written(keys):
     with pytest.raises(UnboundValue, match="for the person"):
         Letter(body="x").save()
@@ -147,9 +237,9 @@ def test_rotation_wraps_the_keys_anew_and_touches_no_value(ann, keys, settings):
     keys("k2", "k1")
     assert [use.count for use in key_users.uses("k1") if use.user == "subject keys"] == [1]
 
-    assert services.rotate_subject_keys() == 1
+    assert services.rotate_subject_keys().rewritten == 1
 
-    assert services.rotate_subject_keys() == 0
+    assert services.rotate_subject_keys().seen == 0
     keys("k2")
     shredding._cached.clear()
     assert stored(Letter, "body", made.pk) == before

@@ -132,6 +132,7 @@ def test_cut_grown_reordered_repeated_and_dropped_chunks_are_refused(saved, stor
         "cut in the header": head[:-1],
         "empty": b"",
         "grown": whole + b"\0",
+        "grown by a tag": whole + bytes(16),
         "reordered": head + parts[1] + parts[0] + parts[2] + parts[3],
         "repeated": head + parts[0] + parts[0] + parts[2] + parts[3],
         "dropped": head + parts[0] + parts[2] + parts[3],
@@ -141,6 +142,46 @@ def test_cut_grown_reordered_repeated_and_dropped_chunks_are_refused(saved, stor
         with pytest.raises(DecryptionFailed), store.open(name) as opened:
             opened.read()
             pytest.fail(f"{name_of_it} was read")
+
+
+def test_a_whole_number_of_chunks_cannot_be_grown_by_an_empty_one(store):
+    name = store.save("a.bin", ContentFile(os.urandom(2 * CHUNK_BYTES)))
+    path = Path(store.inner.path(name))
+    path.write_bytes(path.read_bytes() + bytes(16))
+
+    with pytest.raises(DecryptionFailed):
+        store.open(name)
+    with pytest.raises(DecryptionFailed):
+        store.size(name)
+
+
+def test_parts_of_two_versions_of_one_file_do_not_fit_together(store):
+    name = store.save("a.bin", ContentFile(os.urandom(2 * CHUNK_BYTES)))
+    path = Path(store.inner.path(name))
+    old = path.read_bytes()
+    store.delete(name)
+    assert store.save("a.bin", ContentFile(os.urandom(2 * CHUNK_BYTES))) == name
+    new = path.read_bytes()
+    middle = FILE_HEADER_BYTES + SEALED_CHUNK_BYTES
+
+    for mixed in (old[:FILE_HEADER_BYTES] + new[FILE_HEADER_BYTES:], new[:middle] + old[middle:]):
+        path.write_bytes(mixed)
+        with pytest.raises(DecryptionFailed), store.open(name) as opened:
+            opened.read()
+
+
+def test_a_storage_that_reads_less_than_it_is_asked_for_is_read_on(saved, store, monkeypatch):
+    name, clear = saved
+    whole = at_rest(store, name)
+
+    class Slow(io.BytesIO):
+        size = len(whole)
+
+        def read(self, size=-1):
+            return super().read(min(size, 1000))
+
+    monkeypatch.setattr(store.inner, "open", lambda *_: Slow(whole))
+    assert in_clear(store, name) == clear
 
 
 def test_a_file_under_another_name_is_refused(saved, store):
@@ -253,12 +294,80 @@ def test_files_follow_a_rotation_and_keep_an_old_key_from_being_retired(tmp_path
     keys("k2", "k1")
     assert [use.count for use in key_users.uses("k1") if use.user == "files of papers"] == [3]
 
-    assert services.rotate_files() == 3
+    assert services.rotate_files().rewritten == 3
 
-    assert services.rotate_files() == 0
+    assert services.rotate_files().seen == 0
     assert not [use for use in key_users.uses("k1") if use.user.startswith("files")]
     keys("k2")
     assert [in_clear(store, name) for name in names] == [b"file 0", b"file 1", b"file 2"]
+
+
+@pytest.mark.django_db
+def test_a_rotation_of_files_that_was_killed_goes_on_and_one_bad_file_stops_no_other(store, keys):
+    good, bad = (store.save(f"{n}.bin", ContentFile(b"x" * 100)) for n in ("good", "bad"))
+    folder = Path(store.inner.path(good)).parent
+    (folder / ".good.bin.rotating").write_bytes((folder / "good.bin").read_bytes())  # of a kill
+    damaged = bytearray((folder / "bad.bin").read_bytes())
+    damaged[20] ^= 1
+    (folder / "bad.bin").write_bytes(damaged)
+    keys("k2", "k1")
+
+    tally = store.rotate()
+
+    assert (tally.seen, tally.rewritten, tally.unreadable) == (2, 1, 1)
+    assert sorted(store.names()) == ["bad.bin", "good.bin"]
+    assert (store.key_id(good), store.key_id(bad)) == ("k2", "k1")
+    assert in_clear(store, good) == b"x" * 100
+    assert sorted(path.name for path in folder.iterdir()) == ["bad.bin", "good.bin"]
+
+
+def test_a_file_deleted_or_replaced_while_it_is_rotated_stays_so(store, keys, monkeypatch):
+    from encryption.storage import rotation
+
+    names = [store.save(f"{n}.bin", ContentFile(n.encode())) for n in ("gone", "new")]
+    keys("k2", "k1")
+    copy = rotation.shutil.copyfileobj
+
+    def changed_meanwhile(source, *others):
+        copy(source, *others)
+        name = Path(source.name).name
+        store.delete(name)
+        if name == "new.bin":
+            store.save(name, ContentFile(b"newer"))
+
+    monkeypatch.setattr(rotation.shutil, "copyfileobj", changed_meanwhile)
+    assert store.rotate().rewritten == 0
+
+    assert not store.exists(names[0])
+    assert in_clear(store, names[1]) == b"newer"
+    assert sorted(store.names()) == ["new.bin"]
+
+
+def test_objects_are_overwritten_where_the_storage_does_so_in_one_step(keys):
+    class Bucket(InMemoryStorage):
+        """Overwrites, has no paths."""
+
+        def get_available_name(self, name, max_length=None):
+            return name
+
+        def _save(self, name, content):
+            self.delete(name)
+            return super()._save(name, content)
+
+    bucket = Bucket()
+    store = EncryptedStorage("default")
+    store.__class__ = type("S", (EncryptedStorage,), {"inner": bucket})
+    name = store.save("a.bin", ContentFile(b"words"))
+    keys("k2", "k1")
+
+    assert store.rotate().rewritten == 1
+
+    assert store.key_id(name) == "k2"
+    assert in_clear(store, name) == b"words"
+    bucket.get_available_name = lambda name, *_: f"other-{name}"
+    keys("k3", "k2")
+    with pytest.raises(OSError, match="AWS_S3_FILE_OVERWRITE"):
+        store.rotate()
 
 
 def test_a_file_of_a_missing_key_names_the_key(saved, store, keys):

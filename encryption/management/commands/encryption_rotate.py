@@ -57,7 +57,7 @@ class Command(BaseCommand):
             raise CommandError(str(refusal)) from None
         if options["json"]:
             self.stdout.write(json.dumps(result))
-        if any(row.get("unreadable") for row in result.get("fields", ())):
+        if any(row.get("unreadable") for row in (result, *result.get("fields", ()))):
             raise CommandError("Some values could not be read; the log and the events name them.")
 
     def _retire(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -74,8 +74,9 @@ class Command(BaseCommand):
         result: dict[str, Any] = {"fields": rows}
         if not options["dry_run"] and not options["field"]:
             result["indexed"] = services.fill_indexes()
-            result["subject_keys"] = services.rotate_subject_keys()
-            result["files"] = services.rotate_files()
+            keys, files = services.rotate_subject_keys(), services.rotate_files()
+            result |= {"subject_keys": keys.rewritten, "files": files.rewritten}
+            result["unreadable"] = keys.unreadable + files.unreadable
         if not options["json"]:
             for row in rows:
                 self.stdout.write(

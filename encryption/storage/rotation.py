@@ -1,0 +1,106 @@
+"""Bringing files to the active key: the header of each is written anew, its chunks stay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.core.files.base import File
+
+from encryption.errors import DecryptionFailed
+from encryption.failures import report
+from encryption.keyring import keyring
+from encryption.rotation import Tally
+from encryption.storage.layout import (
+    FILE_HEADER_BYTES,
+    SEALED_CHUNK_BYTES,
+    WRAPPED_END,
+    header_for,
+    secret_of,
+)
+
+if TYPE_CHECKING:
+    from encryption.storage.backend import EncryptedStorage
+
+BEGINS, ENDS = ".", ".rotating"  # around the name of a file that is being made beside another
+
+
+def is_left_over(file: str) -> bool:
+    """Tell whether a file was being made when a rotation was killed; it is no file of anybody."""
+    return file.startswith(BEGINS) and file.endswith(ENDS)
+
+
+def rotate(store: EncryptedStorage) -> Tally:
+    """Wrap the key of every file anew that is under an older master key.
+
+    One that cannot be read stays as it is, is counted, and is an event; the others go on.
+    """
+    active, tally = keyring().active.id, Tally()
+    for name in list(store.names()):
+        try:
+            if store.key_id(name) in ("", active):
+                continue
+            tally.seen += 1
+            tally.rewritten += _replace(store, name)
+        except FileNotFoundError:
+            continue  # deleted meanwhile
+        except DecryptionFailed as failure:
+            tally.unreadable += 1
+            report(failure, target=f"file:{name}")
+    return tally
+
+
+def _replace(store: EncryptedStorage, name: str) -> bool:
+    """Write a file anew; a kill leaves the old one or the new one."""
+    head = store.head(name)
+    new = header_for(name, secret_of(head, name), head[WRAPPED_END:])
+    path = _path(store, name)
+    return _replace_object(store, name, new) if path is None else _replace_file(path, new)
+
+
+def _path(store: EncryptedStorage, name: str) -> Path | None:
+    """Give the file, where the storage keeps files; a storage in memory has paths to nothing."""
+    try:
+        path = Path(store.inner.path(name))
+    except NotImplementedError:
+        return None
+    return path if path.exists() else None
+
+
+def _replace_file(path: Path, new: bytes) -> bool:
+    beside = path.with_name(f"{BEGINS}{path.name}{ENDS}")
+    with path.open("rb") as old, beside.open("wb") as made:
+        shutil.copystat(path, beside)
+        old.seek(FILE_HEADER_BYTES)
+        made.write(new)
+        shutil.copyfileobj(old, made, SEALED_CHUNK_BYTES)
+        made.flush()
+        os.fsync(made.fileno())
+        # A file deleted meanwhile must not come back, nor an older one take a newer one's place.
+        if path.exists() and os.path.samestat(os.fstat(old.fileno()), path.stat()):
+            beside.replace(path)
+            return True
+    beside.unlink()
+    return False
+
+
+def _replace_object(store: EncryptedStorage, name: str, new: bytes) -> bool:
+    """Overwrite an object, where the storage does that in one step (S3 does)."""
+    inner = store.inner
+    if inner.get_available_name(name) != name:
+        raise OSError(
+            "This storage cannot replace a file in one step; switch overwriting on "
+            "(AWS_S3_FILE_OVERWRITE) while the keys rotate."
+        )
+    with inner.open(name, "rb") as stored, tempfile.SpooledTemporaryFile(2**20) as whole:
+        stored.seek(FILE_HEADER_BYTES)
+        whole.write(new)
+        shutil.copyfileobj(stored, whole, SEALED_CHUNK_BYTES)
+        whole.seek(0)
+        if not inner.exists(name):
+            return False  # deleted meanwhile
+        inner._save(name, File(whole, name))  # type: ignore[attr-defined]
+    return True
