@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.utils.safestring import SafeString
 
+    from audit.models import EventSeal
+
 LONGEST_SEARCH = 254
 SPANS = {
     "1h": ("Last hour", timedelta(hours=1)),
@@ -37,6 +39,7 @@ SPANS = {
 KEY_SHOWN = 12  # characters of a key that is not cut
 DEFAULT_SPAN = "7d"
 ALL = "all"
+DASH = "–"  # noqa: RUF001 - the dash of tables
 FILTERED_BY = frozenset({"time", "severity__exact", "outcome__exact"})
 
 
@@ -75,7 +78,8 @@ class TimeRangeFilter(admin.SimpleListFilter):
 class SecurityEventAdmin(ReadOnlyAdmin):
     """Evidence; see :mod:`audit.keyset` for how it is paged."""
 
-    list_display = ("when", "badge", "kind", "whom", "ip")
+    list_display = ("when", "badge", "kind", "whom", "ip", "sealed")
+    list_select_related = ("seal",)  # one join for the page, and no query for each row
     list_display_links = ("when",)
     list_filter = (TimeRangeFilter, "severity", "outcome")
     sortable_by = ()
@@ -89,8 +93,12 @@ class SecurityEventAdmin(ReadOnlyAdmin):
         (None, {"fields": ("when", "badge", "kind", "meaning", "outcome", "target", "shown_data")}),
         ("Who and from where", {"fields": ("who", "actor_id", "ip", "location", "user_agent")}),
         ("In which request", {"fields": ("session_id", "request_id", "id", "stream")}),
+        ("Seal", {"fields": ("sealed", "seal_made", "seal_key", "seal_mac")}),
     )
-    readonly_fields = ("when", "badge", "meaning", "who", "shown_data", "id")
+    readonly_fields = (
+        "when", "badge", "meaning", "who", "shown_data", "id",
+        "sealed", "seal_made", "seal_key", "seal_mac",
+    )  # fmt: skip
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[KeysetChangeList]:  # noqa: ARG002
         """Page by key."""
@@ -141,6 +149,30 @@ class SecurityEventAdmin(ReadOnlyAdmin):
         kind = events.kinds().get(event.kind)
         return kind.description if kind else "No installed app declares this kind."
 
+    @admin.display(description="seal")
+    def sealed(self, event: SecurityEvent) -> str:
+        """Give the number in the chain of the event's stream."""
+        seal = _seal_of(event)
+        return f"{seal.seq:,}" if seal else "not yet"
+
+    @admin.display(description="sealed at")
+    def seal_made(self, event: SecurityEvent) -> str:
+        """Tell when the seal was made."""
+        seal = _seal_of(event)
+        return f"{timezone.localtime(seal.sealed_at):%Y-%m-%d %H:%M:%S}" if seal else DASH
+
+    @admin.display(description="sealed with key")
+    def seal_key(self, event: SecurityEvent) -> str:
+        """Name the key."""
+        seal = _seal_of(event)
+        return seal.key_id if seal else DASH
+
+    @admin.display(description="MAC")
+    def seal_mac(self, event: SecurityEvent) -> str:
+        """Give the MAC, which only whoever has the key can make."""
+        seal = _seal_of(event)
+        return bytes(seal.mac).hex() if seal else DASH
+
     @admin.display(description="data")
     def shown_data(self, event: SecurityEvent) -> SafeString | str:
         """Give the data as indented JSON."""
@@ -148,6 +180,10 @@ class SecurityEventAdmin(ReadOnlyAdmin):
             return "–"  # noqa: RUF001 - the dash of tables
         shown = json.dumps(event.data, indent=2, sort_keys=True, ensure_ascii=False)
         return format_html('<pre class="sd-data">{}</pre>', shown)
+
+
+def _seal_of(event: SecurityEvent) -> EventSeal | None:
+    return getattr(event, "seal", None)  # Django raises an AttributeError where there is none
 
 
 def matching(term: str) -> Q:

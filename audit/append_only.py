@@ -69,8 +69,9 @@ _DOOR_SHUTS = "SELECT set_config('{door}', 'off', true)"
 NO_TRUNCATE = "_no_truncate"
 _NAMES = {"postgresql": ("_no_change", NO_TRUNCATE), "sqlite": ("_no_update", "_no_delete")}
 _PRESENT = {
-    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgenabled <> 'D'",
-    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s",
+    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled <> 'D' AND tgrelid IN "
+    "(to_regclass(%s), to_regclass(%s), to_regclass(%s))",
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN (%s, %s, %s)",
 }
 
 
@@ -158,14 +159,11 @@ def missing(connection: BaseDatabaseWrapper) -> list[str]:
     question = _PRESENT.get(connection.vendor)
     if not question:
         return []
-    absent = []
-    for table in _tables(connection):
-        with connection.cursor() as cursor:
-            cursor.execute(question, [table])
-            present = {row[0] for row in cursor.fetchall()}
-        names = [f"{table}{name}" for name in _NAMES[connection.vendor]]
-        absent += [name for name in names if name not in present]
-    return sorted(absent)
+    with connection.cursor() as cursor:
+        cursor.execute(question, [*AGED_BY])
+        present = {row[0] for row in cursor.fetchall()}
+    due = [f"{table}{name}" for table in _tables(connection) for name in _NAMES[connection.vendor]]
+    return sorted(name for name in due if name not in present)
 
 
 def permit_flush(connection: BaseDatabaseWrapper) -> None:

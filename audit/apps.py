@@ -20,3 +20,6 @@ class AuditConfig(AppConfig):
         loop.seal_beside_beat()
         register(checks.check_failure_policy, deploy=True)
         register(checks.check_triggers, Tags.database)
+        register(checks.check_keys)
+        register(checks.check_own_keys, deploy=True)
+        register(checks.check_copies, deploy=True)

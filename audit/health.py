@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from audit import append_only, rollups
+from audit.checkpoints import copies
+from audit.checkpoints.signing import signers
+from audit.errors import AuditKeysUnusable
 from audit.models import SecurityEvent
+from audit.sealing.keyring import keyring
+from audit.standing import standing
 from garrison import health
 from garrison.health import Finding, Status
+
+if TYPE_CHECKING:
+    from audit.standing import Standing
 
 LATE = timedelta(minutes=15)
 
@@ -35,3 +44,45 @@ def evidence() -> Finding:
             "Start Celery, or run `manage.py audit_count`.",
         )
     return Finding(Status.HEALTHY)
+
+
+@health.register("audit chain")
+def chain() -> Finding:
+    """Look how far sealing is behind, and when the chain was last signed and verified."""
+    try:
+        keyring()
+        signers()
+    except AuditKeysUnusable as problem:
+        return Finding(Status.UNHEALTHY, str(problem))
+    known = standing(now=timezone.now())
+    if known.is_broken:
+        return Finding(Status.UNHEALTHY, known.detail or "")
+    late = [told for told in (_late(known), _unsigned(known), _unverified(known)) if told]
+    return Finding(Status.DEGRADED, " ".join(late)) if late else Finding(Status.HEALTHY)
+
+
+def _late(known: Standing) -> str:
+    if not known.is_late:
+        return ""
+    return (
+        f"Events since {known.waiting_since:%Y-%m-%d %H:%M} UTC have no seal. "
+        "Start Celery's beat, or run `manage.py audit_seal`."
+    )
+
+
+def _unsigned(known: Standing) -> str:
+    at = known.signed_at
+    if known.is_unsigned:
+        when = f"of {at:%Y-%m-%d %H:%M} UTC" if at else "missing"
+        return f"The last checkpoint is {when}. Start Celery, or run `manage.py audit_checkpoint`."
+    if at and not known.stored_as and copies.storage():
+        return "The last checkpoint has no copy outside the database; look at the log."
+    return ""
+
+
+def _unverified(known: Standing) -> str:
+    if not known.is_unverified:
+        return ""
+    at = known.verified_at
+    when = f"last verified {at:%Y-%m-%d %H:%M} UTC" if at else "never verified"
+    return f"The audit log was {when}. Start Celery, or run `manage.py audit_verify`."

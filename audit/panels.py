@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit import counts
 from audit.models import SecurityEvent
+from audit.standing import standing
 from garrison import events, panels
 from garrison.events import Severity
 
@@ -15,6 +16,22 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 SHOWN = 10  # rows
+
+
+@panels.register
+class Chain(panels.Panel):
+    """Whether the evidence is what it was."""
+
+    slug = "audit-chain"
+    title = "Audit chain"
+    template = "audit/panels/chain.html"
+    permission = "audit.view_securityevent"
+    width = 4
+    order = 52
+
+    def context(self, *, request: HttpRequest, window: panels.Window) -> Mapping[str, Any]:  # noqa: ARG002
+        """Read a few rows by their keys."""
+        return {"standing": standing(now=window.end)}
 
 
 @panels.register

@@ -87,8 +87,8 @@ def catch_up(*, now: datetime, since: datetime | None = None, batch: int = BATCH
 
 def keep_up(*, now: datetime) -> int:
     """Seal what is new; where there is nothing, nothing is locked and nothing written."""
-    mark = SealedUntil.objects.first()
-    at = horizon.begins_at(mark, now)
+    settled_at = SealedUntil.objects.values_list("settled_at", flat=True).first()
+    at = horizon.begins_at(settled_at, now)
     is_stale = at is None or now - at > horizon.GRACE + horizon.MOVED_BY
     if is_stale or oldest_unsealed(since=at):
         return catch_up(now=now)
@@ -109,7 +109,7 @@ def _begin(run: Run, since: datetime | None, *, is_first: bool) -> bool:
         return True
     running = horizon.transactions(connection)
     run.settles = horizon.settles(mark, running)
-    begins = horizon.begins_at(mark, run.now)
+    begins = horizon.begins_at(mark.settled_at, run.now)
     if begins and run.settles is None:
         begins = _nearer(begins, run.now)
     if begins and since:
