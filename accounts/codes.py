@@ -1,9 +1,14 @@
-"""Six-digit codes: made, kept as a digest, and guessed at no more than the row allows."""
+"""Mailed codes: made, kept as a digest, and guessed at no more than the row allows.
+
+A code that proves an address has six digits. One that opens an account has ten characters, because
+strangers can have a fresh one mailed every few minutes, and five guesses at each of them, for as
+long as they like.
+"""
 
 from __future__ import annotations
 
-import re
 import secrets
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +25,35 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-SIX_DIGITS = re.compile(r"[0-9]{6}", re.ASCII)
 _SALT = "accounts.codes"
+_LOOK_ALIKES = str.maketrans("OIL", "011")  # Crockford's base 32 has none of the three, nor U
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How codes of one purpose look; ``group`` is how many characters stand before a hyphen."""
+
+    alphabet: str
+    length: int
+    group: int
+
+    def make(self) -> str:
+        """Give a fresh one, as it is mailed."""
+        code = "".join(secrets.choice(self.alphabet) for _ in range(self.length))
+        return "-".join(code[at : at + self.group] for at in range(0, self.length, self.group))
+
+    @sensitive_variables()
+    def read(self, typed: str) -> str | None:
+        """Give what was typed without what people add or confuse; ``None`` where it is no code."""
+        code = "".join(typed.split()).replace("-", "").upper().translate(_LOOK_ALIKES)
+        is_code = len(code) == self.length and all(c in self.alphabet for c in code)
+        return code if is_code else None
+
+
+FORMS = {
+    Purpose.VERIFY_EMAIL: Form("0123456789", 6, group=6),
+    Purpose.RESET_PASSWORD: Form("0123456789ABCDEFGHJKMNPQRSTVWXYZ", 10, group=5),  # 50 bits
+}
 
 
 @sensitive_variables("code")
@@ -33,11 +65,11 @@ def _digest(*, user_id: Any, purpose: Purpose, code: str) -> str:
 @sensitive_variables("code")
 def issue(*, user_id: Any, purpose: Purpose, now: datetime) -> str:
     """Make a code and store its digest; an earlier one for this purpose is void from now on."""
-    code = f"{secrets.randbelow(1_000_000):06}"
+    code = FORMS[purpose].make()
     row = MailedCode(
         user_id=user_id,
         purpose=purpose,
-        digest=_digest(user_id=user_id, purpose=purpose, code=code),
+        digest=_digest(user_id=user_id, purpose=purpose, code=code.replace("-", "")),
         expires_at=now + timedelta(seconds=settings.code_seconds),
     )
     MailedCode.objects.bulk_create(
@@ -57,14 +89,15 @@ def judge(*, user_id: Any, purpose: Purpose, code: str, now: datetime) -> Mailed
     five are compared. It must commit at once. ``CodeExpired`` is said of the right code only, so it
     tells a stranger nothing. A user id that nobody has takes the same statements.
     """
-    if not SIX_DIGITS.fullmatch(code):
+    read = FORMS[purpose].read(code)
+    if read is None:
         raise CodeInvalid
     rows = MailedCode.objects.filter(user_id=user_id, purpose=purpose)
     was_allowed = rows.filter(tries__lt=settings.code_tries).update(tries=F("tries") + 1)
     row = rows.first()
     if not was_allowed or row is None:
         raise CodeInvalid
-    if not is_same(_digest(user_id=user_id, purpose=purpose, code=code), row.digest):
+    if not is_same(_digest(user_id=user_id, purpose=purpose, code=read), row.digest):
         raise CodeInvalid
     if row.is_expired(now=now):
         raise CodeExpired

@@ -16,7 +16,7 @@ from http_hardening.serializers import StrictSerializer
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-LONGEST_CODE = 32  # characters; six digits, and blanks that a person may have copied with them
+LONGEST_CODE = 32  # characters; a code, and blanks that a person may have copied with it
 
 
 class TextField(serializers.CharField):
@@ -62,7 +62,7 @@ class CodeField(TextField):
     """A mailed code; blanks inside are a person's way of writing it."""
 
     def __init__(self, **kwargs: Any) -> None:
-        """Read no more than six digits with blanks."""
+        """Read no more than a code with blanks."""
         super().__init__(max_length=LONGEST_CODE, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:

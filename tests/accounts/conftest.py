@@ -87,6 +87,6 @@ def post(client: APIClient, path: str, **body: Any) -> Any:
 
 def mailed_code() -> str:
     """Read the code off the newest mail."""
-    found = re.search(r"^\s+(\d{6})$", mail.outbox[-1].body, re.MULTILINE)
+    found = re.search(r"^\s+(\d{6}|[0-9A-Z]{5}-[0-9A-Z]{5})$", mail.outbox[-1].body, re.MULTILINE)
     assert found, mail.outbox[-1].body
     return found[1]
