@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connections, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from backups import events, keys, leases, opening, scratch, slots, targets
 from backups.conf import settings
 from backups.drill_files import FilesOfABackup
 from backups.errors import BackupNotFound
-from backups.models import Backup, Drill, State, StoredFile
+from backups.models import Backup, Copy, Drill, State, StoredFile
 from backups.models.copy import CopyState
 from backups.models.run import LONGEST_FAILURE
 from backups.services.verifying import good_backup, require_identity
@@ -24,7 +26,6 @@ from garrison.events import emit
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterator
-    from datetime import datetime
 
     from backups.leases import Held
     from backups.opening import Opened
@@ -99,9 +100,7 @@ def run_drill(*, drill_id: uuid.UUID, now: datetime) -> Drill:
 
 def _drill(drill: Drill, held: Held, now: datetime) -> None:
     backup = drill.backup or _newest_with_database()
-    copy = backup.copies.filter(state=CopyState.GOOD).order_by("target").first()
-    if copy is None:
-        raise BackupNotFound(f"Backup {backup} has no good copy left to drill.")
+    copy = _copy_whose_turn_it_is(backup)
     name = scratch.name_for(settings.database, drill.pk.hex)
     Drill.objects.change(
         drill.pk, owner=held.owner, backup=backup, target=copy.target, scratch=name
@@ -117,6 +116,18 @@ def _drill(drill: Drill, held: Held, now: datetime) -> None:
     held.require_now()
     seconds = time.monotonic() - began
     _end(drill, backup, held, findings, seconds=seconds, now=now)
+
+
+def _copy_whose_turn_it_is(backup: Backup) -> Copy:
+    """Give the copy on the target whose last drill is longest ago: each is proven in its turn."""
+    copies = backup.copies.filter(state=CopyState.GOOD, target__in=settings.targets)
+    done = Drill.objects.exclude(ended_at=None).order_by().values_list("target")
+    last = dict(done.annotate(at=Max("ended_at")))
+    never = datetime.min.replace(tzinfo=UTC)
+    chosen = min(copies, key=lambda copy: (last.get(copy.target, never), copy.target), default=None)
+    if chosen is None:
+        raise BackupNotFound(f"Backup {backup} has no good copy left to drill.")
+    return chosen
 
 
 def _newest_with_database() -> Backup:

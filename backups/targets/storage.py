@@ -11,6 +11,7 @@ from django.core.files.storage.handler import InvalidStorageError
 
 from backups.conf import settings
 from backups.errors import TargetFailed
+from backups.targets.objects import hold_few_parts, opened
 from backups.targets.paths import PARTIAL, PathWriter
 from backups.targets.streams import StreamWriter
 
@@ -28,6 +29,7 @@ class Target:
         self.alias = alias
         self.storage = storage
         self._folder = folder.strip("/")
+        hold_few_parts(storage)
 
     def _full(self, name: str) -> str:
         return f"{self._folder}/{name}" if self._folder else name
@@ -45,7 +47,7 @@ class Target:
 
     def open(self, name: str) -> IO[bytes]:
         """Open a file for reading."""
-        return self.storage.open(self._full(name), "rb")
+        return opened(self.storage, self._full(name))
 
     def exists(self, name: str) -> bool:
         """Tell whether a file is there."""

@@ -223,6 +223,19 @@ def test_there_must_be_something_to_drill(site):
     assert Drill.objects.get().state == State.FAILED
 
 
+@pytest.mark.parametrize("engine", engines()[:1], indirect=True)
+def test_each_target_is_drilled_in_its_turn(site):
+    from tests.backups.conftest import storages
+
+    other = storages(site.root)["backups"] | {"OPTIONS": {"location": site.root / "other"}}
+    site.settings.STORAGES = storages(site.root, other=other)
+    site.settings.BACKUPS_TARGETS = ["backups", "other"]
+    site.back_up()
+    assert [drill(site).target for _ in range(4)] == ["backups", "other"] * 2
+    site.settings.BACKUPS_TARGETS = ["other"]
+    assert [drill(site).target for _ in range(2)] == ["other"] * 2, "not one that was given up"
+
+
 def test_the_weekly_drill_is_queued_once(site):
     site.back_up()
     queued = services.queue_due_drill(now=timezone.now())
