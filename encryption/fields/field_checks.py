@@ -38,7 +38,7 @@ def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMess
         hint = "Add `row_salt = RowSalt()` (encryption.fields), or use a UUID primary key."
         yield _error(field, "An encrypted field has no row identity to be bound to.", hint, E010)
     base: Any = field.base
-    if base.unique or base.db_index or base.primary_key:
+    if base.unique or base.db_index or base.primary_key or field.name in _named(field.model):
         hint = f"Use BlindIndex({field.name!r}, unique=True) beside it."
         yield _error(field, "An encrypted column cannot be unique, indexed or a key.", hint, E012)
     if field.base.db_default is not models.NOT_PROVIDED:
@@ -46,6 +46,13 @@ def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMess
         yield _error(field, "An encrypted field cannot have a db_default.", hint, E013)
     yield from _subject(field)
     yield from _manager(field)
+
+
+def _named(model: type[models.Model]) -> set[str]:
+    """Give the fields that constraints and indexes of the model name; they would look at noise."""
+    options: Any = model._meta
+    groups = [getattr(one, "fields", ()) for one in (*options.constraints, *options.indexes)]
+    return {name.lstrip("-") for group in (*groups, *options.unique_together) for name in group}
 
 
 def _unwrappable(base: models.Field[Any, Any]) -> str:

@@ -80,6 +80,12 @@ def test_other_lookups_are_refused_with_a_sentence(lookup):
         Patient.objects.filter(**{f"email_index__{lookup}": "a"})
 
 
+def test_bulk_create_fills_the_index():
+    Patient.objects.bulk_create([Patient(email=f"{n}@example.org") for n in range(3)])
+
+    assert Patient.objects.get(email_index="1@EXAMPLE.org").email == "1@example.org"
+
+
 def test_saving_only_the_field_is_refused_because_the_index_would_go_stale():
     made = Patient.objects.create(email="ann@example.org")
     made.email = "bob@example.org"

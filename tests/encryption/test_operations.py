@@ -249,23 +249,42 @@ def test_writers_of_the_old_column_lose_nothing(migrated):
         assert bed.note.startswith(("first", "later"))
 
 
-def test_a_killed_exchange_goes_on(migrated, monkeypatch):
-    one = migrated(create("bed", UUID_KEY, note=models.TextField(default="")))
+@pytest.mark.parametrize(
+    ("step", "calls"),
+    [("_watch", 1), ("_fill_window", 2), ("_lock", 1), ("_unwatch", 1), ("_take_over", 1)],
+)
+@pytest.mark.parametrize("direction", ["encrypt", "decrypt"])
+def test_an_exchange_killed_at_any_step_goes_on(migrated, monkeypatch, step, calls, direction):
+    start, change = {
+        "encrypt": (models.TextField(default=""), ENCRYPT),
+        "decrypt": (
+            Encrypted(models.TextField(default="")),
+            DecryptField("bed", "note", models.TextField(default=""), rows_per_batch=10),
+        ),
+    }[direction]
+    one = migrated(create("bed", UUID_KEY, note=start))
     Bed = one.model()  # noqa: N806
-    Bed.objects.bulk_create([Bed(note=f"note {n}") for n in range(30)])
+    beds = Bed.objects.bulk_create([Bed(note=f"note {n}") for n in range(30)])
+    done, left = getattr(Exchange, step), [calls]
 
-    def killed(self):
-        raise KeyboardInterrupt
+    def killed(self, *arguments):
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return done(self, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Exchange, "_take_over", killed)
+        patched.setattr(Exchange, step, killed)
         with pytest.raises(KeyboardInterrupt):
-            one.apply(ENCRYPT)
+            one.apply(change)
     assert "note_exchanged" in columns("ward_bed")
+    beds[0].note = "changed after the kill"
+    beds[0].save()
 
-    one.apply(ENCRYPT)
+    one.apply(change)
 
-    assert {bed.note for bed in one.model().objects.all()} == {f"note {n}" for n in range(30)}
+    expected = {"changed after the kill", *(f"note {n}" for n in range(1, 30))}
+    assert {bed.note for bed in one.model().objects.all()} == expected
     assert set(columns("ward_bed")) == {"id", "note"}
 
 

@@ -14,6 +14,7 @@ import pytest
 from django.core import mail
 from django.db import connection, models, transaction
 from django.test import RequestFactory
+from django.utils import timezone
 from django.utils.log import AdminEmailHandler
 from django.views.debug import (
     ExceptionReporter,
@@ -25,7 +26,9 @@ from encryption.checks import check_keys
 from encryption.errors import DecryptionFailed, KeyringUnusable, ValueRefused
 from encryption.fields import Encrypted
 from encryption.fields.opening import opener_of
+from encryption.key_versions import forget_retired
 from encryption.keyring import forget, keyring
+from encryption.models import KeyVersion
 from encryption.querysets import EncryptedQuerySet
 from encryption.reporting import EncryptedValuesFilter
 from tests.encryption.clinic.models import Patient, Plain, Sample
@@ -125,7 +128,7 @@ def attempt(written, settings, act):
     return pytest.fail("it did not fail")
 
 
-@pytest.mark.parametrize("how", ["tampered", "missing", "wrong"])
+@pytest.mark.parametrize("how", ["tampered", "missing", "retired", "wrong"])
 def test_a_value_that_cannot_be_read(written, settings, keys, how):
     made = Plain.objects.create(secret=VALUE)
     secrets = key_bytes()
@@ -135,6 +138,13 @@ def test_a_value_that_cannot_be_read(written, settings, keys, how):
         put(Plain, "secret", made.pk, bytes(envelope))
     elif how == "missing":
         keys("k2")
+    elif how == "retired":
+        keys("k2", "k1")
+        KeyVersion.objects.update_or_create(
+            key_id="k1", defaults={"first_seen_at": timezone.now(), "retired_at": timezone.now()}
+        )
+        keys("k2")
+        forget_retired()
     else:
         settings.ENCRYPTION_KEYS = [fresh_key("k1")]
 
@@ -144,6 +154,7 @@ def test_a_value_that_cannot_be_read(written, settings, keys, how):
     assert "clinic.Plain.secret" in str(failure)
     assert "'k1'" in str(failure)
     assert "'k1'" in written.log.text
+    assert ("was retired on" in str(failure)) is (how == "retired")
     assert_unwritten(written, VALUE, *secrets, *key_bytes())
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from django.db import connection, transaction
 
 from encryption.errors import DecryptionFailed
+from encryption.keyring import keyring
 from encryption.models import DecryptionFailureCount
 from garrison.events import security_event
 from tests.encryption.clinic.models import Patient, Plain, Visit
@@ -83,6 +86,33 @@ def test_a_value_moved_to_another_model_of_the_same_key_is_refused():
 
     with pytest.raises(DecryptionFailed):
         _ = Plain.objects.get().secret
+
+
+def test_no_bit_of_a_row_or_an_envelope_can_be_turned_on_the_path_that_every_read_takes(keys):
+    keys("k1", "k3")  # a bit apart
+    field = Plain._meta.get_field("secret")
+    row = uuid.uuid4().bytes
+    selected = b"\xa1" + row + field.seal("some words", row=row)
+    assert field.opener(selected) == "some words"
+
+    for bit in range(8, len(selected) * 8):
+        turned = bytearray(selected)
+        turned[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(DecryptionFailed):
+            field.opener(bytes(turned))
+
+
+def test_an_envelope_of_one_kind_of_key_does_not_pass_for_the_other(keys):
+    """A subject's envelope renamed to the ring's, and back: the first bytes are authenticated."""
+    field = Plain._meta.get_field("secret")
+    row = uuid.uuid4().bytes
+    ours = field.cipher.seal(b"x", row)
+    material = keyring().active.material
+    theirs = field.cipher.seal_for_subject(b"x", row, key=material, key_uuid=ours[1:17])
+
+    for forged in (b"\x02" + ours[1:], b"\x01" + theirs[1:], ours[:13] + theirs[17:]):
+        with pytest.raises(DecryptionFailed):
+            field.open_envelope(forged, row)
 
 
 def test_a_value_of_another_format_is_refused():

@@ -115,6 +115,23 @@ def test_what_cannot_work_is_found_by_a_check(base, expected):
     assert all(m.hint for m in messages if m.id.startswith("encryption."))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"constraints": [models.UniqueConstraint(fields=["secret"], name="one_secret")]},
+        {"indexes": [models.Index(fields=["-secret"], name="by_secret")]},
+        {"unique_together": [("clear", "secret")]},
+    ],
+)
+def test_a_constraint_over_ciphertext_is_found_because_it_would_never_hold(options, monkeypatch):
+    for name, value in options.items():
+        monkeypatch.setattr(Plain._meta, name, value)
+
+    messages = list(field_checks.run(Plain._meta.get_field("secret")))
+
+    assert field_checks.E012 in {message.id for message in messages}
+
+
 def test_rows_subjects_and_managers_are_checked_too():
     assert [m.id for m in Plain._meta.get_field("secret").check()] == [field_checks.W015]
     assert list(Patient._meta.get_field("note").check()) == []
