@@ -169,6 +169,8 @@ def test_without_the_permission_the_value_stays_hidden_and_that_is_recorded(pati
     assert "encryption.reveal.refused" in [event.kind.name for event in said]
     with pytest.raises(PermissionDenied):
         reveal(user("reveal_values"), patient)
+    with pytest.raises(PermissionDenied):
+        reveal(user("reveal_values"), patient, "get")
     with pytest.raises(Http404):
         reveal(user("view_patient", "reveal_values"), patient, field="name")
 

@@ -12,6 +12,7 @@ import json
 import os
 import struct
 
+import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.core.files.base import ContentFile
 
@@ -21,6 +22,7 @@ from encryption.keyring import Key, KeyMaterial, Keyring
 from encryption.storage import EncryptedStorage
 from tests.encryption.test_vectors import VECTORS, rows
 
+pytestmark = pytest.mark.django_db  # the folder installs an app with tables, which needs one
 ROW = bytes(range(16))
 LABEL = "clinic.patient.note"
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
+pytestmark = pytest.mark.django_db  # the folder installs an app with tables, which needs one
 VECTORS = Path(__file__).parent / "vectors"
 
 
