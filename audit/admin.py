@@ -93,11 +93,11 @@ class SecurityEventAdmin(ReadOnlyAdmin):
         (None, {"fields": ("when", "badge", "kind", "meaning", "outcome", "target", "shown_data")}),
         ("Who and from where", {"fields": ("who", "actor_id", "ip", "location", "user_agent")}),
         ("In which request", {"fields": ("session_id", "request_id", "id", "stream")}),
-        ("Seal", {"fields": ("sealed", "seal_made", "seal_key", "seal_mac")}),
+        ("Seal", {"fields": ("seal_number", "seal_made", "seal_key", "seal_mac")}),
     )
     readonly_fields = (
         "when", "badge", "meaning", "who", "shown_data", "id",
-        "sealed", "seal_made", "seal_key", "seal_mac",
+        "seal_number", "seal_made", "seal_key", "seal_mac",
     )  # fmt: skip
 
     def get_changelist(self, request: HttpRequest, **_: Any) -> type[KeysetChangeList]:  # noqa: ARG002
@@ -150,7 +150,15 @@ class SecurityEventAdmin(ReadOnlyAdmin):
         return kind.description if kind else "No installed app declares this kind."
 
     @admin.display(description="seal")
-    def sealed(self, event: SecurityEvent) -> str:
+    def sealed(self, event: SecurityEvent) -> SafeString:
+        """Give the number in the chain of the event's stream; narrow lists go without it."""
+        seal = _seal_of(event)
+        return format_html(
+            '<span class="sd-wide-only">{}</span>', f"{seal.seq:,}" if seal else "not yet"
+        )
+
+    @admin.display(description="number")
+    def seal_number(self, event: SecurityEvent) -> str:
         """Give the number in the chain of the event's stream."""
         seal = _seal_of(event)
         return f"{seal.seq:,}" if seal else "not yet"

@@ -51,7 +51,7 @@ def as_texts(row: Sequence[Any], connection: BaseDatabaseWrapper) -> list[str | 
 
 def _from_sqlite(row: list[Any]) -> list[str | None]:
     texts = [None if value is None else str(value) for value in row]
-    texts[0] = _key(texts[0])
+    texts[0] = key_text(texts[0])
     if texts[AT] is not None:
         texts[AT] = written(texts[AT])
     if texts[DATA] is not None:
@@ -59,7 +59,8 @@ def _from_sqlite(row: list[Any]) -> list[str | None]:
     return texts
 
 
-def _key(text: str | None) -> str | None:
+def key_text(text: str | None) -> str | None:
+    """Write a key with its dashes, which SQLite leaves out."""
     try:
         return str(uuid.UUID(text))
     except (ValueError, TypeError):

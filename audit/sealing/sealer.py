@@ -165,7 +165,8 @@ def _unsealed(after: uuid.UUID, most: int) -> list[Any]:
     key = rows.key_for(connection, after)
     with connection.cursor() as cursor:
         cursor.execute(_UNSEALED.format(columns=rows.columns(connection)), [key, key, most])
-        return cursor.fetchall()
+        found: list[Any] = cursor.fetchall()
+        return found
 
 
 def _links(found: list[Any], now: datetime) -> list[EventSeal]:
@@ -188,7 +189,7 @@ def _link(
 ) -> EventSeal:
     place = Place(stream, head.seq + 1, key.id, instant(now), head.mac)
     return EventSeal(
-        event_id=texts[0],
+        event_id=str(texts[0]),
         stream=stream,
         seq=place.seq,
         version=VERSION,

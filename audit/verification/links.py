@@ -46,7 +46,14 @@ def _link(row: tuple[Any, ...], connection: BaseDatabaseWrapper) -> Link:
     seq, version, key_id, sealed_at, prev, mac, event_id = row[:7]
     event = None if row[7] is None else rows.as_texts(row[7:], connection)
     return Link(
-        seq, version, key_id, rows.written(sealed_at), bytes(prev), bytes(mac), event_id, event
+        seq,
+        version,
+        key_id,
+        rows.written(sealed_at),
+        bytes(prev),
+        bytes(mac),
+        str(event[0] if event else rows.key_text(event_id)),
+        event,
     )
 
 
@@ -94,8 +101,12 @@ class Reader:
         return ends["first"] or 0, ends["last"] or 0
 
     def first_since(self, stream: str, at: datetime) -> int:
-        """Give the number of the first seal made at that instant or later, by halving."""
-        low, high = self.ends(stream)
+        """Give the number of the first seal made at that instant or later, by halving.
+
+        Where there is none, the number behind the last.
+        """
+        low, last = self.ends(stream)
+        high = last + 1
         seals = EventSeal.objects.using(self.using).filter(stream=stream)
         while low < high:
             middle = (low + high) // 2

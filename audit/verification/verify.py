@@ -55,6 +55,7 @@ def verify(question: Question, *, progress: Callable[[int], None] = lambda _done
 
     Raises :class:`~audit.errors.AuditKeysUnusable` where the settings hold no usable keys.
     """
+    keyring()
     report = Report(is_complete=question.since is None and question.stream is None)
     reader = Reader(question.using)
     _protection(question.using, report)

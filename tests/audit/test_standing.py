@@ -159,7 +159,7 @@ def test_the_admin_shows_the_seal_of_each_event_in_the_one_query_of_the_list(adm
     assert len(about) == 1
     assert "audit_eventseal" in about[0]
     assert page.count("not yet") == 2  # the newest, and the key's own event
-    assert '<td class="field-sealed">5</td>' in page
+    assert '<span class="sd-wide-only">5</span>' in page
 
 
 @pytest.mark.django_db
