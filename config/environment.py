@@ -97,7 +97,8 @@ def _refuse_weak(name: str, value: str, *, unlike: str | None) -> None:
 
 def audit_keys(name: str) -> list[str]:
     """Read keys of the audit log, the active one first; none is allowed, a bad one is not."""
-    found = [entry.strip() for entry in env.list(name, []) if entry.strip()]
+    written: list[str] = env.list(name, [])
+    found = [entry.strip() for entry in written if entry.strip()]
     if problems := key_entries.read(found, what=name).problems:
         raise ConfigurationError(" ".join(problems))
     return found
