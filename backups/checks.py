@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's own name
 from django.core.files.storage import storages
 
@@ -27,6 +28,7 @@ W007 = "backups.W007"  # the identity file can be read by others
 E008 = "backups.E008"  # a trusted signer that is no public key
 I009 = "backups.I009"  # one target only
 W010 = "backups.W010"  # the targets' lock outlasts the retention
+W011 = "backups.W011"  # the keys of single people are backed up, so that nobody can be erased
 
 
 def check_recipients(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
@@ -65,7 +67,7 @@ def check_targets(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: AR
         for alias in aliases
         if alias not in storages.backends
     ]
-    return [*found, *_nested(), *_lock()]
+    return [*found, *_nested(), *_lock(), *_subject_keys()]
 
 
 def _nested() -> Iterator[CheckMessage]:
@@ -96,6 +98,21 @@ def _lock() -> Iterator[CheckMessage]:
             hint="Shorten the lock, or say the longer time in BACKUPS_RETENTION_DAYS.",
             id=W010,
         )
+
+
+def _subject_keys() -> Iterator[CheckMessage]:
+    """Ask by the setting's name, so that no import binds this app to ``encryption``."""
+    keys_in = getattr(django_settings, "ENCRYPTION_SUBJECT_KEYS_STORAGE", "subject_keys")
+    root = _root(keys_in)
+    for alias in settings.file_storages:
+        outside = _root(alias)
+        if alias == keys_in or (root and outside and root.is_relative_to(outside)):
+            yield Warning(
+                f"The keys of single people ({keys_in!r}) lie in {alias!r}, which is backed up: "
+                "whoever is erased stays readable in every backup.",
+                hint=f"Take {keys_in!r} out of BACKUPS_FILE_STORAGES, and give it a place apart.",
+                id=W011,
+            )
 
 
 def check_identity(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001

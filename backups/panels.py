@@ -46,8 +46,11 @@ class BackupsAndDrills(panels.Panel):
         """Look at the newest rows only: ten queries, each of few rows."""
         drills = list(Drill.objects.exclude(rto_seconds=None).order_by("-queued_at")[:DRAWN])[::-1]
         last = drills[-1] if drills else None
+        found = standing(now=timezone.now())
         return {
-            "standing": standing(now=timezone.now()),
+            "standing": found,
+            "newest_at": found.newest.snapshot_at if found.newest else None,
+            "passed_at": found.last_passed.ended_at if found.last_passed else None,
             "rows": Backup.objects.exclude(state=State.PRUNED)[:SHOWN],
             "rto": duration(last.rto_seconds or 0) if last else "",
             "rpo": duration(last.rpo_seconds or 0) if last else "",

@@ -116,7 +116,7 @@ def describe(
         name=name,
         tables=tables,
         sequences=counters,
-        large_objects=_large_objects(session),
+        large_objects=large_objects(session),
         migrations=_migrations(session),
         tool=tool,
     )
@@ -135,7 +135,7 @@ def _migrations(session: psycopg.Connection[Any]) -> list[list[str]]:
     return [list(row) for row in session.execute(query).fetchall()]
 
 
-def _large_objects(session: psycopg.Connection[Any]) -> Table:
+def large_objects(session: psycopg.Connection[Any]) -> Table:
     """Hash every large object in pieces: one may be terabytes, and ``lo_get`` holds it whole."""
     total = hashlib.sha256()
     oids = [oid for (oid,) in session.execute(_LARGE_OBJECTS).fetchall()]

@@ -14,6 +14,8 @@ from django.utils import timezone
 from backups import events, keys, leases, opening, scratch, slots, targets
 from backups.conf import settings
 from backups.drill_files import FilesOfABackup
+from backups.dumpers import postgresql_state
+from backups.dumpers.connection import connect
 from backups.errors import BackupNotFound
 from backups.models import Backup, Copy, Drill, State, StoredFile
 from backups.models.copy import CopyState
@@ -149,17 +151,27 @@ def _findings(opened: Opened, name: str) -> list[Found]:
     rows = described.rows if described else 0
     try:
         with scratch.restored(opened, source=settings.database, name=name) as alias:
-            tables = len(described.tables) if described else 0
-            told = f"{tables} tables restored; every row count and checksum is the manifest's."
             files = FilesOfABackup.of(opened)
             return [
-                _found("database", True, rows, told),
+                _database(opened, alias),
                 _migrations(opened, alias),
                 *_files(files, opened.target.alias),
                 *_registered(registry.Restored(using=alias, files=files)),
             ]
     except Refusal as refusal:
         return [_found("database", False, rows, refusal.detail)]
+
+
+def _database(opened: Opened, alias: str) -> Found:
+    """Tell of the rows, which the restore has compared, and compare large objects byte by byte."""
+    described = opened.manifest.database
+    tables, rows = (len(described.tables), described.rows) if described else (0, 0)
+    if described and described.engine == "postgresql":
+        with connect(alias) as session:
+            if postgresql_state.large_objects(session) != described.large_objects:
+                return _found("database", False, rows, "The contents of large objects differ.")
+    told = f"{tables} tables restored; every row count and checksum is the manifest's."
+    return _found("database", True, rows, told)
 
 
 def _migrations(opened: Opened, alias: str) -> Found:

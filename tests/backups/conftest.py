@@ -19,12 +19,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from pyrage import x25519
 
-from backups import keys, opening, services, targets
+from backups import keys, opening, services, targets, tasks
 from backups.dumpers.connection import connect
 from backups.models import Backup
 from backups.opening import Opened
 from garrison import drills as registry
-from tests.backups.rich import POSTGRESQL, SQLITE
+from tests.backups.rich import schema
 
 MARKER = "plain-text-marker-7f3a"  # must never be found on a target
 
@@ -209,7 +209,7 @@ class _source:  # noqa: N801 - reads as what it is
 @pytest.fixture
 def rich(site: Site) -> Site:
     """Every type, large objects, sequences, many-to-many, hostile names."""
-    site.script(SQLITE if site.engine == "sqlite" else POSTGRESQL)
+    site.script(schema(site.engine))
     return site
 
 
@@ -230,6 +230,15 @@ def bulky(site):
     site.write("big.bin", random.Random(1).randbytes(5 * 64 * 1024 + 17))
     site.backup = site.back_up()
     return site
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was handed to workers; the tests run it themselves."""
+    found: list[str] = []
+    monkeypatch.setattr(tasks.work_off, "delay", lambda: found.append("work_off"))
+    monkeypatch.setattr(tasks.verify, "delay", lambda pk: found.append(f"verify {pk}"))
+    return found
 
 
 @pytest.fixture

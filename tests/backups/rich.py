@@ -2,7 +2,7 @@
 
 # ruff: noqa: E501 - SQL keeps its own lines
 
-POSTGRESQL = """
+POSTGRESQL_SCHEMA = """
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy "quoted"');
 CREATE DOMAIN positive AS integer CHECK (VALUE > 0);
 CREATE SCHEMA "Odd Schema";
@@ -26,7 +26,7 @@ SELECT i % 30000, i, i::bigint * 4000000000, i / 7.0, 1.0 / i, sqrt(i), i % 2 = 
   ('10.0.0.' || i % 255)::inet, '10.1.0.0/16', '08:00:2b:01:02:03', B'101',
   ARRAY[i, NULL, i + 1], ARRAY['a,b', NULL, '"', '{}'], int4range(i, i + 5), tstzrange(now(), NULL),
   point(i, -i), to_tsvector('simple', 'the word ' || i), 'happy "quoted"', i, i::money
-  FROM generate_series(1, 2000) AS i;
+  FROM generate_series(1, {rows}) AS i;
 INSERT INTO every_type DEFAULT VALUES;
 INSERT INTO every_type (single, double, exact, moment) VALUES
   ('NaN', '-Infinity', 'NaN', 'infinity'), ('-0', '1e-308', 0, '-infinity');
@@ -59,10 +59,10 @@ CREATE SEQUENCE never_used START 1000;
 SELECT setval('author_id_seq', 777);
 """
 
-SQLITE = """
+SQLITE_SCHEMA = """
 CREATE TABLE every_type (id integer PRIMARY KEY AUTOINCREMENT, whole bigint, exact decimal, double real,
   yes bool, short varchar(40), long text, raw blob, day date, moment datetime, js text, odd);
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
 INSERT INTO every_type (whole, exact, double, yes, short, long, raw, day, moment, js, odd)
 SELECT i * 4000000000, '1.10', 1.0 / i, i % 2, 'nämé ' || i, 'Zeile ' || i || ' 中文 🎲 "''' || char(10),
   randomblob(20), date('2026-01-01', '+' || i || ' days'), datetime('now'), json_object('n', i), NULL FROM n;
@@ -80,3 +80,9 @@ CREATE TRIGGER append_only BEFORE DELETE ON book BEGIN SELECT RAISE(ABORT, 'appe
 CREATE INDEX by_name ON author(name);
 PRAGMA user_version = 42;
 """
+
+
+def schema(engine: str, *, rows: int = 2000) -> str:
+    """Give the script for an engine, with so many rows of every type."""
+    text = SQLITE_SCHEMA if engine == "sqlite" else POSTGRESQL_SCHEMA
+    return text.replace("{rows}", str(rows))

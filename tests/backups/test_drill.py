@@ -145,6 +145,24 @@ def test_changed_content_fails_the_drill(site):
     assert findings(drill(site)) == {"database": False}
 
 
+@pytest.mark.postgresql
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_a_changed_large_object_fails_the_drill(rich):
+    from dataclasses import replace
+
+    backup = rich.back_up()
+    described = rich.open(backup).manifest
+    assert described.database.large_objects.rows == 2
+    other = manifest.Table("large objects", 2, "0" * 64)
+    changed = replace(described, database=replace(described.database, large_objects=other))
+    sealed = manifest.write(changed, keys.recipients())
+    (rich.target / backup.folder / "manifest.age").write_bytes(sealed)
+    Backup.objects.filter(pk=backup.pk).update(manifest_sha256=manifest.sha256(sealed))
+    done = drill(rich)
+    assert done.state == State.FAILED
+    assert "large objects" in done.failure
+
+
 def test_other_migrations_fail_the_drill(site):
     backup = site.back_up()
     resign(site, backup, lambda d: d.database.migrations.append(["app", "0001_initial"]))

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import threading
 import time
-from datetime import timedelta
 
 import pytest
 from django.core.files.storage import storages
@@ -21,7 +20,6 @@ from backups.files import Entry, sending
 from backups.models import StoredFile, WaitingDeletion
 from backups.pipeline import Sealed
 from tests.backups.conftest import engines, tree
-from tests.backups.conftest import storages as storages_of
 
 one_engine = pytest.mark.parametrize("engine", engines()[-1:], indirect=True)
 
@@ -262,79 +260,6 @@ def test_many_files_go_in_batches(site, monkeypatch):
     before = threading.active_count()
     assert len(listed(site, site.back_up(content="files"))) == 42
     assert threading.active_count() == before
-
-
-# -- what the targets hold -------------------------------------------------------------------------
-def blob_of(site, backup, path="one.txt"):
-    return site.target / listed(site, backup)[path].blob
-
-
-@one_engine
-def test_a_file_that_was_deleted_on_the_target_is_not_counted_on_again(site):
-    blob_of(site, site.back_up(content="files")).unlink()
-    again = site.back_up(content="files")
-    assert blob_of(site, again).exists()
-    services.verify(backup_id=again.pk, now=timezone.now())
-
-
-@one_engine
-@pytest.mark.parametrize("identity", [True, False])
-def test_a_file_that_verification_found_damaged_is_not_counted_on_again(site, identity):
-    first = site.back_up(content="files")
-    for path in ("one.txt", "deep/er/two.bin"):
-        blob_of(site, first, path).write_bytes(b"damaged")
-    where = site.settings.BACKUPS_IDENTITY_FILE
-    site.settings.BACKUPS_IDENTITY_FILE = where if identity else ""
-    with pytest.raises(BackupDamaged, match="1 more"):
-        services.verify(now=timezone.now())
-    site.settings.BACKUPS_IDENTITY_FILE = where
-    again = site.back_up(content="files")
-    services.verify(backup_id=again.pk, now=timezone.now())
-
-
-@one_engine
-def test_a_drill_that_found_a_file_damaged_heals_the_next_backup(site):
-    first = site.back_up()
-    blob_of(site, first).write_bytes(b"damaged")
-    assert services.drill_now(now=timezone.now()).state == "failed"
-    site.back_up()
-    assert services.drill_now(now=timezone.now()).state == "good"
-
-
-@one_engine
-@pytest.mark.parametrize("kind", ["path", "objects"])
-def test_a_lost_or_damaged_file_is_healed_from_the_other_target(site, kind):
-    from tests.backups.storages import Objects
-
-    Objects.stores.clear()
-    other = {"BACKEND": "tests.backups.storages.Objects", "OPTIONS": {"bucket": "other"}}
-    if kind == "path":
-        other = storages_of(site.root)["backups"] | {"OPTIONS": {"location": site.root / "other"}}
-    site.settings.STORAGES = storages_of(site.root, other=other)
-    site.settings.BACKUPS_TARGETS = ["backups", "other"]
-    first = site.back_up(content="files")
-    entry = listed(site, first)["one.txt"]
-    if kind == "path":
-        (site.root / "other" / entry.blob).write_bytes(b"damaged")
-    else:
-        Objects.stores["other"][entry.blob] = b"damaged"
-    with pytest.raises(BackupDamaged):
-        services.verify(now=timezone.now())
-    site.back_up(content="files")
-    services.verify(backup_id=first.pk, now=timezone.now())
-    assert first.copies.filter(state="good").count() == 2
-    assert listed(site, first)["one.txt"].blob == entry.blob
-
-
-@one_engine
-def test_clocks_that_disagree_let_no_file_be_pruned_that_a_backup_needs(site):
-    """A backup whose snapshot is older than the first use of a file that it shares."""
-    site.back_up(content="files")
-    later = timezone.now() + timedelta(minutes=10)
-    StoredFile.objects.update(first_used_at=later, last_used_at=later)
-    backup = site.back_up(content="files")
-    for row in StoredFile.objects.all():
-        assert row.first_used_at <= backup.snapshot_at <= row.last_used_at
 
 
 paths = st.text(min_size=1, max_size=60).filter(

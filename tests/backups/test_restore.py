@@ -13,7 +13,6 @@ from backups.errors import (
     BackupBusy,
     BackupDamaged,
     BackupNotFound,
-    BackupsRefusal,
     DatabaseNotEmpty,
     ProgramFailed,
     RecipientMissing,
@@ -21,11 +20,10 @@ from backups.errors import (
 )
 from backups.leases import BACKUP, hold
 from backups.models import Backup, Lease, StoredFile
-from backups.restore import postgresql, sqlite, staging
+from backups.restore import postgresql, sqlite
 from backups.services import indexing
 from garrison import events as garrison_events
-from tests.backups.conftest import engines, storages, tree
-from tests.backups.storages import Objects
+from tests.backups.conftest import tree
 
 postgresql_only = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 sqlite_only = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -163,82 +161,6 @@ def test_a_restore_and_a_backup_exclude_each_other(site):
     assert len(rows(site)) == 3
 
 
-def test_only_the_files_or_only_the_database(site):
-    backup = site.back_up()
-    site.execute("INSERT INTO note VALUES (4, 'new')")
-    site.write("one.txt", "changed")
-    opened = site.open(backup)
-    services.restore(services.plan(opened, content="files"), now=timezone.now())
-    assert len(rows(site)) == 4
-    assert "changed" not in (site.media / "one.txt").read_text()
-
-    site.write("one.txt", "changed")
-    plan = services.plan(opened, content="database")
-    services.restore(plan, confirm_database=plan.database_name, now=timezone.now())
-    assert len(rows(site)) == 3
-    assert (site.media / "one.txt").read_text() == "changed"
-
-
-def test_files_from_before_are_set_aside_not_deleted(site):
-    backup = site.back_up()
-    site.write("one.txt", "precious")
-    site.write("later.txt", "later")
-    done = restore(site, backup)
-    assert set(tree(site.media)) >= {"one.txt", "deep/er/two.bin"}
-    assert not (site.media / "later.txt").exists()
-    (aside,) = site.media.glob(".garrison-before-*")
-    assert done.kept_files == (str(aside),)
-    assert (aside / "one.txt").read_text() == "precious"
-    assert (aside / "later.txt").read_text() == "later"
-
-
-def test_files_that_cannot_change_places_are_moved_back(site, monkeypatch):
-    backup = site.back_up(content="files")
-    site.write("one.txt", "now")
-    before = tree(site.media)
-    honest, moves = staging.Staged._move, []
-
-    def fail_third(self, path, to):
-        moves.append(path)
-        if len(moves) == 3:
-            raise OSError("no")
-        honest(self, path, to)
-
-    monkeypatch.setattr(staging.Staged, "_move", fail_third)
-    with pytest.raises(OSError, match="no"):
-        restore(site, backup)
-    assert tree(site.media) == before
-    assert not list(site.media.glob(".garrison-*"))
-
-
-def test_files_in_an_object_store_are_replaced_where_they_differ(site):
-    bucket = {"BACKEND": "tests.backups.storages.Objects", "OPTIONS": {"bucket": "media"}}
-    Objects.stores.clear()
-    site.settings.STORAGES = storages(site.root, media=bucket)
-    site.settings.BACKUPS_FILE_STORAGES = ["media"]
-    store = Objects.stores["media"] = {"a": b"one", "b/c": b"two"}
-    backup = site.back_up(content="files")
-    Objects.stores["media"] |= {"a": b"changed", "later": b"x"}
-    del store["b/c"]
-    done = restore(site, backup)
-    assert Objects.stores["media"] == {"a": b"one", "b/c": b"two", "later": b"x"}
-    assert done.files == 2
-
-
-def test_files_of_a_storage_that_is_not_here_are_refused_before_anything(site):
-    other = storages(site.root)["default"] | {"OPTIONS": {"location": site.root / "other"}}
-    site.settings.STORAGES = storages(site.root, other=other)
-    site.settings.BACKUPS_FILE_STORAGES = ["default", "other"]
-    (site.root / "other").mkdir()
-    (site.root / "other" / "x").write_text("x")
-    backup = site.back_up()
-    site.settings.STORAGES = storages(site.root)
-    site.execute("INSERT INTO note VALUES (4, 'new')")
-    with pytest.raises(BackupDamaged, match="'other'"):
-        restore(site, backup)
-    assert len(rows(site)) == 4
-
-
 def test_a_chosen_backup_is_restored_not_the_newest(site):
     first = site.back_up()
     site.execute("INSERT INTO note VALUES (4, 'new')")
@@ -282,64 +204,6 @@ def test_a_lease_that_came_out_of_a_backup_is_nobody_s(db):
     Lease.objects.acquire("backup", owner=uuid.uuid4(), seconds=9999, now=now)
     Lease.objects.release_restored()
     assert Lease.objects.acquire("backup", owner=uuid.uuid4(), seconds=9, now=now) == 2
-
-
-@postgresql_only
-def test_one_table_comes_back_beside_the_live_ones(rich):
-    backup = rich.back_up()
-    before = rich.execute("SELECT count(*) FROM every_type")
-    rich.execute("DELETE FROM every_type WHERE id % 2 = 0")
-    count = services.bring_table(
-        rich.open(backup), table="every_type", schema="rescue", now=timezone.now()
-    )
-    assert [(count,)] == before
-    assert rich.execute("SELECT count(*) FROM rescue.every_type") == before
-    assert rich.execute("SELECT count(*) FROM every_type") != before, (
-        "the live table is not touched"
-    )
-    same = (
-        "SELECT count(*) FROM every_type l JOIN rescue.every_type r USING (id)"
-        " WHERE l.long IS NOT DISTINCT FROM r.long AND l.raw IS NOT DISTINCT FROM r.raw"
-        " AND l.moment IS NOT DISTINCT FROM r.moment AND l.exact IS NOT DISTINCT FROM r.exact"
-    )
-    assert rich.execute(same) == rich.execute("SELECT count(*) FROM every_type")
-    with pytest.raises(BackupsRefusal, match="exists already"):
-        services.bring_table(
-            rich.open(backup), table="public.every_type", schema="rescue", now=timezone.now()
-        )
-    odd = '"Odd Schema"."Table ""with"" \'quotes\' ö"'
-    assert (
-        services.bring_table(rich.open(backup), table=odd, schema="odd_rescue", now=timezone.now())
-        == 2
-    )
-    left = rich.execute("SELECT datname FROM pg_database WHERE datname LIKE 'garrison_drill%'")
-    assert [name for (name,) in left if rich.database in name] == []
-
-
-@sqlite_only
-def test_one_table_of_sqlite_comes_back_beside_the_live_ones(rich):
-    backup = rich.back_up()
-    rich.execute("DELETE FROM every_type")
-    count = services.bring_table(
-        rich.open(backup), table="every_type", schema="rescue", now=timezone.now()
-    )
-    assert rich.execute("SELECT count(*) FROM rescue_every_type") == [(count,)] == [(2002,)]
-    assert rich.execute("SELECT count(*) FROM every_type") == [(0,)]
-    assert not list(rich.root.glob(".garrison_drill*"))
-
-
-@pytest.mark.parametrize("schema", ["public", "pg_x", "Big", "a b", "", "x;drop", "a" * 64, "ü"])
-@pytest.mark.parametrize("engine", engines()[:1], indirect=True)
-def test_the_side_schema_must_be_a_plain_name(site, schema):
-    backup = site.back_up()
-    with pytest.raises(BackupsRefusal, match="side schema"):
-        services.bring_table(site.open(backup), table="note", schema=schema, now=timezone.now())
-
-
-def test_a_table_that_the_backup_does_not_hold_is_named(site):
-    backup = site.back_up()
-    with pytest.raises(BackupsRefusal, match="no table 'nope'"):
-        services.bring_table(site.open(backup), table="nope", schema="x", now=timezone.now())
 
 
 @sqlite_only

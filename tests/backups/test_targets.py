@@ -1,5 +1,12 @@
 """Several targets, each with its state; storages that fail, rename, lock or have no paths."""
 
+import errno
+import itertools
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from django.utils import timezone
 
@@ -7,6 +14,7 @@ from backups import services, targets
 from backups.errors import BackupDamaged, TargetFailed
 from backups.models import Backup, StoredFile
 from backups.models.copy import CopyState
+from backups.targets import paths
 from tests.backups.conftest import engines, storages, tree
 from tests.backups.storages import Failing, Objects
 
@@ -94,6 +102,55 @@ def test_a_storage_that_fails_at_every_nth_write_never_holds_half_a_good_backup(
     assert first.pk != last.pk
     manifests = {name.partition("/")[0] for name in store if "manifest" in name}
     assert manifests == set(Backup.objects.good().values_list("folder", flat=True))
+
+
+@pytest.mark.parametrize("engine", engines()[:1], indirect=True)
+@pytest.mark.parametrize("what", ["write", "fsync", "close", "rename"])
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 7])
+def test_a_disk_that_fails_at_every_nth_step_never_holds_half_a_good_backup(
+    site, monkeypatch, what, every
+):
+    """Also where the disk tells of a lost write only when it is asked to keep it, or to close."""
+    first = site.back_up()
+    older = tree(site.target)
+    calls = itertools.count(1)
+
+    def failing(honest):
+        def fail(*arguments, **options):
+            fails = next(calls) % every == 0
+            if fails and what != "close":  # a file is closed, whatever is said of it
+                raise OSError(errno.EIO, "Input/output error")
+            result = honest(*arguments, **options)
+            if fails:
+                raise OSError(errno.EIO, "Input/output error")
+            return result
+
+        return fail
+
+    with monkeypatch.context() as broken:
+        if what == "rename":
+            broken.setattr(Path, "replace", failing(Path.replace))
+        else:
+            # Only what the target does: the programs have pipes of their own.
+            disk = SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
+            setattr(disk, what, failing(getattr(os, what)))
+            broken.setattr(paths, "os", disk)
+        for number in range(3):
+            site.write(f"new-{number}.txt", f"new {number}")
+            with suppress(TargetFailed):
+                site.back_up()
+    assert {name: content for name, content in tree(site.target).items() if name in older} == older
+    last = site.back_up()
+    for backup in Backup.objects.good():
+        services.verify(backup_id=backup.pk, now=timezone.now())
+    assert Backup.objects.good().filter(pk__in=[first.pk, last.pk]).count() == 2
+    assert not list(site.target.rglob("*.partial"))
+    assert open_files_below(site.target) == []
+
+
+def open_files_below(folder):
+    links = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return [to for link in links if (to := os.path.realpath(link)).startswith(str(folder))]
 
 
 def test_a_storage_that_renames_is_refused_and_swept(site):

@@ -254,6 +254,20 @@ def test_targets_must_exist_and_lie_apart(settings, tmp_path):
     assert ids(checks.check_targets(None)) == ["backups.E005"]
 
 
+def test_keys_of_single_people_must_not_be_backed_up(settings, tmp_path):
+    """Whoever is erased by losing his key stays readable while a backup holds it."""
+    apart = storages(tmp_path)["backups"] | {"OPTIONS": {"location": tmp_path / "keys"}}
+    settings.STORAGES = storages(tmp_path, subject_keys=apart)
+    settings.ENCRYPTION_SUBJECT_KEYS_STORAGE = "subject_keys"
+    assert checks.check_targets(None) == []
+    settings.BACKUPS_FILE_STORAGES = ["default", "subject_keys"]
+    assert ids(checks.check_targets(None)) == ["backups.W011"]
+    inside = apart | {"OPTIONS": {"location": tmp_path / "media/keys"}}
+    settings.STORAGES = storages(tmp_path, subject_keys=inside)
+    settings.BACKUPS_FILE_STORAGES = ["default"]
+    assert ids(checks.check_targets(None)) == ["backups.W011"]
+
+
 def test_a_lock_that_outlasts_the_retention_is_told(settings, tmp_path):
     settings.STORAGES = storages(tmp_path)
     settings.BACKUPS_OBJECT_LOCK_DAYS = 31

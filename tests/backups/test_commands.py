@@ -1,0 +1,125 @@
+"""By command: what is told, what is refused, and which exit code."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from backups import services, signing
+from backups.models import Backup
+from tests.backups.conftest import engines
+
+pytestmark = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
+
+
+def output(capsys):
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def test_the_commands_make_list_verify_and_drill(site, capsys):
+    call_command("backup_create", "--json")
+    made = output(capsys)
+    assert made["copies"] == {"backups": "good"}
+    call_command("backup_list", "--json")
+    assert [row["id"] for row in output(capsys)["backups"]] == [made["id"]]
+    call_command("backup_list", "--on-targets", "--json")
+    assert output(capsys)["targets"] == {"backups": [made["folder"]]}
+    call_command("backup_verify", "--all", "--json")
+    assert output(capsys)["level"] == "opened"
+    call_command("backup_drill", "--json")
+    assert output(capsys)["state"] == "good"
+    for command in ("backup_list", "backup_verify", "backup_drill"):
+        call_command(command)
+        assert capsys.readouterr().out.strip()
+
+
+def test_a_restore_by_command_prints_its_plan_and_waits_to_be_told(site, capsys):
+    call_command("backup_create")
+    site.execute("INSERT INTO note VALUES (4, 'new')")
+    call_command("backup_restore")
+    told = capsys.readouterr().out
+    assert "REPLACE ALL DATA" in told
+    assert f"--yes --confirm-database {services.plan(services.find()).database_name}" in told
+    assert site.execute("SELECT count(*) FROM note") == [(4,)]
+    with pytest.raises(CommandError, match="holds data"):
+        call_command("backup_restore", "--yes")
+    name = services.plan(services.find()).database_name
+    call_command("backup_restore", "--yes", "--confirm-database", name, "--json")
+    assert output(capsys)["done"] is True
+    assert site.execute("SELECT count(*) FROM note") == [(3,)]
+    call_command("backup_restore", "--table", "note", "--into-schema", "rescue")
+    assert "Would bring" in capsys.readouterr().out
+    call_command("backup_restore", "--table", "note", "--into-schema", "rescue", "--yes", "--json")
+    assert output(capsys)["rows"] == 3, "the one made for safety must be named"
+
+
+def test_a_refusal_is_an_exit_code_and_a_sentence(site, capsys):
+    site.settings.BACKUPS_RECIPIENTS = []
+    with pytest.raises(CommandError, match="backup_keygen") as refused:
+        call_command("backup_create", "--json")
+    assert refused.value.returncode == 1
+    assert output(capsys)["code"] == "backup_recipient_missing"
+
+
+def test_a_drill_that_finds_something_is_an_exit_code(site, capsys):
+    call_command("backup_create")
+    next((site.target / "files").rglob("*.age")).unlink()
+    with pytest.raises(CommandError, match="not whole"):
+        call_command("backup_drill", "--json")
+    with pytest.raises(CommandError):
+        call_command("backup_verify")
+
+
+def test_pruning_by_command_tells_before_it_does(site, capsys):
+    site.settings.BACKUPS_KEEP_LAST = 1
+    site.settings.BACKUPS_KEEP_WEEKLY = site.settings.BACKUPS_KEEP_MONTHLY = 0
+    old = site.back_up()
+    Backup.objects.update(snapshot_at=timezone.now() - timedelta(days=50))
+    site.back_up()
+    call_command("backup_prune", "--dry-run", "--json")
+    assert output(capsys)["backups"] == [old.folder]
+    assert Backup.objects.good().count() == 2
+    call_command("backup_prune")
+    assert old.folder in capsys.readouterr().out
+    assert Backup.objects.good().count() == 1
+
+
+def test_cron_without_beat_makes_the_night_once(site, capsys):
+    call_command("backup_create", "--if-due", "--json")
+    assert output(capsys)["copies"] == {"backups": "good"}
+    call_command("backup_create", "--if-due", "--json")
+    assert output(capsys) == {"id": None}
+    assert Backup.objects.get().kind == "scheduled"
+
+
+def test_keygen_writes_the_secret_to_a_new_file_only(site, capsys):
+    path = site.root / "new-identity.txt"
+    call_command("backup_keygen", "--output", str(path))
+    told = capsys.readouterr().out
+    assert "AGE-SECRET-KEY" not in told
+    assert "age1" in told
+    assert path.stat().st_mode & 0o777 == 0o600
+    before = path.read_text()
+    with pytest.raises(CommandError, match="never overwritten"):
+        call_command("backup_keygen", "--output", str(path))
+    assert path.read_text() == before
+    call_command("backup_keygen", "--signer", "--json")
+    assert output(capsys) == {"signer": signing.signer()}
+    with pytest.raises(CommandError, match="--output"):
+        call_command("backup_keygen")
+
+
+def test_after_a_rotation_the_new_key_lists_and_checks_the_old_manifests(site, capsys):
+    backup = site.back_up()
+    new = site.root / "new-identity.txt"
+    call_command("backup_keygen", "--output", str(new), "--json")
+    site.settings.BACKUPS_RECIPIENTS = [output(capsys)["recipient"]]
+    call_command("backup_keygen", "--reseal-manifests", "--json")
+    assert output(capsys) == {"resealed": 1, "failures": 0}
+    names = sorted(path.name for path in (site.target / backup.folder).glob("manifest*"))
+    assert names == ["manifest.1.age"]
+    opened = services.find(identity_file=str(new))
+    assert opened.manifest.recipients == [site.recipient], "it still names who opens the parts"
+    services.verify(now=timezone.now())  # by the old key alone: it opens both

@@ -1,0 +1,129 @@
+"""Worker, schedule, dashboard and health: what is done and told without being asked."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from backups import schedule, services, tasks
+from backups.models import Backup, Drill, Lease, State
+from garrison import health, panels
+from tests.backups.conftest import engines
+
+pytestmark = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
+
+
+def test_the_tick_queues_says_and_hands_over(site, sent):
+    tasks.tick.run()
+    assert sent == ["work_off"]
+    tasks.work_off.run()
+    assert Backup.objects.get().state == State.GOOD
+    tasks.tick.run()
+    assert Backup.objects.count() == 1
+    assert Drill.objects.filter(state=State.QUEUED).count() == 1, "a week without a drill"
+    tasks.work_off.run()
+    assert Drill.objects.get().state == State.GOOD
+
+
+def test_a_failing_backup_does_not_take_the_worker_with_it(site, sent):
+    site.settings.BACKUPS_RECIPIENTS = []
+    services.ask_for_backup(now=timezone.now())
+    tasks.work_off.run()
+    assert Backup.objects.get().state == State.FAILED
+    tasks.verify.run(str(uuid.uuid4()))
+
+
+def test_beat_knows_the_tick(engine):
+    assert schedule.SCHEDULE["backups.tick"]["task"] == tasks.tick.name
+
+
+def finding():
+    return next(result for result in health.run() if result.name == "backups")
+
+
+def test_health_follows_what_is_proven(site):
+    assert finding().status == "unhealthy"
+    backup = site.back_up()
+    assert finding().status == "healthy"
+    Backup.objects.filter(pk=backup.pk).update(damage="cut")
+    assert finding().status == "unhealthy"
+    Backup.objects.filter(pk=backup.pk).update(damage="")
+    backup.copies.update(state="failed")
+    assert finding().status == "degraded"
+    backup.copies.update(state="good")
+    old = timezone.now() - timedelta(days=9)
+    first = site.back_up()
+    Backup.objects.filter(pk=first.pk).update(snapshot_at=old)
+    assert "drill" in finding().detail
+    services.drill_now(now=timezone.now())
+    assert finding().status == "healthy"
+    Backup.objects.update(snapshot_at=timezone.now() - timedelta(hours=27))
+    assert finding().status == "unhealthy"
+
+
+def test_a_key_that_opened_nothing_for_a_month_is_said_to_be_nearly_lost(site):
+    backup = site.back_up()
+    now = timezone.now()
+    Backup.objects.filter(pk=backup.pk).update(snapshot_at=now - timedelta(days=31))
+    site.back_up()
+    assert "backups.identity.unproven" in services.look_out(now=now)
+    assert services.look_out(now=now) == []
+    services.verify(now=now)
+    Lease.objects.all().delete()
+    assert "backups.identity.unproven" not in services.look_out(now=now)
+
+
+def test_a_drill_that_is_overdue_is_said_once_a_day(site):
+    backup = site.back_up()
+    now = timezone.now()
+    assert services.look_out(now=now) == []
+    Backup.objects.filter(pk=backup.pk).update(snapshot_at=now - timedelta(days=8, minutes=1))
+    site.back_up()
+    assert services.look_out(now=now) == ["backups.drill.missed"]
+    assert services.look_out(now=now) == []
+    services.drill_now(now=now)
+    assert services.look_out(now=now + timedelta(days=7, hours=1)) == ["backups.backup.missed"]
+    site.back_up()
+    said = services.look_out(now=now + timedelta(days=8, hours=1))
+    assert "backups.drill.missed" in said
+
+
+def test_a_dashboard_shows_how_long_a_restore_takes_and_how_old_it_is(site):
+    from django.template.loader import render_to_string
+
+    panel = next(each for each in panels.registered() if each.slug == "backups")
+    window = panels.window("24h", now=timezone.now() + timedelta(minutes=1))
+    assert "no backup yet" in render_to_string(
+        panel.template, panel.context(request=None, window=window)
+    )
+    backup = site.back_up()
+    shown = render_to_string(panel.template, panel.context(request=None, window=window))
+    assert "never" in shown, "the first night, before any drill"
+    services.drill_now(now=timezone.now())
+    Drill.objects.update(rto_seconds=754, rpo_seconds=9000)
+    shown = render_to_string(panel.template, panel.context(request=None, window=window))
+    assert "Time to restore (RTO)" in shown
+    assert "12.6 min" in shown
+    assert "2.5 h" in shown
+    assert ">drilled<" in shown
+    Backup.objects.filter(pk=backup.pk).update(damage="cut")
+    Drill.objects.update(state=State.FAILED)
+    shown = render_to_string(panel.template, panel.context(request=None, window=window))
+    assert ">damaged<" in shown
+
+
+def test_the_panel_and_the_figure_know_what_happened(site, django_assert_max_num_queries):
+    panel = next(each for each in panels.registered() if each.slug == "backups")
+    window = panels.window("24h", now=timezone.now() + timedelta(minutes=1))
+    assert panel.context(request=None, window=window)["last_drill"] is None
+    site.back_up()
+    services.drill_now(now=timezone.now())
+    with django_assert_max_num_queries(12):
+        shown = panel.context(request=None, window=window)
+        assert len(shown["rows"]) == 1
+    assert shown["rto"].endswith("s")
+    assert shown["rpo"]
+    Backup.objects.update(state=State.FAILED)
+    figure = next(each for each in panels.figures() if each.name == "failed_backups")
+    assert figure.count(window) == 1
