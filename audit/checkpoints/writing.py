@@ -82,7 +82,7 @@ def _stands(head: Head) -> bool:
 
 
 def _signed(purpose: str, stream: str, seq: int, mac: bytes, now: datetime) -> Checkpoint:
-    count = seq - _removed(stream)
+    count = seq - removed_up_to(stream)
     signed = sign(purpose=purpose, stream=stream, seq=seq, mac=mac, count=count, at=now)
     name = copies.store(signed)
     with transaction.atomic():
@@ -128,7 +128,7 @@ def _require_continued(stream: str) -> None:
     last = _last(stream)
     if last is None:
         return
-    if last.seq > _removed(stream) and not _stands(from_row(last).head):
+    if last.seq > removed_up_to(stream) and not _stands(from_row(last).head):
         raise CheckpointRefused(
             f"No checkpoint was signed: number {last.seq} of {stream!r}, which the last one was "
             "made for, is not there any more, or is another one. Run `manage.py audit_verify`."
@@ -139,6 +139,7 @@ def _last(stream: str) -> Checkpoint | None:
     return Checkpoint.objects.filter(stream=stream).order_by("-pk").first()
 
 
-def _removed(stream: str) -> int:
+def removed_up_to(stream: str) -> int:
+    """Give the number up to which retention has removed a stream, as an anchor says; or zero."""
     anchors = Checkpoint.objects.filter(stream=stream, purpose=Checkpoint.ANCHOR)
     return anchors.order_by("-seq").values_list("seq", flat=True).first() or 0

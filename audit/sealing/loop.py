@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from audit.conf import settings
 from audit.sealing import sealer
+from audit.sealing.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +29,12 @@ def keep_sealing(
     stop: threading.Event, *, told: Callable[[int], None] = lambda _sealed: None
 ) -> None:
     """Seal what is new until told to stop; ``told`` hears how many each time there were any."""
-    pause = settings.seal_seconds
+    pause, memory = settings.seal_seconds, Memory()
     while True:
         try:
             if sealed := _look():
                 told(sealed)
+                memory.compare_and_renew()
             pause = settings.seal_seconds
         except Exception as failure:
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

@@ -266,3 +266,20 @@ def test_the_task_verifies_for_the_record(ten):
     assert "BROKEN" in ChainVerification.objects.first().detail
     told = SecurityEvent.objects.get(kind="audit.chain.broken")
     assert (told.severity, told.data["counts"]) == (5, {"deleted": 1})
+
+
+def test_a_running_sealer_notices_what_is_sealed_anew_between_two_checkpoints(ten):
+    from audit.sealing.memory import Memory
+
+    memory = Memory()
+    assert memory.compare_and_renew() == []
+    happened([timezone.now()])
+    sealer.catch_up(now=timezone.now())
+    assert memory.compare_and_renew() == []
+    execute("DELETE FROM audit_eventseal WHERE seq >= 9")
+    execute("UPDATE audit_securityevent SET kind = 'x'")
+    sealer.catch_up(now=timezone.now(), since=NOW - timedelta(days=1))
+    assert memory.compare_and_renew() == ["main"]
+    told = SecurityEvent.objects.get(kind="audit.chain.broken")
+    assert "while the sealer ran" in told.data["detail"]
+    assert memory.compare_and_renew() == []
