@@ -280,6 +280,8 @@ SESSIONS_SIGNING_KEYS = signing_keys("JWT_SECRET", unlike="SECRET_KEY")
 ENCRYPTION_KEYS: list[str] = encryption_keys("ENCRYPTION_KEY")
 # Needed as soon as there are two keys: the one that blind indexes were first written under.
 ENCRYPTION_INDEX_KEY = env.str("ENCRYPTION_INDEX_KEY", "")
+# A kept backup holds values under the keys of its day: such a key is not retired.
+ENCRYPTION_KEPT_BACKUPS = "config.kept_backups.moments"
 # Nothing named like an encrypted field is shown in an error page or an error mail.
 DEFAULT_EXCEPTION_REPORTER_FILTER = "encryption.reporting.EncryptedValuesFilter"
 # Without them, keys made from SECRET_KEY: `check --deploy` warns. Old ones stay, behind the new.

@@ -41,6 +41,12 @@ class EncryptionSettings(AppSettings, prefix="ENCRYPTION"):
         10,
         "How long a process may go on using a subject's key after another one has erased it.",
     )
+    kept_backups = Setting(
+        "",
+        "Dotted path of a function that gives the moments of the kept backups; a key they need "
+        "is not retired.",
+        dotted_path=True,
+    )
     key_max_age_days = Setting(
         365, "Age after which the health report asks for a new active key (NIST SP 800-57)."
     )

@@ -1,7 +1,7 @@
 """Who still needs a key: rows, blind indexes, people's keys, files; and whatever registers itself.
 
-A key may be retired only when nobody does. An app on a higher floor, such as ``backups``, registers
-a function here in its ``ready()``, because nothing here knows which backups are kept.
+A key may be retired only when nobody does. Nothing here knows which backups are kept:
+``ENCRYPTION_KEPT_BACKUPS`` names who does. Other apps register a function in their ``ready()``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from django.db import router
+from django.utils.module_loading import import_string
 
-from encryption import rotation, shredding
+from encryption import key_versions, rotation, shredding
 from encryption.blind_index import all_indexes
+from encryption.conf import settings
 from encryption.keyring import keyring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +104,18 @@ def _files(key_id: str) -> list[Use]:
             detail = f"{count} files in STORAGES[{alias!r}]; run `manage.py encryption_rotate`."
             found.append(Use(f"files of {alias}", count, detail))
     return found
+
+
+@register("kept backups")
+def _kept_backups(key_id: str) -> list[Use]:
+    """Count the kept backups of the time in which values, or files, were under the key."""
+    if not settings.kept_backups:
+        return []
+    moments: Iterable[datetime] = import_string(settings.kept_backups)()
+    since, until = key_versions.in_use_between(key_id)
+    count = sum(since <= moment <= until for moment in moments)
+    detail = (
+        f"{count} kept backups, of {since:%Y-%m-%d} to {until:%Y-%m-%d}, hold values under it; "
+        "keep the key until they have ended."
+    )
+    return [Use("kept backups", count, detail)] if count else []

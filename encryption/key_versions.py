@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DatabaseError, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from encryption.events import KEY_ADOPTED
 from encryption.keyring import keyring
-from encryption.models import KeyVersion
+from encryption.models import KeyVersion, Rotation
 from garrison import events
 
 if TYPE_CHECKING:
@@ -49,6 +50,21 @@ def impostors(ring: Keyring) -> list[str]:
         for key in ring.keys.values()
         if known.get(key.id, key.material.fingerprint()) != key.material.fingerprint()
     ]
+
+
+def in_use_between(key_id: str) -> tuple[datetime, datetime]:
+    """Give the time in which values may have been under a key: too long rather than too short.
+
+    It begins when the key was first seen, and ends when the last rotation to another one was
+    finished, or now.
+    """
+    now = timezone.now()
+    since = KeyVersion.objects.filter(pk=key_id).values_list("first_seen_at", flat=True).first()
+    others = Rotation.objects.exclude(key_id=key_id)
+    until = others.aggregate(at=Max("finished_at"))["at"]
+    if until is None or others.filter(finished_at=None).exists():
+        until = now
+    return since or until, until
 
 
 SECONDS_REMEMBERED = 10

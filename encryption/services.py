@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from encryption.fields import Encrypted
 
 REVEAL = "encryption.reveal_values"
+FILES = "(files)"  # where a rotation names a field
 
 
 # --- rotation -------------------------------------------------------------------------------------
@@ -132,7 +133,18 @@ def rotate_files() -> Tally:
         total.rewritten += tally.rewritten
         total.unreadable += tally.unreadable
         total.seen += tally.seen
+    if not total.unreadable:
+        _note_files()
     return total
+
+
+def _note_files() -> None:
+    """Write down that no file is under an older key; kept backups are judged by it."""
+    now = timezone.now()
+    finished = {"key_id": keyring().active.id, "updated_at": now, "finished_at": now}
+    known = Rotation.objects.filter(label=FILES, key_id=finished["key_id"])
+    if not known.exists():
+        Rotation.objects.update_or_create(label=FILES, defaults={**finished, "started_at": now})
 
 
 @dataclass(frozen=True, slots=True)

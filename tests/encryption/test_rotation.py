@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -20,6 +21,7 @@ from django.db import connection, transaction
 
 from encryption import key_users, services
 from encryption.errors import DecryptionFailed, KeyInUse, KeyUnknown
+from encryption.key_versions import adopt
 from encryption.models import KeyVersion, Rotation
 from encryption.rotation import Run, ToActiveKey, rows_per_key
 from tests.encryption.clinic.models import Plain, Visit
@@ -178,18 +180,51 @@ def test_whoever_registers_as_a_user_of_keys_is_asked_before_one_is_retired(keys
     settings.ENCRYPTION_INDEX_KEY = "k2"
     keys("k2", "k1")
 
-    @key_users.register("kept backups")
-    def kept_backups(key_id):
-        return [key_users.Use("kept backups", 3, "3 kept backups hold values under it.")]
+    @key_users.register("paper archives")
+    def paper_archives(key_id):
+        return [key_users.Use("paper archives", 3, "3 paper archives hold values under it.")]
 
     try:
-        with pytest.raises(KeyInUse, match="3 kept backups"):
+        with pytest.raises(KeyInUse, match="3 paper archives"):
             services.retire_key(key_id="k1")
-        key_users.register("kept backups")(lambda key_id: 1 / 0)
+        key_users.register("paper archives")(lambda key_id: 1 / 0)
         with pytest.raises(KeyInUse, match="could not be asked"):
             services.retire_key(key_id="k1")
     finally:
-        del key_users._users["kept backups"]
+        del key_users._users["paper archives"]
+    assert services.retire_key(key_id="k1").retired_at
+
+
+KEPT: list = []
+
+
+def kept():
+    """What a host's function gives: the moments of the backups it keeps."""
+    return KEPT
+
+
+@pytest.mark.django_db
+def test_a_key_that_kept_backups_need_is_not_retired_before_they_end(keys, settings, monkeypatch):
+    settings.ENCRYPTION_INDEX_KEY = "k2"
+    settings.ENCRYPTION_KEPT_BACKUPS = f"{__name__}.kept"
+    KeyVersion.objects.all().delete()
+    now, hour = services.timezone.now(), timedelta(hours=1)
+    adopt(now=now - 10 * hour)
+    Plain.objects.create(secret="s")
+    keys("k2", "k1")
+
+    monkeypatch.setattr(f"{__name__}.KEPT", [now - 9 * hour, now - 2 * hour, now + hour])
+    assert [use.count for use in key_users.uses("k1") if use.user == "kept backups"] == [2]
+    services.rotate_field(field=SECRET, clock=lambda: now - 3 * hour)
+    with pytest.raises(KeyInUse, match=r"1 kept backups, of .* hold values under it"):
+        services.retire_key(key_id="k1")
+
+    services.rotate_files()  # ends now: files were under k1 until then
+    monkeypatch.setattr(f"{__name__}.KEPT", [now - 2 * hour])
+    with pytest.raises(KeyInUse, match="1 kept backups"):
+        services.retire_key(key_id="k1")
+    services.rotate_files()  # says nothing new
+    monkeypatch.setattr(f"{__name__}.KEPT", [now - 11 * hour, now + hour])
     assert services.retire_key(key_id="k1").retired_at
 
 

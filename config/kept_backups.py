@@ -1,0 +1,17 @@
+"""Where two apps of different concerns meet: which backups are kept, for the keys they need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+
+def moments() -> Iterable[datetime]:
+    """Give the moment of every backup that is kept (``ENCRYPTION_KEPT_BACKUPS``)."""
+    from backups.models import Backup
+
+    kept = Backup.objects.good().exclude(snapshot_at=None)
+    return list(kept.values_list("snapshot_at", flat=True))
