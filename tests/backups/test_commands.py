@@ -1,6 +1,8 @@
 """By command: what is told, what is refused, and which exit code."""
 
+import io
 import json
+import sys
 from datetime import timedelta
 
 import pytest
@@ -8,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from backups import services, signing
+from backups.management.commands import _base
 from backups.models import Backup
 from tests.backups.conftest import engines
 
@@ -123,3 +126,21 @@ def test_after_a_rotation_the_new_key_lists_and_checks_the_old_manifests(site, c
     opened = services.find(identity_file=str(new))
     assert opened.manifest.recipients == [site.recipient], "it still names who opens the parts"
     services.verify(now=timezone.now())  # by the old key alone: it opens both
+
+
+def test_a_terminal_sees_how_far_it_is_and_a_log_does_not(site, monkeypatch):
+    told = io.StringIO()
+    call_command("backup_create", stderr=told)
+    assert told.getvalue() == ""
+    monkeypatch.setattr(_base, "BETWEEN_LINES", 0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    call_command("backup_create", stderr=told)
+    stages = [line.split(" ")[0] for line in told.getvalue().split("\r\x1b[K")]
+    assert list(dict.fromkeys(stages[1:])) == ["database", "checksums", "files", "manifest"]
+    assert "%" in told.getvalue() or site.engine == "sqlite"
+    assert "\n" not in told.getvalue(), "one line that changes"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True

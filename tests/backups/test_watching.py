@@ -9,6 +9,7 @@ from django.utils import timezone
 from backups import schedule, services, tasks
 from backups.models import Backup, Drill, Lease, State
 from garrison import health, panels
+from garrison.events import security_event
 from tests.backups.conftest import engines
 
 pytestmark = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
@@ -29,8 +30,14 @@ def test_the_tick_queues_says_and_hands_over(site, sent):
 def test_a_failing_backup_does_not_take_the_worker_with_it(site, sent):
     site.settings.BACKUPS_RECIPIENTS = []
     services.ask_for_backup(now=timezone.now())
+    said = []
+    receive = lambda event, **_: said.append((str(event.kind), event.data.get("why")))  # noqa: E731
+    security_event.connect(receive)
     tasks.work_off.run()
+    security_event.disconnect(receive)
     assert Backup.objects.get().state == State.FAILED
+    (why,) = [why for kind, why in said if kind == "backups.backup.failed"]
+    assert "backup_keygen" in why
     tasks.verify.run(str(uuid.uuid4()))
 
 
