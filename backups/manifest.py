@@ -11,12 +11,12 @@ import binascii
 import hashlib
 import io
 import json
-import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from backups import pipeline, signing
 from backups.errors import BackupDamaged
+from backups.layout import PART_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 NAME = "manifest"
 MAGIC = b"GARRISON-BACKUP-MANIFEST"
 VERSION = 1
-PART_NAME = re.compile(r"(?:database\.(?:dump|sqlite3)|files\.tsv)\.gz(?:\.age)?")
 LARGEST = 32 * 1024 * 1024  # bytes; a hundred thousand tables need a tenth of it
 
 
@@ -206,7 +205,7 @@ def _build(fields: dict[str, Any]) -> Manifest:
 
 def _part_name(name: str) -> str:
     """Give the name of a part, which stands in the backup's folder and nowhere else."""
-    if not PART_NAME.fullmatch(name):
+    if not PART_NAME.match(name):
         raise ValueError(name)
     return name
 

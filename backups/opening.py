@@ -6,12 +6,12 @@ hashes in the manifest, every file by the hashes in its list.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from backups import files, manifest, pipeline
 from backups.errors import BackupDamaged, BackupNotFound, TargetFailed
+from backups.layout import FOLDER_NAME, MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from backups.manifest import Manifest
     from backups.pipeline import Sealed, Writable
     from backups.targets import Target
-
-MANIFEST_NAME = re.compile(r"^manifest(?:\.(\d{1,6}))?(\.age)?$")
-FOLDER_NAME = re.compile(r"^\d{8}T\d{9}Z-[0-9a-f]{12}$")
 
 
 @dataclass(frozen=True, slots=True)

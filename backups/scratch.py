@@ -118,7 +118,7 @@ def _alias(source: str, alias: str, database: str) -> Iterator[str]:
 
 def sweep(using: str) -> list[str]:
     """Drop what killed drills have left; gives the names. Only for the holder of the lease."""
-    pattern = re.compile(rf"^{PREFIX}_{mark(using)}_[0-9a-f]{{12}}$")
+    pattern = re.compile(rf"^{PREFIX}_{mark(using)}_[0-9a-f]{{12}}\Z")
     if connections[using].vendor == "sqlite":
         return _sweep_sqlite(using, pattern)
     with connect(using) as session:

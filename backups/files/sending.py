@@ -13,6 +13,7 @@ from backups.errors import FileUnreadable
 from backups.files.entry import Entry
 from backups.files.holdings import Holdings
 from backups.files.sources import names, storage
+from backups.layout import FILES
 from backups.manifest import FilesState
 from backups.models import StoredFile
 from backups.targets import Fan
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from backups.pipeline import Throttle
     from backups.targets import Target
 
-FOLDER = "files"
 BATCH = 200
 READ = 1024 * 1024
 
@@ -118,7 +118,7 @@ class FileBackup:
     def _send(self, of: Storage, name: str) -> tuple[StoredFile, tuple[str, int]]:
         """Seal one file to every live target; what counts is what was read while sealing."""
         blob = f"{secrets.token_hex(16)}.gz{self._recipients.suffix}"
-        blob = f"{FOLDER}/{blob[:2]}/{blob}"
+        blob = f"{FILES}/{blob[:2]}/{blob}"
         fan = Fan(self._holdings.live(), self._failures, blob)
         try:
             with of.open(name, "rb") as file:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from backups.manifest import Table
     from backups.opening import Opened
 
-SCHEMA_NAME = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
+SCHEMA_NAME = re.compile(r"^[a-z_][a-z0-9_]{0,62}\Z")
 _QUOTED = r'("(?:[^"]|"")*"|[^".]+)'
 _FULL_NAME = re.compile(rf"^{_QUOTED}\.{_QUOTED}$", re.DOTALL)
 _TABLE_DATA = re.compile(r"^\d+; \d+ \d+ TABLE DATA ")

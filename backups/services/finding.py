@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from backups import keys, opening, targets
 from backups.conf import settings
 from backups.errors import BackupDamaged, BackupNotFound, TargetFailed
+from backups.layout import FOLDER_NAME
 from backups.models import Backup
 from backups.models.backup import Content, Kind
 from backups.models.copy import CopyState
@@ -109,7 +110,7 @@ def _require_newest(opened: Opened, content: str, aliases: list[str]) -> None:
 
 
 def _indexed_hash(folder: str) -> str:
-    if not opening.FOLDER_NAME.match(folder) or not indexing.exists():
+    if not FOLDER_NAME.match(folder) or not indexing.exists():
         return ""
     row = Backup.objects.filter(folder=folder).first()
     return row.manifest_sha256 if row else ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backups import events, keys, leases, manifest, opening, targets
+from backups.layout import MANIFEST_NAME
 from backups.models import Backup, Copy
 from backups.models.copy import CopyState
 from garrison.events import emit
@@ -82,7 +83,7 @@ def _note(copy: Copy, failure: Exception, result: Resealed) -> None:
 def _replace(target: Target, folder: str, sealed: bytes) -> None:
     """Write the next manifest, then delete the ones before it."""
     old = opening.manifest_name(target, folder)
-    match = opening.MANIFEST_NAME.match(old)
+    match = MANIFEST_NAME.match(old)
     number = int(match[1] or 0) + 1 if match else 1
     writer = target.writer(f"{folder}/{manifest.NAME}.{number}.age")
     try:

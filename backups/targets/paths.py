@@ -6,12 +6,12 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from backups.layout import PARTIAL
 from backups.targets.writer import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTIAL = ".partial"
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 
 

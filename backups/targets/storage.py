@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from django.core.files.storage.handler import InvalidStorageError
 
 from backups.conf import settings
 from backups.errors import TargetFailed
+from backups.layout import FILES, FOLDER_NAME, PARTIAL, is_ours
 from backups.targets.objects import hold_few_parts, opened
-from backups.targets.paths import PARTIAL, PathWriter
+from backups.targets.paths import PathWriter
 from backups.targets.streams import StreamWriter
 
 if TYPE_CHECKING:
@@ -46,7 +48,10 @@ class Target:
         return PathWriter(path) if path else StreamWriter(self.storage, self._full(name))
 
     def open(self, name: str) -> IO[bytes]:
-        """Open a file for reading."""
+        """Open a file for reading; on a disk a plain one, for a pipe would be waited for."""
+        path = self._path(name)
+        if path is not None and not stat.S_ISREG(path.lstat().st_mode):
+            raise OSError("it is a link or a device, and no file of ours")
         return opened(self.storage, self._full(name))
 
     def exists(self, name: str) -> bool:
@@ -66,11 +71,18 @@ class Target:
         self.storage.delete(self._full(name))
 
     def delete_folder(self, folder: str) -> None:
-        """Delete every file in a folder, the manifest first, and the folder itself."""
-        _folders, files = self.list(folder)
-        for name in sorted(files, key=lambda name: not name.startswith("manifest")):
-            self.delete(f"{folder}/{name}")
+        """Delete the files of a backup, the manifest first, and the folder itself.
+
+        Nothing else is deleted: neither what has another name, nor anything behind a link that
+        somebody has put in the folder's place.
+        """
         path = self._path(folder)
+        if path is not None and path.is_symlink():
+            path.unlink()
+            return
+        ours = filter(is_ours, self.list(folder)[1])
+        for name in sorted(ours, key=lambda name: not name.startswith("manifest")):
+            self.delete(f"{folder}/{name}")
         if path is not None:
             with contextlib.suppress(OSError):  # not empty: something that is not ours
                 path.rmdir()
@@ -80,7 +92,13 @@ class Target:
         root = self._path(".")
         if root is None or not root.is_dir():
             return 0
-        partials = [path for path in root.rglob("*" + PARTIAL) if path.is_file()]
+        partials = [
+            path
+            for folder in root.iterdir()
+            if not folder.is_symlink() and FOLDER_NAME.match(folder.name)
+            for path in folder.glob("*" + PARTIAL)
+        ]
+        partials += (root / FILES).glob("??/*" + PARTIAL)
         for path in partials:
             path.unlink(missing_ok=True)
         return len(partials)

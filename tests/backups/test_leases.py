@@ -9,11 +9,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from backups import creation, leases, services
+from backups import creation, leases, manifest, services
 from backups.errors import BackupBusy, LeaseLost
 from backups.models import Backup, Lease, State
 from garrison import events as garrison_events
-from tests.backups.conftest import engines, tree
+from tests.backups.conftest import engines, storages, tree
+from tests.backups.storages import Objects
 
 NIGHT = datetime(2026, 6, 2, 2, 0, tzinfo=UTC)
 
@@ -158,6 +159,33 @@ def test_a_stuck_run_is_declared_dead_and_its_late_end_changes_nothing(site, mon
     left = tree(site.target)
     assert left == {name: content for name, content in stored.items() if row["folder"] not in name}
     assert [b.pk for b in Backup.objects.good()] == [second.pk]
+
+
+@first_engine
+def test_a_run_that_loses_its_lease_while_it_signs_never_shows_a_manifest(site, monkeypatch):
+    """Not for a moment: whoever lists the target meanwhile would take it for a backup."""
+    bucket = {"BACKEND": "tests.backups.storages.Objects", "OPTIONS": {"bucket": "lost"}}
+    site.settings.STORAGES = storages(site.root, bucket=bucket)
+    site.settings.BACKUPS_TARGETS = ["bucket"]
+    honest, saved = manifest.write, []
+    honest_save = Objects._save
+
+    def lose(described, recipients):
+        Lease.objects.update(owner=uuid.uuid4())
+        return honest(described, recipients)
+
+    def save(self, name, content):
+        done = honest_save(self, name, content)
+        saved.append(name)
+        return done
+
+    monkeypatch.setattr(manifest, "write", lose)
+    monkeypatch.setattr(leases.Held, "_beat", lambda self: None)
+    monkeypatch.setattr(Objects, "_save", save)
+    with pytest.raises(LeaseLost):
+        site.back_up()
+    assert [name for name in saved if "database" in name]
+    assert not [name for name in saved if "manifest" in name]
 
 
 def test_a_whole_backup_is_never_swept_although_the_index_says_it_was_being_made(site):

@@ -1,0 +1,21 @@
+"""How a target is laid out: one folder for each backup, and the files that backups share.
+
+``<folder>/manifest.age``, ``<folder>/database.dump.gz.age``, ``<folder>/files.tsv.gz.age`` and
+``files/<two>/<random>.gz.age``. Whatever else lies there is not ours, and is never deleted.
+"""
+
+from __future__ import annotations
+
+import re
+
+FOLDER_NAME = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{12}\Z")
+MANIFEST_NAME = re.compile(r"manifest(?:\.(\d{1,6}))?(\.age)?\Z")
+PART_NAME = re.compile(r"(?:database\.(?:dump|sqlite3)|files\.tsv)\.gz(?:\.age)?\Z")
+FILES = "files"
+PARTIAL = ".partial"
+
+
+def is_ours(name: str) -> bool:
+    """Tell whether a file of a backup's folder has one of the names that we give."""
+    whole = name.removesuffix(PARTIAL)
+    return bool(MANIFEST_NAME.match(whole) or PART_NAME.match(whole))
