@@ -77,7 +77,7 @@ def _heads(question: Question, report: Report) -> list[Head]:
     for detail in copies.malformed:
         report.add("checkpoint_forged", detail)
     known = [*signed_heads.stored(question.using), *copies.signed]
-    heads = signed_heads.genuine(known, report)
+    heads = dict.fromkeys(signed_heads.genuine(known, report))  # a copy says the same once more
     return [head for head in heads if question.stream in {None, head.stream}]
 
 

@@ -62,7 +62,7 @@ def test_what_the_sealer_must_have_passed_over_is_a_fault(protected):
 )
 def test_a_broken_chain_fails_the_drill_and_writes_nothing(protected, fault, code):
     sealed(NOW - timedelta(minutes=20 - n) for n in range(6))
-    writing.write(stream="main", now=NOW)
+    writing.write(stream="main", now=timezone.now())
     sealer.catch_up(now=timezone.now())
     assert chain_verifies(HERE).is_whole
     execute(fault, key_of(4))
@@ -76,7 +76,7 @@ def test_a_broken_chain_fails_the_drill_and_writes_nothing(protected, fault, cod
 
 def test_a_cut_off_end_fails_the_drill_by_the_copy_s_own_checkpoint(protected):
     sealed(NOW - timedelta(minutes=20 - n) for n in range(6))
-    writing.write(stream="main", now=NOW)
+    writing.write(stream="main", now=timezone.now())
     for number in (5, 6):
         execute("DELETE FROM audit_securityevent WHERE id = %s", key_of(number))
         execute("DELETE FROM audit_eventseal WHERE seq >= %s", number)

@@ -225,7 +225,7 @@ def seal_in_process(*arguments):
 @pytest.mark.slow
 def test_a_sealer_that_is_killed_at_any_moment_leaves_a_whole_chain(protected):
     now = timezone.now()
-    happened(now - SECOND * (n / 50) for n in range(60_000))
+    happened(now - SECOND * (n / 50) for n in range(24_000))
     killed = 0
     for attempt in range(5):
         process = seal_in_process()
