@@ -26,8 +26,8 @@ class Chain(panels.Panel):
     title = "Audit chain"
     template = "audit/panels/chain.html"
     permission = "audit.view_securityevent"
-    width = 4
-    order = 52
+    width = 6
+    order = 85
 
     def context(self, *, request: HttpRequest, window: panels.Window) -> Mapping[str, Any]:  # noqa: ARG002
         """Read a few rows by their keys."""
