@@ -5,6 +5,7 @@ Two queries by keys, whatever the tables hold; for the health report and the das
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -31,7 +32,8 @@ _PARTS = {
     "is_whole": "is_whole FROM audit_chainverification ORDER BY id DESC",
     "detail": "detail FROM audit_chainverification ORDER BY id DESC",
 }
-_ROWS = ("settled_at FROM audit_sealeduntil", *_PARTS.values())
+_NEWEST = "event_id FROM audit_eventseal ORDER BY event_id DESC"
+_ROWS = ("settled_at FROM audit_sealeduntil", _NEWEST, *_PARTS.values())
 _ALL_AT_ONCE = ", ".join(f"(SELECT {row} LIMIT 1)" for row in _ROWS)
 
 
@@ -76,10 +78,18 @@ def standing(*, now: datetime) -> Standing:
     """Look."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_ALL_AT_ONCE}")
-        settled_at, *known = cursor.fetchone()
+        settled_at, newest, *known = cursor.fetchone()
     parts = dict(zip(_PARTS, known, strict=True))
     for name in ("first_sealed_at", "signed_at", "verified_at"):
         parts[name] = read_instant(parts[name])
     parts["is_whole"] = None if parts["is_whole"] is None else bool(parts["is_whole"])
-    waiting = sealer.oldest_unsealed(since=horizon.begins_at(read_instant(settled_at), now))
+    waiting = sealer.oldest_unsealed(since=_since(read_instant(settled_at), newest, now))
     return Standing(now, instant_of(waiting) if waiting else None, **parts)
+
+
+def _since(settled_at: datetime | None, newest: object, now: datetime) -> datetime | None:
+    """Tell from when on to look: while a history is sealed for the first time, from its end on."""
+    at = horizon.begins_at(settled_at, now)
+    if at is None and newest is not None:
+        return min(instant_of(uuid.UUID(str(newest))), now) - 2 * horizon.GRACE
+    return at

@@ -11,9 +11,11 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from audit import append_only, health
+from audit.checkpoints import writing
 from audit.checks import E002, check_triggers
 from audit.errors import EvidenceIsAppendOnly
-from audit.models import SecurityEvent
+from audit.models import Checkpoint, EventSeal, SecurityEvent
+from audit.sealing import sealer
 from garrison.errors import ConfigurationError
 from garrison.health import Status
 from tests.audit.happenings import NOON, happened
@@ -155,3 +157,35 @@ def test_the_migration_goes_back_and_forth(protected):
     happened([NOON])
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM audit_securityevent")
+
+
+@pytest.mark.postgresql
+def test_seals_go_with_their_migration_and_events_stay(protected):
+    happened([NOON, NOON + timedelta(seconds=1)])
+    call_command("migrate", "audit", "0001", verbosity=0)
+    assert SecurityEvent.objects.count() == 2
+    assert append_only.missing(connection) == []
+    call_command("migrate", "audit", verbosity=0)
+    assert append_only.missing(connection) == []
+    sealer.catch_up(now=timezone.now())
+    assert EventSeal.objects.count() >= 2
+    for sql in ("UPDATE audit_eventseal SET seq = seq + 9", "DELETE FROM audit_eventseal"):
+        with (
+            pytest.raises(IntegrityError, match="audit_eventseal is append-only"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(sql)
+
+
+@pytest.mark.parametrize("change", [lambda row: row.save(), lambda row: row.delete()])
+@pytest.mark.django_db
+def test_seals_and_checkpoints_refuse_change_in_python_too(change):
+    happened([NOON])
+    sealer.catch_up(now=timezone.now())
+    writing.write(stream="main", now=timezone.now())
+    for model in (EventSeal, Checkpoint):
+        with pytest.raises(EvidenceIsAppendOnly, match="added and never changed"):
+            change(model.objects.first())
+        with pytest.raises(EvidenceIsAppendOnly):
+            model.objects.update(seq=1)

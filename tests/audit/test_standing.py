@@ -10,7 +10,7 @@ from django.utils import timezone
 from audit import health
 from audit.checkpoints import copies, signing, writing
 from audit.checks import E003, W004, W005, check_copies, check_keys, check_own_keys
-from audit.models import ChainVerification, SecurityEvent
+from audit.models import ChainVerification, SealedUntil, SecurityEvent
 from audit.sealing import sealer
 from audit.standing import standing
 from garrison import panels
@@ -172,3 +172,21 @@ def test_the_page_of_an_event_shows_its_seal(admin_client):
     page = admin_client.get(f"{LIST}{event.pk}/change/").content.decode()
     assert bytes(seal.mac).hex() in page
     assert seal.key_id in page
+
+
+@pytest.mark.django_db
+def test_a_long_history_that_is_being_sealed_is_looked_at_from_its_end(monkeypatch):
+    """Else every look at the dashboard would go along all that is sealed already."""
+    began = timezone.now() - timedelta(days=10)
+    happened(began + timedelta(hours=n) for n in range(5))
+    sealer.catch_up(now=began + timedelta(hours=5))
+    assert SealedUntil.objects.get().settled_at is None
+    asked = []
+    real = sealer.oldest_unsealed
+    monkeypatch.setattr(
+        sealer, "oldest_unsealed", lambda since: asked.append(since) or real(since=since)
+    )
+    happened([began + timedelta(hours=6)])
+    waiting = standing(now=timezone.now()).waiting_since
+    assert asked[0] > began + timedelta(hours=3)
+    assert abs(waiting - (began + timedelta(hours=6))) < timedelta(hours=2)
