@@ -12,11 +12,12 @@ import os
 import pstats
 import resource
 import secrets
+import subprocess
 import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -24,6 +25,8 @@ sys.path.insert(0, str(ROOT))
 EVENTS = int(os.environ.get("BENCH_EVENTS", "300000"))
 SEALED = 10_000  # a second
 VERIFIED = 50_000  # a second
+BEHIND = 1.0  # seconds, under load
+LOADED_SECONDS = 10
 MORE_MEMORY = 64  # MiB above what the process has before
 
 
@@ -84,7 +87,39 @@ def measure() -> int:
     idle, _ = timed(lambda: [sealer.keep_up(now=timezone.now()) for _ in range(20)])
     print(f"a look where nothing is new: {idle * 50:.1f} ms")
     whole = report.is_whole and EventSeal.objects.count() == report.looked_at
-    return int(not (sealed >= SEALED and verified >= VERIFIED and more <= MORE_MEMORY and whole))
+    behind = measure_lag()
+    good = sealed >= SEALED and verified >= VERIFIED and more <= MORE_MEMORY and behind <= BEHIND
+    return int(not (good and whole))
+
+
+def measure_lag() -> float:
+    """Write events as fast as one connection can, beside a sealer; give the median lag."""
+    from django.utils import timezone
+
+    from audit.models import EventSeal, SecurityEvent
+
+    command = [sys.executable, "manage.py", "audit_seal", "--forever"]
+    beside = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    first = SecurityEvent.objects.create(kind="bench.event.written")
+    while not EventSeal.objects.filter(event=first).exists():
+        sleep(0.1)
+    began, written = perf_counter(), 0
+    while perf_counter() - began < LOADED_SECONDS:
+        SecurityEvent.objects.create(kind="bench.event.written", at=timezone.now())
+        written += 1
+    sleep(2)
+    beside.terminate()
+    beside.wait()
+    seals = EventSeal.objects.filter(event__kind="bench.event.written").select_related("event")
+    lags = sorted((seal.sealed_at - seal.event.at).total_seconds() for seal in seals)[:-1]
+    print(
+        f"under {written / LOADED_SECONDS:,.0f} events a second the sealer is behind by "
+        f"{lags[len(lags) // 2]:.2f} s (median), {lags[len(lags) * 99 // 100]:.2f} s (99 %); "
+        f"{written + 1 - len(lags) - 1} left"
+    )
+    return lags[len(lags) // 2]
 
 
 def timed(work):

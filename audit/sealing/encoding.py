@@ -40,7 +40,11 @@ class Place(NamedTuple):
 def message(place: Place, event: Sequence[str | None]) -> bytes:
     """Lay out what is sealed; ``event`` holds the texts of :data:`FIELDS`, ``None`` for NULL."""
     stream, seq, key_id, sealed_at, prev = place
-    parts = [FORMAT, stream, str(seq), key_id, sealed_at, prev.hex(), *event]
+    return encoded((FORMAT, stream, str(seq), key_id, sealed_at, prev.hex(), *event))
+
+
+def encoded(parts: Sequence[str | None]) -> bytes:
+    """Write the parts as netstrings."""
     text = "".join(["-," if part is None else f"{len(part)}:{part}," for part in parts])
     if text.isascii():  # then characters are bytes
         return text.encode("ascii")

@@ -9,17 +9,19 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from audit.keys import EPOCH
 from audit.sealing.encoding import FIELDS, VERSION, Place, message
 from audit.sealing.rows import read_instant
+from audit.verification.quick import fine_stretch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from audit.sealing.keyring import Keyring
-    from audit.verification.links import Link, Reader
+    from audit.verification.links import Link, Reader, Row
     from audit.verification.report import Report
 
 LATE = timedelta(hours=1)  # how much later than its neighbours an event may arrive unremarked
@@ -45,7 +47,7 @@ class Walk:
     report: Report
     expected: int
     prev: bytes | None  # None where nothing is known of it
-    block: list[Link] = field(default_factory=list)
+    neighbours: Callable[[], list[Link]] = list  # the links of the block we are in
     suspect: Link | None = None  # its MAC does not fit; judged when the next one is seen
     highest: str = ""  # the newest instant so far, as text
     searched: int = 0
@@ -60,13 +62,21 @@ def walk(
 ) -> None:
     """Verify every link from ``walk.expected`` on."""
     for block in reader.blocks(walk.stream, after=walk.expected - 1):
-        walk.block = block
-        for link in block:
-            _step(walk, link)
+        walk.neighbours = partial(_links, reader, block)
+        at = 0
+        while at < len(block):
+            at += fine_stretch(walk, block, at) if reader.gives_texts else 0
+            if at < len(block):
+                _step(walk, reader.link(block[at]))
+                at += 1
         progress(walk.report.looked_at)
     _judge(walk, None)
     for key_id, missing in walk.missing.items():
         _tell_missing_key(walk, key_id, missing)
+
+
+def _links(reader: Reader, block: list[Row]) -> list[Link]:
+    return [reader.link(row) for row in block]
 
 
 def _step(walk: Walk, link: Link) -> None:
@@ -145,8 +155,8 @@ def _true_place(walk: Walk, link: Link) -> str:
     key = walk.keyring.keys.get(link.key_id)
     if walk.searched > MOST_SEARCHED or key is None or link.event is None:
         return ""
-    for other in walk.block:
-        if other is link:
+    for other in walk.neighbours():
+        if other.seq == link.seq:
             continue
         place = Place(walk.stream, other.seq, link.key_id, link.sealed_at, link.prev)
         if key.mac(message(place, link.event)) == link.mac:

@@ -7,7 +7,7 @@ minutes, and a pooler between us and the database does not matter. What is read 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from django.db import connections
 from django.db.models import Max, Min
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from django.db.backends.base.base import BaseDatabaseWrapper
-
 BLOCK = 5_000
+EVENT = 7  # where the columns of the event begin, behind those of the seal
+Row: TypeAlias = "tuple[Any, ...]"
 _LINKS = """
 SELECT s.seq, s.version, s.key_id, {sealed_at}, s.prev, s.mac, {event_id}, {columns}
 FROM audit_eventseal s LEFT JOIN audit_securityevent e ON e.id = s.event_id
@@ -42,38 +42,23 @@ class Link(NamedTuple):
     event: list[str | None] | None
 
 
-def _link(row: tuple[Any, ...], connection: BaseDatabaseWrapper) -> Link:
-    seq, version, key_id, sealed_at, prev, mac, event_id = row[:7]
-    event = None if row[7] is None else rows.as_texts(row[7:], connection)
-    return Link(
-        seq,
-        version,
-        key_id,
-        rows.written(sealed_at),
-        bytes(prev),
-        bytes(mac),
-        str(event[0] if event else rows.key_text(event_id)),
-        event,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Reader:
     """Reads the chain of one database."""
 
     using: str
 
-    def blocks(self, stream: str, *, after: int) -> Iterator[list[Link]]:
-        """Give the links behind a number, block by block."""
+    def blocks(self, stream: str, *, after: int) -> Iterator[list[Row]]:
+        """Give the rows behind a number, block by block; :meth:`link` reads one."""
         while True:
             block = self._block(stream, after)
             if block:
                 yield block
-                after = block[-1].seq
+                after = block[-1][0]
             if len(block) < BLOCK:
                 return
 
-    def _block(self, stream: str, after: int) -> list[Link]:
+    def _block(self, stream: str, after: int) -> list[Row]:
         connection = connections[self.using]
         key = "s.event_id::text" if connection.vendor == "postgresql" else "s.event_id"
         sealed_at = rows.instant_column(connection, "s.sealed_at")
@@ -81,7 +66,30 @@ class Reader:
         sql = _LINKS.format(event_id=key, sealed_at=sealed_at, columns=columns)
         with connection.cursor() as cursor:
             cursor.execute(sql, [stream, after, BLOCK])
-            return [_link(row, connection) for row in cursor.fetchall()]
+            found: list[Row] = cursor.fetchall()
+            return found
+
+    @property
+    def gives_texts(self) -> bool:
+        """Tell whether rows come as they are sealed; else each one must be read."""
+        return connections[self.using].vendor == "postgresql"
+
+    def link(self, row: Row) -> Link:
+        """Read one row."""
+        seq, version, key_id, sealed_at, prev, mac, event_id = row[:EVENT]
+        event = None
+        if row[EVENT] is not None:
+            event = rows.as_texts(row[EVENT:], connections[self.using])
+        return Link(
+            seq,
+            version,
+            key_id,
+            rows.written(sealed_at),
+            bytes(prev),
+            bytes(mac),
+            str(event[0] if event else rows.key_text(event_id)),
+            event,
+        )
 
     def streams(self) -> list[str]:
         """Name the streams that have seals: one look into the index for each."""

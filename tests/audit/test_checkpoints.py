@@ -83,7 +83,8 @@ def test_one_link_made_anew_with_the_key_does_not_fit_its_follower(ten):
     from audit.sealing.keyring import keyring
     from audit.verification.links import Reader
 
-    (link,) = [x for x in next(Reader("default").blocks("main", after=0)) if x.seq == 5]
+    reader = Reader("default")
+    link = reader.link(next(reader.blocks("main", after=4))[0])
     place = Place("main", 5, link.key_id, link.sealed_at, link.prev)
     mac = keyring().active.mac(message(place, link.event))
     execute("UPDATE audit_eventseal SET mac = %s WHERE seq = 5", mac)
