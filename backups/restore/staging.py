@@ -70,6 +70,7 @@ class Staged:
             if root is not None:
                 self.roots[alias] = root
                 root.mkdir(parents=True, exist_ok=True)
+                sweep(root)
                 self._new(root).mkdir()
 
         def write(entry: Entry) -> None:

@@ -1,12 +1,12 @@
 """Restoring files: set aside, changed places, moved back; and never more than was asked for."""
 
+import itertools
+
 import pytest
 from django.utils import timezone
 
 from backups import services
-from backups.errors import (
-    BackupDamaged,
-)
+from backups.errors import BackupDamaged
 from backups.restore import staging
 from tests.backups.conftest import storages, tree
 from tests.backups.storages import Objects
@@ -71,6 +71,41 @@ def test_files_that_cannot_change_places_are_moved_back(site, monkeypatch):
         restore(site, backup)
     assert tree(site.media) == before
     assert not list(site.media.glob(".garrison-*"))
+
+
+def test_a_restore_that_is_killed_while_files_change_places_is_made_good_by_the_next(
+    site, monkeypatch
+):
+    """Killed: nobody moves anything back. Nothing is lost, and nothing staged stays behind."""
+    for name in "abcdef":
+        site.write(f"{name}.txt", f"then {name}")
+    backup = site.back_up(content="files")
+    then = tree(site.media)
+    for name in "abcdef":
+        site.write(f"{name}.txt", f"now {name}")
+    now = set(tree(site.media).values())
+    honest, moves = staging.Staged._move, itertools.count(1)
+
+    class Killed(BaseException):
+        pass
+
+    def die(self, path, to):
+        if next(moves) == 11:  # the old ones are aside, and three of the new ones in place
+            raise Killed
+        honest(self, path, to)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(staging.Staged, "_move", die)
+        dying.setattr(staging.Staged, "_move_back", lambda self: None)
+        with pytest.raises(Killed):
+            restore(site, backup)
+    assert list(site.media.glob(".garrison-new-*"))
+    restore(site, backup)
+    left = tree(site.media)
+    aside = {name: content for name, content in left.items() if name.startswith(".garrison-")}
+    assert {name: left[name] for name in left if name not in aside} == then
+    assert not list(site.media.glob(".garrison-new-*"))
+    assert now <= set(aside.values()) | set(then.values()), "the old data is still there"
 
 
 def test_files_in_an_object_store_are_replaced_where_they_differ(site):
