@@ -95,6 +95,12 @@ def keep_up(*, now: datetime) -> int:
     return 0
 
 
+def is_at_work() -> bool:
+    """Tell whether a sealer holds the lock at this moment."""
+    with transaction.atomic():
+        return _take_mark() is None
+
+
 def oldest_unsealed(*, since: datetime | None) -> uuid.UUID | None:
     """Give the key of the first event that has no seal."""
     found = _unsealed(least_key(since) if since else NO_KEY, 1)

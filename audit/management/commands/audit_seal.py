@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -13,6 +14,7 @@ from django.utils import timezone
 from audit.errors import AuditKeysUnusable
 from audit.keys import EPOCH
 from audit.sealing import loop, sealer
+from audit.sealing.keyring import keyring
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -34,21 +36,24 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Seal, and say how many."""
         try:
-            sealed = self._forever() if options["forever"] else _all()
+            keyring()
         except AuditKeysUnusable as problem:
-            raise CommandError(str(problem)) from problem
+            raise CommandError(str(problem), returncode=2) from problem
+        sealed = self._forever() if options["forever"] else _all()
+        is_busy = sealer.is_at_work()
         if options["json"]:
-            self.stdout.write(json.dumps({"sealed": sealed}))
+            self.stdout.write(json.dumps({"sealed": sealed, "another_at_work": is_busy}))
         else:
-            self.stdout.write(f"Sealed {sealed:,} events.")
+            told = " Another sealer is at work, and takes the rest." if is_busy else ""
+            self.stdout.write(f"Sealed {sealed:,} events.{told}")
 
     def _forever(self) -> int:
-        stop, counted = threading.Event(), [0]
+        stop, counted = threading.Event(), Counter[str]()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         self.stderr.write("Sealing. Ctrl-C ends it.")
-        loop.keep_sealing(stop, told=counted.append)
-        return sum(counted)
+        loop.keep_sealing(stop, told=lambda sealed: counted.update(sealed=sealed))
+        return counted["sealed"]
 
 
 def _all() -> int:
