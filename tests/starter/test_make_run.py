@@ -123,7 +123,7 @@ def test_a_site_starts_survives_kills_keeps_its_data_and_stops_with_one_ctrl_c(s
     password = re.search(r"Password: +(\S+) +\(shown this once\)", said)[1]
     assert "first@example.com" in said
     secrets = [v for n, v in dotenv_values(site.folder / ".env").items() if "IDENTITY" not in n]
-    assert len(secrets) == 4
+    assert len(secrets) == 6
     assert not [secret for secret in secrets if secret in said]
     addresses = dotenv_values(site.var / "servers.env")
     assert not [url for url in addresses.values() if url in said]
