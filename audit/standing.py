@@ -23,14 +23,16 @@ LAG = timedelta(minutes=1)  # a sealer that works is a second behind
 SIGNED_WITHIN = timedelta(hours=3)  # every hour, and one may be missed
 VERIFIED_WITHIN = timedelta(hours=26)  # every night
 
+# A part that verifies takes back nothing; one that does not counts until everything verifies.
+_VERIFIED = "FROM audit_chainverification WHERE is_complete OR NOT is_whole ORDER BY id DESC"
 _PARTS = {
     "last_number": "seq FROM audit_eventseal ORDER BY event_id DESC",
     "first_sealed_at": "sealed_at FROM audit_eventseal ORDER BY event_id",
     "signed_at": "at FROM audit_checkpoint ORDER BY id DESC",
     "stored_as": "stored_as FROM audit_checkpoint ORDER BY id DESC",
-    "verified_at": "ended_at FROM audit_chainverification ORDER BY id DESC",
-    "is_whole": "is_whole FROM audit_chainverification ORDER BY id DESC",
-    "detail": "detail FROM audit_chainverification ORDER BY id DESC",
+    "verified_at": f"ended_at {_VERIFIED}",
+    "is_whole": f"is_whole {_VERIFIED}",
+    "detail": f"detail {_VERIFIED}",
 }
 _NEWEST = "event_id FROM audit_eventseal ORDER BY event_id DESC"
 _ROWS = ("settled_at FROM audit_sealeduntil", _NEWEST, *_PARTS.values())

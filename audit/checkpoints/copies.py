@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("garrison.audit.checkpoints")
 
 SUFFIX = ".json"
+MOST_READ = 2_000  # of a stream, newest first: 83 days; `audit_verify --checkpoint` reads a folder
 
 
 def storage() -> Storage | None:
@@ -73,13 +74,25 @@ def stored() -> Copies:
         )
         return found
     try:
-        for name in _names(place, ""):
-            _read(place, name, found)
+        for stream in sorted(_folders(place)):
+            names = [*_names(place, stream)]
+            if len(names) > MOST_READ:
+                told = f"Of {len(names):,} copies of {stream!r} the newest {MOST_READ:,} were read."
+                found.remarks.append(told)
+            for name in names[-MOST_READ:]:
+                _read(place, name, found)
     except Exception as failure:  # whatever a storage raises
         logger.exception("The copies of checkpoints could not be read.")
         told = f"The copies of checkpoints could not be read ({type(failure).__name__})."
         found.remarks.append(f"{told} Only the database's own were compared.")
     return found
+
+
+def _folders(place: Storage) -> list[str]:
+    try:
+        return place.listdir("")[0]
+    except FileNotFoundError:  # nothing was stored yet
+        return []
 
 
 def _read(place: Storage, name: str, found: Copies) -> None:
@@ -92,15 +105,12 @@ def _read(place: Storage, name: str, found: Copies) -> None:
 
 
 def _names(place: Storage, folder: str) -> Iterator[str]:
-    try:
-        folders, files = place.listdir(folder)
-    except FileNotFoundError:  # nothing was stored yet
-        return
+    folders, files = place.listdir(folder)
     for name in sorted(files):
         if name.endswith(SUFFIX):
-            yield f"{folder}/{name}" if folder else name
+            yield f"{folder}/{name}"
     for name in sorted(folders):
-        yield from _names(place, f"{folder}/{name}" if folder else name)
+        yield from _names(place, f"{folder}/{name}")
 
 
 def from_path(path: str) -> list[Signed]:

@@ -128,8 +128,22 @@ def test_what_is_no_checkpoint_is_refused_as_a_question(ten, tmp_path, content):
 
 def test_what_lies_among_the_copies_and_is_none_is_named(ten, elsewhere):
     writing.write(stream="main", now=timezone.now())
-    (elsewhere / "odd.json").write_text("{}")
+    (elsewhere / "main" / "odd.json").write_text("{}")
     assert command()[1]["counts"] == {"checkpoint_forged": 1}
+
+
+def test_of_many_copies_the_newest_are_read(ten, elsewhere, monkeypatch):
+    monkeypatch.setattr(copies, "MOST_READ", 2)
+    for _ in range(3):
+        happened([timezone.now()])
+        sealer.catch_up(now=timezone.now())
+        writing.write(stream="main", now=timezone.now())
+    found = copies.stored()
+    assert [signed.head.seq for signed in found.signed] == sorted(
+        Checkpoint.objects.values_list("seq", flat=True)
+    )[1:]
+    assert "newest 2 were read" in found.remarks[0]
+    assert len(copies.from_path(str(elsewhere))) == 3
 
 
 def test_no_head_is_signed_that_is_not_genuine(ten):
