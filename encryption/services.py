@@ -205,20 +205,26 @@ def retire_key(*, key_id: str, actor: Any = None, now: datetime | None = None) -
 # --- people ---------------------------------------------------------------------------------------
 
 
-def erase_subject(*, subject: str, actor: Any = None, now: datetime | None = None) -> int:
-    """Destroy a person's key; every value under it is unreadable from then on, in backups too.
+def erase_subject(
+    *, subject: str, is_sweep: bool = False, actor: Any = None, now: datetime | None = None
+) -> int:
+    """Destroy a person's keys; every value under them is unreadable from then on, in backups too.
 
     Returns how many keys were destroyed. Running it again after a restore destroys again. Other
-    processes may use the key for ``ENCRYPTION_SUBJECT_KEY_CACHE_SECONDS`` more.
+    processes may use a key for ``ENCRYPTION_SUBJECT_KEY_CACHE_SECONDS`` more. A key that the
+    database names and that was made for somebody else is left alone; ``is_sweep`` looks for keys
+    of this person that the database does not name.
     """
     now = now or timezone.now()
     with transaction.atomic():
-        keys = list(SubjectKey.objects.select_for_update().filter(subject=subject))
+        named = SubjectKey.objects.select_for_update().filter(subject=subject)
+        keys = {key.id for key in named if shredding.is_theirs(key.id.bytes, subject)}
+        keys |= set(shredding.keys_made_for(subject)) if is_sweep else set()
         if not keys:
             raise SubjectUnknown(f"There is no key of {subject!r}; nothing was encrypted for it.")
         for key in keys:
-            shredding.destroy(key.id.bytes, erased_at=now)
-        SubjectKey.objects.filter(subject=subject, erased_at=None).update(erased_at=now)
+            shredding.destroy(key.bytes, erased_at=now)
+        SubjectKey.objects.filter(pk__in=keys, erased_at=None).update(erased_at=now)
         events.emit(SUBJECT_ERASED, actor=actor, target=subject, data={"keys": len(keys)}, now=now)
     return len(keys)
 

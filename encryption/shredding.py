@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import InvalidStorageError, storages
@@ -40,7 +41,6 @@ from encryption.rotation import Tally
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from uuid import UUID
 
     from django.core.files.storage import Storage
 
@@ -104,6 +104,30 @@ def key_for(subject: str) -> LivingKey:
     if not hmac.compare_digest(found.owner, _owner(subject)):
         raise _not_theirs(subject, row)
     return LivingKey(row.id, found.material)
+
+
+def is_theirs(key_uuid: bytes, subject: str) -> bool:
+    """Tell whether a key may be destroyed as this person's: not if it was made for somebody else.
+
+    One that is gone already, or cannot be read, tells nothing, and may.
+    """
+    try:
+        found = find_key(key_uuid)
+    except DecryptionFailed:
+        return True
+    return found.material is None or hmac.compare_digest(found.owner, _owner(subject))
+
+
+def keys_made_for(subject: str) -> Iterator[UUID]:
+    """Open every key in the storage, and give those made for one person."""
+    owner = _owner(subject)
+    for key_uuid in dict.fromkeys(key_uuid for key_uuid, _ in _objects()):
+        try:
+            found = _read(key_uuid)
+        except DecryptionFailed:
+            continue
+        if found is not None and hmac.compare_digest(found.owner, owner):
+            yield UUID(bytes=key_uuid)
 
 
 def _owner(subject: str) -> bytes:

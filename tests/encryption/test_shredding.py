@@ -149,6 +149,35 @@ def test_a_key_given_to_another_person_is_refused(ann, bob, said):  # noqa: F811
     assert Letter.objects.count() == 1
 
 
+def test_an_erasure_finds_a_key_that_the_database_no_longer_names(ann, bob):
+    """Whoever may write the database can hide a key from an erasure; a sweep finds it."""
+    old = Letter.objects.create(person=ann, body="a")
+    kept = Letter.objects.create(person=bob, body="b")
+    SubjectKey.objects.filter(subject=f"clinic.person:{ann.pk}").delete()
+    with pytest.raises(SubjectUnknown):
+        services.erase_subject(subject=f"clinic.person:{ann.pk}")
+
+    out = io.StringIO()
+    call_command(
+        "encryption_erase_subject", f"clinic.person:{ann.pk}", "--sweep", "--yes", stdout=out
+    )
+
+    assert "1 of 1 keys erased" in out.getvalue()
+    with pytest.raises(SubjectErased):
+        _ = Letter.objects.get(pk=old.pk).body
+    assert Letter.objects.get(pk=kept.pk).body == "b"
+
+
+def test_an_erasure_leaves_a_key_that_was_only_given_to_the_person(ann, bob):
+    kept = Letter.objects.create(person=ann, body="a")
+    SubjectKey.objects.update(subject=f"clinic.person:{bob.pk}")
+
+    with pytest.raises(SubjectUnknown):
+        services.erase_subject(subject=f"clinic.person:{bob.pk}", is_sweep=True)
+
+    assert Letter.objects.get(pk=kept.pk).body == "a"
+
+
 def test_a_wrapped_key_put_in_another_ones_place_is_refused(ann, bob, tmp_path):
     Letter.objects.create(person=ann, body="a")
     Letter.objects.create(person=bob, body="b")

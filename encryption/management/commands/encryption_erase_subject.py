@@ -28,22 +28,33 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
         parser.add_argument("subject", help="Whose key, as app.model:id, such as accounts.user:42.")
+        parser.add_argument(
+            "--sweep",
+            action="store_true",
+            help="Open every key in the storage, and destroy those made for this person that the "
+            "database does not name, too.",
+        )
         parser.add_argument("--yes", action="store_true", help="Do not ask.")
         parser.add_argument("--dry-run", action="store_true", help="Only tell what would be done.")
         parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
     def handle(self, **options: Any) -> None:
         """Ask, then erase."""
-        subject = options["subject"]
+        subject, erased = options["subject"], 0
         count = SubjectKey.objects.filter(subject=subject).count()
-        if count and not (options["yes"] or options["dry_run"]):
-            self.stdout.write(f"This destroys {count} key(s) of {subject}. There is no way back.")
+        if (count or options["sweep"]) and not (options["yes"] or options["dry_run"]):
+            more = ", and those that the sweep finds" if options["sweep"] else ""
+            self.stdout.write(
+                f"This destroys {count} key(s) of {subject}{more}. There is no way back."
+            )
             if input(f"Type {subject} to go on: ") != subject:
                 raise CommandError("Nothing was erased.")
         try:
-            erased = 0 if options["dry_run"] else services.erase_subject(subject=subject)
+            if not options["dry_run"]:
+                erased = services.erase_subject(subject=subject, is_sweep=options["sweep"])
         except (Refusal, KeyringUnusable) as refusal:
             raise CommandError(str(refusal)) from None
+        count = max(count, erased)
         if options["json"]:
             self.stdout.write(json.dumps({"subject": subject, "keys": count, "erased": erased}))
         else:
