@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 from pyrage import x25519
 
@@ -97,6 +98,8 @@ def test_the_environment_of_programs_is_minimal(site, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     found = environment("source")
     assert found["PGDATABASE"] == site.database
+    monkeypatch.setitem(connections["source"].settings_dict, "PASSWORD", "hunter3")
+    assert environment("source")["PGPASSWORD"] == "hunter3"
     assert "hunter2" not in str(found)
     assert not {"SECRET_KEY", "ENCRYPTION_KEY", "DATABASE_URL", "PGPASSFILE"} & set(found)
 
