@@ -84,6 +84,11 @@ def written(value: Any) -> str:
     return instant(at) if at else str(value)
 
 
+def as_bytes(value: Any) -> bytes:
+    """Give the bytes of a column, also where somebody put something else there."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
+
+
 def key_for(connection: BaseDatabaseWrapper, key: uuid.UUID) -> Any:
     """Give a key as a parameter of SQL."""
     return key if connection.features.has_native_uuid_field else key.hex

@@ -222,7 +222,7 @@ def _head(stream: str, key: SealKey, now: datetime) -> Head:
 def head_of(stream: str, *, using: str | None = None) -> Head:
     """Give the last link of a stream, or what retention left of it, or the beginning."""
     if seal := EventSeal.objects.using(using).last_of(stream):
-        return Head(seal.seq, bytes(seal.mac), seal.key_id)
+        return Head(seal.seq, rows.as_bytes(seal.mac), seal.key_id)
     anchors = Checkpoint.objects.using(using).filter(stream=stream, purpose=Checkpoint.ANCHOR)
     if anchor := anchors.order_by("-seq").first():
         return Head(anchor.seq, bytes(anchor.mac), "")

@@ -83,10 +83,10 @@ class Reader:
         return Link(
             seq,
             version,
-            key_id,
+            str(key_id),
             rows.written(sealed_at),
-            bytes(prev),
-            bytes(mac),
+            rows.as_bytes(prev),
+            rows.as_bytes(mac),
             str(event[0] if event else rows.key_text(event_id)),
             event,
         )
@@ -129,4 +129,4 @@ class Reader:
         """Give the MAC at a number."""
         seals = EventSeal.objects.using(self.using).filter(stream=stream, seq=seq)
         mac = seals.values_list("mac", flat=True).first()
-        return None if mac is None else bytes(mac)
+        return None if mac is None else rows.as_bytes(mac)

@@ -31,7 +31,7 @@ def fine_stretch(walk: Walk, block: list[Row], start: int) -> int:
         key, at, data = keys.get(key_id), row[AT], row[DATA]
         if seq != expected or its_prev != prev or version != VERSION or key is None:
             break
-        if at is None or data is None or at < highest:  # the event is gone, or out of order
+        if at is None or data is None or mac is None or at < highest:  # gone, or out of order
             break
         parts = (FORMAT, walk.stream, str(seq), key_id, sealed_at, prev_text)
         made = key.mac(encoded((*parts, *row[EVENT:DATA], canonical_data(data))))

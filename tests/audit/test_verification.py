@@ -182,3 +182,37 @@ def test_an_edit_of_a_seal_is_named(ten, column):
     codes = {code for code, _ in found()}
     assert codes
     assert codes <= {"edited", "forged", "key_missing"}
+
+
+NULLABLE = ["version", "key_id", "prev", "mac", "sealed_at"]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("number", [5, 10])
+@pytest.mark.parametrize("column", NULLABLE)
+def test_a_seal_emptied_by_the_owner_of_the_schema_is_named_and_sealing_goes_on(
+    ten, column, number
+):
+    execute(f"ALTER TABLE audit_eventseal ALTER {column} DROP NOT NULL")
+    kept = EventSeal.objects.values_list(column, flat=True).get(seq=number)
+    execute(f"UPDATE audit_eventseal SET {column} = NULL WHERE seq = %s", number)
+    happened([timezone.now()])
+    sealer.catch_up(now=timezone.now())
+    report = looked()
+    assert number in {finding.number for finding in report.findings}
+    assert EventSeal.objects.order_by("-seq").first().seq > 10
+    execute(f"UPDATE audit_eventseal SET {column} = %s WHERE seq = %s", kept, number)
+    execute(f"ALTER TABLE audit_eventseal ALTER {column} SET NOT NULL")
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("column", [c for c in FIELDS if c not in {"id", "ip"}])
+def test_a_column_of_an_event_emptied_by_the_owner_of_the_schema_is_named(ten, column):
+    execute(f"ALTER TABLE audit_securityevent ALTER {column} DROP NOT NULL")
+    execute(
+        f"UPDATE audit_securityevent SET {column} = NULL WHERE id = %s",
+        key_of(5),
+    )
+    assert found() == [("edited", 5)]
+    execute("DELETE FROM audit_securityevent")
+    execute(f"ALTER TABLE audit_securityevent ALTER {column} SET NOT NULL")
