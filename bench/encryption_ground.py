@@ -86,7 +86,7 @@ def models() -> tuple[Any, Any]:
 
 
 def fresh_tables(*classes: Any) -> None:
-    """Make the tables anew."""
+    """Make the tables anew, the app's own too, in a database that is there for benches."""
     from django.core.management import call_command
     from django.db import connection
 
@@ -99,8 +99,15 @@ def fresh_tables(*classes: Any) -> None:
 
 
 def drop_tables(*classes: Any) -> None:
+    """Leave nothing behind."""
+    from django.core.management import call_command
     from django.db import connection
+    from django.db.migrations.recorder import MigrationRecorder
 
     with connection.schema_editor() as editor:
         for model in classes:
             editor.delete_model(model)
+    call_command("migrate", "encryption", "zero", verbosity=0)
+    if not MigrationRecorder(connection).applied_migrations():
+        with connection.schema_editor() as editor:
+            editor.delete_model(MigrationRecorder.Migration)

@@ -198,8 +198,6 @@ def main() -> int:
         return int(not rotation_of(model, ids, rows, [new, old]))
     finally:
         ground.drop_tables(clear, model)
-        Rotation.objects.all().delete()
-        KeyVersion.objects.all().delete()
 
 
 if __name__ == "__main__":
