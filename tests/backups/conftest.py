@@ -24,6 +24,7 @@ from backups.dumpers.connection import connect
 from backups.models import Backup
 from backups.opening import Opened
 from garrison import drills as registry
+from tests.backups import hosting
 from tests.backups.rich import schema
 
 MARKER = "plain-text-marker-7f3a"  # must never be found on a target
@@ -111,6 +112,13 @@ def storages(root: Path, **more: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def key_pair() -> tuple[str, str]:
     return keys.generate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_host_is_left() -> Iterator[None]:
+    """Remove the databases that hosts in processes of their own were copied from."""
+    yield
+    hosting.forget_kept()
 
 
 def engines() -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,17 +121,55 @@ def build(root: Path, recipient: str, identity_file: Path, engine: str) -> Host:
 
 
 def migrated(root: Path, recipient: str, identity_file: Path, engine: str, **more: str) -> Host:
-    """Make a host with its tables, and with more in the environment of its processes."""
+    """Make a host with its tables, and with more in the environment of its processes.
+
+    Hosts of one kind are copies of one that was migrated: a process that migrates takes seconds.
+    """
     (root / "tmp").mkdir()
-    name = f"bak_host_{secrets.token_hex(6)}"
-    if engine == "postgresql":
-        on_server(f'CREATE DATABASE "{name}" TEMPLATE template0')
-        url = f"{server()}/{name}"
-    else:
-        url = f"sqlite://{root / 'host.sqlite3'}"
-    host = Host(root, url, recipient, identity_file, root / "backups", more)
-    host.run("migrate", "--run-syncdb", "--verbosity=0")
+    host = Host(root, "", recipient, identity_file, root / "backups", more)
+    kind = (engine, *sorted(more.items()))
+    known = _migrated.get(kind)
+    host.url = _database(root, engine, copy_of=known)
+    if known is None:
+        host.run("migrate", "--run-syncdb", "--verbosity=0")
+        _migrated[kind] = _kept(host, engine)
     return host
+
+
+_migrated: dict[tuple[Any, ...], str] = {}  # a database, or the folder of a file, by kind
+
+
+def _database(root: Path, engine: str, *, copy_of: str | None) -> str:
+    """Make a database, empty or a copy, and give its address."""
+    if engine == "sqlite":
+        for path in Path(copy_of).iterdir() if copy_of else ():
+            shutil.copy(path, root)
+        return f"sqlite://{root / 'host.sqlite3'}"
+    name = f"bak_host_{secrets.token_hex(6)}"
+    on_server(f'CREATE DATABASE "{name}" TEMPLATE "{copy_of or "template0"}"')
+    return f"{server()}/{name}"
+
+
+def _kept(host: Host, engine: str) -> str:
+    """Keep a copy of a host's database for others of its kind."""
+    if engine == "sqlite":
+        folder = tempfile.mkdtemp(prefix="bak-hosts-")
+        for path in host.root.glob("host.sqlite3*"):
+            shutil.copy(path, folder)
+        return folder
+    name = f"bak_hosts_{secrets.token_hex(6)}"
+    on_server(f'CREATE DATABASE "{name}" TEMPLATE "{database_of(host)}"')
+    return name
+
+
+def forget_kept() -> None:
+    """Remove the copies; at the end of a run."""
+    for (engine, *_), kept in _migrated.items():
+        if engine == "sqlite":
+            shutil.rmtree(kept)
+        else:
+            on_server(f'DROP DATABASE IF EXISTS "{kept}" WITH (FORCE)')
+    _migrated.clear()
 
 
 def fill(host: Host, engine: str) -> None:

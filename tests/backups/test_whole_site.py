@@ -24,6 +24,9 @@ def new_key():
     return f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
+KEY = new_key()  # one for all, so that they are hosts of one kind
+
+
 @pytest.fixture
 def host(engine, tmp_path, key_pair):
     identity, recipient = key_pair
@@ -31,7 +34,7 @@ def host(engine, tmp_path, key_pair):
     path.write_text(identity)
     path.chmod(0o600)
     made = hosting.migrated(
-        tmp_path, recipient, path, engine, HOST_APPS=APPS, HOST_ENCRYPTION_KEY=new_key()
+        tmp_path, recipient, path, engine, HOST_APPS=APPS, HOST_ENCRYPTION_KEY=KEY
     )
     made.run("keepsakes", f"--fill={ROWS}", "--events=40")
     made.run("audit_seal")
