@@ -20,6 +20,8 @@ FOR_SPEED = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
     "max_connections": "400",  # the tests of races open many at once, in each worker
 }
 
