@@ -11,6 +11,7 @@ from tests.backups import hosting
 from tests.backups.conftest import engines, tree
 from tests.backups.page import BLOCKS, PAGE, blocks, run, stock, variables, with_pg_restore
 
+pytestmark = pytest.mark.slow
 one_engine = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
 MANAGE = """
 import os, sys

@@ -17,6 +17,7 @@ from tests.backups.page import run, stock, variables, with_pg_restore
 APPS = "audit encryption keepsakes"
 ROWS = 1000
 CHECKS = {"database", "migrations", "files", "audit", "encryption"}
+pytestmark = pytest.mark.slow
 one_engine = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
 
 
