@@ -75,7 +75,7 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no 
         account = find_account(attempt.login_name)
         try:
             places = attempt.take_places()
-        except LockedOut:
+        except LockedOut:  # told as an event; a signal's receiver has nobody to refuse
             attempt.say_failed(account=account, reason=Reason.LOCKED)
             return
         count_failure(attempt, account, places, Reason.OTHER_BACKEND)

@@ -44,6 +44,6 @@ def _has_hash(encoded: str) -> bool:
         return True  # somebody who signs in otherwise, or has to choose a password first
     try:
         identify_hasher(encoded)
-    except ValueError:
+    except ValueError:  # of no hasher that is known here: the finding this drill is for
         return False
     return True

@@ -22,5 +22,5 @@ def find_account(login_name: str) -> AbstractBaseUser | None:
     model = get_user_model()
     try:
         return model._default_manager.get_by_natural_key(login_name)
-    except model.DoesNotExist:
+    except model.DoesNotExist:  # an answer like any other; callers treat both alike in time
         return None

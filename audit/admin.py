@@ -213,14 +213,14 @@ def matching(term: str) -> Q:
 def _address(term: str) -> str | None:
     try:
         return str(ipaddress.ip_address(term))
-    except ValueError:
+    except ValueError:  # no address, so not searched as one
         return None
 
 
 def _key(term: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(term)
-    except ValueError:
+    except ValueError:  # no key, so not searched as one
         return None
 
 

@@ -86,7 +86,7 @@ def _nested() -> Iterator[CheckMessage]:
 def _root(alias: str) -> Path | None:
     try:
         return Path(storages[alias].path("")).resolve() if alias in storages.backends else None
-    except NotImplementedError:
+    except NotImplementedError:  # Django's word for a storage without paths
         return None
 
 

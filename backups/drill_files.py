@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from backups.opening import Opened
 
 
-class _ReadOnlyError(NotImplementedError):
+class _ReadOnlyError(NotImplementedError):  # what Django's storages raise for what they cannot do
     """Somebody tried to change a backup through a drill."""
 
 

@@ -5,6 +5,7 @@ That one binds the context, gives out the request id, and writes refusals when a
 
 from __future__ import annotations
 
+import abc
 import logging
 import re
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ logger = logging.getLogger("garrison.requests")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$", re.ASCII)
 
 
-class BothWays:
+class BothWays(abc.ABC):
     """The shell of a middleware that serves a site run by WSGI as well as by ASGI.
 
     A subclass says what it does in ``serve`` and in ``aserve``; the layer below it is
@@ -51,13 +52,13 @@ class BothWays:
         """Serve one request."""
         return self.aserve(request) if self.is_async else self.serve(request)
 
+    @abc.abstractmethod
     def serve(self, request: HttpRequest) -> HttpResponseBase:
         """Serve a request where the layers below are functions."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def aserve(self, request: HttpRequest) -> HttpResponseBase:
         """Serve a request where the layers below are coroutine functions."""
-        raise NotImplementedError
 
 
 class RequestContextMiddleware(BothWays):

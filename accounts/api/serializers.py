@@ -43,7 +43,7 @@ class AddressField(TextField):
         folded = acceptable(super().run_validation(data))
         try:
             validate_email(folded)
-        except ValidationError:
+        except ValidationError:  # Django's sentence differs by version; ours has a code
             self.fail("address")
         return folded
 

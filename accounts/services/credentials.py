@@ -37,7 +37,7 @@ def check_credentials(
     attempt = Attempt.of(login_name, now=now or timezone.now())
     try:
         places = attempt.take_places()
-    except LockedOut:
+    except LockedOut:  # raised on; told first, with the account where there is one
         attempt.say_failed(account=find_account(login_name), reason=Reason.LOCKED)
         raise
     account = find_account(login_name)
@@ -55,7 +55,7 @@ def _judge(
     """Hash once, whoever it is, and only then tell cases apart."""
     try:
         verdict = verify(password, account.password if account is not None else None)
-    except HashingBusy:
+    except HashingBusy:  # raised on; nothing was compared, so no place was used
         lockout.give_back(places=places)
         raise
     if account is None:

@@ -54,7 +54,7 @@ def _created(user: User, *, now: datetime) -> bool:
         try:
             with transaction.atomic():
                 user.save(force_insert=True)
-        except IntegrityError:
+        except IntegrityError:  # somebody was faster; the caller answers as for any known address
             return False
         emit(events.USER_REGISTERED, actor=user, target=target_of(user), now=now)
         send_new_code(user=user, now=now)

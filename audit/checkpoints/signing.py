@@ -156,7 +156,7 @@ def require_genuine(signed: Signed) -> None:
         )
     try:
         key.verify(signed.signature, signed.head.message())
-    except InvalidSignature:
+    except InvalidSignature:  # the library's has no text; ours says which checkpoint
         raise CheckpointRefused(
             f"The checkpoint of {signed.head.at:%Y-%m-%d %H:%M} UTC ({signed.source}) is not what "
             f"{key_id!r} signed: it was changed or made up."

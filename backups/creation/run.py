@@ -77,9 +77,11 @@ class Creation:
         with dumper(settings.database, timeout_seconds=settings.timeout_seconds) as dump:
             self.progress.expected = dump.expected_bytes
             self.progress.remember_snapshot(dump.snapshot_at)
+            self._dump(dump)
+            self.progress.begin("checksums")
+            # After the dump and not beside it: two servers' processes at once, whose priority we
+            # cannot lower, would slow down whoever signs in meanwhile.
             with Beside(dump.describe, dump.cancel) as describing:
-                self._dump(dump)
-                self.progress.begin("checksums")
                 return describing.result(self.held.require)
 
     def _dump(self, dump: Dumper) -> None:

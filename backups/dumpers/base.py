@@ -47,4 +47,4 @@ class Dumper(abc.ABC):
 
     @abc.abstractmethod
     def describe(self) -> DatabaseState:
-        """Count and checksum every table of the snapshot; may run beside :meth:`stream`."""
+        """Count and checksum every table of the snapshot."""

@@ -55,7 +55,7 @@ def _is(kind: Callable[[int], bool], of: Storage, name: str) -> bool:
     """Tell whether it is of that kind itself; a storage without paths holds nothing else."""
     try:
         return kind(os.lstat(of.path(name)).st_mode)
-    except NotImplementedError:
+    except NotImplementedError:  # Django's word for a storage without paths
         return True
     except FileNotFoundError:  # vanished since it was listed; whoever opens it finds out
         return True

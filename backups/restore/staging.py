@@ -167,7 +167,7 @@ def sweep(root: Path) -> None:
 def _root(of: Storage) -> Path | None:
     try:
         return Path(of.path(""))
-    except NotImplementedError:
+    except NotImplementedError:  # Django's word for a storage without paths
         return None
 
 

@@ -39,7 +39,7 @@ class Target:
     def _path(self, name: str) -> Path | None:
         try:
             return Path(self.storage.path(self._full(name)))
-        except NotImplementedError:
+        except NotImplementedError:  # Django's word for a storage without paths
             return None
 
     def writer(self, name: str) -> Writer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.migrations.operations.base import Operation, OperationCategory
 
@@ -23,6 +23,7 @@ ROWS_PER_BATCH = 1000
 class _ExchangeColumn(Operation):
     """What both operations share: the state changes like an ``AlterField``, the rows in batches."""
 
+    verb: ClassVar[str]
     reversible = True
     atomic = False
     category = OperationCategory.ALTERATION
@@ -86,6 +87,15 @@ class _ExchangeColumn(Operation):
         """Exchange it back."""
         self.database_forwards(app_label, schema_editor, from_state, to_state)
 
+    def describe(self) -> str:
+        """Say what it does."""
+        return f"{self.verb} field {self.name} of {self.model_name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        """Name the migration."""
+        return f"{self.verb}_{self.model_name}_{self.name}".lower()
+
     def references_field(self, model_name: str, name: str, app_label: str) -> bool:  # noqa: ARG002
         """Tell the optimiser what is touched."""
         return model_name.lower() == self.model_name.lower() and name == self.name
@@ -95,27 +105,11 @@ class EncryptField(_ExchangeColumn):
     """Turn a clear column into an encrypted one; backwards, into a clear one."""
 
     __module__ = "encryption.operations"  # where migrations import it from
-
-    def describe(self) -> str:
-        """Say what it does."""
-        return f"Encrypt field {self.name} of {self.model_name}"
-
-    @property
-    def migration_name_fragment(self) -> str:
-        """Name the migration."""
-        return f"encrypt_{self.model_name.lower()}_{self.name.lower()}"
+    verb = "Encrypt"
 
 
 class DecryptField(_ExchangeColumn):
     """Turn an encrypted column into a clear one; backwards, into an encrypted one."""
 
     __module__ = "encryption.operations"  # where migrations import it from
-
-    def describe(self) -> str:
-        """Say what it does."""
-        return f"Decrypt field {self.name} of {self.model_name}"
-
-    @property
-    def migration_name_fragment(self) -> str:
-        """Name the migration."""
-        return f"decrypt_{self.model_name.lower()}_{self.name.lower()}"
+    verb = "Decrypt"

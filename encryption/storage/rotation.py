@@ -65,7 +65,7 @@ def _path(store: EncryptedStorage, name: str) -> Path | None:
     """Give the file, where the storage keeps files; a storage in memory has paths to nothing."""
     try:
         path = Path(store.inner.path(name))
-    except NotImplementedError:
+    except NotImplementedError:  # Django's word for a storage without paths
         return None
     return path if path.exists() else None
 

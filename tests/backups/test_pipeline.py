@@ -79,7 +79,9 @@ def test_a_stock_age_file_is_read_by_us(pair):
     stored_tally.add(stored)
     raw.add(b"hello" * 9999)
     expected = Sealed(stored_tally.sha256, stored_tally.size, raw.sha256, raw.size)
-    unseal(source=io.BytesIO(stored), out=Nowhere(), identities=identities, expected=expected)
+    out = io.BytesIO()
+    unseal(source=io.BytesIO(stored), out=out, identities=identities, expected=expected)
+    assert out.getvalue() == b"hello" * 9999
 
 
 class Failing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import json
 import sys
 import time
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 BETWEEN_LINES = 0.2  # seconds
 
 
-class BackupCommand(BaseCommand):
+class BackupCommand(BaseCommand, abc.ABC):
     """Calls a service and tells; exit code 1 on a refusal, with its sentence."""
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,9 +38,9 @@ class BackupCommand(BaseCommand):
                 self.stdout.write(json.dumps({"code": refusal.code, "detail": refusal.detail}))
             raise CommandError(refusal.detail, returncode=1) from refusal
 
+    @abc.abstractmethod
     def run(self, **options: Any) -> None:
         """Do it; each command has its own."""
-        raise NotImplementedError
 
     def tell(self, text: str, **fields: Any) -> None:
         """Print the text, or with ``--json`` the fields."""
