@@ -45,7 +45,7 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no 
     """axes' records, under this app's lockout."""
 
     def is_locked(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
-        """Tell whether the name's bucket, or the address's, is locked."""
+        """Return whether the name's bucket, or the address's, is locked."""
         buckets = lockout.buckets_for(
             login_name=login_name_of(credentials), ip=client_ip_of(request)
         )

@@ -29,12 +29,12 @@ LONGEST_RECORDED_NAME = 255  # characters, axes.models.AccessBase
 
 
 def is_installed() -> bool:
-    """Tell whether there is anything to record in."""
+    """Return whether there is anything to record in."""
     return apps.is_installed("axes")
 
 
 def name_of(*, login_name: str, account: AbstractBaseUser | None) -> str:
-    """Give the name for the record: the account's own, or a fingerprint where there is none."""
+    """Return the name for the record: the account's own, or a fingerprint where there is none."""
     if account is None:
         return UNKNOWN + fingerprint(login_name)
     return account.get_username()[:LONGEST_RECORDED_NAME]
@@ -69,7 +69,7 @@ def _count_one_more(row: dict[str, str], *, now: datetime) -> bool:
 
 
 def of(*, name: str, ip: str | None = None) -> QuerySet[AccessAttempt]:
-    """Give the records of a name as they store it, from one address or from all."""
+    """Return the records of a name as they store it, from one address or from all."""
     from axes.models import AccessAttempt
 
     rows: QuerySet[AccessAttempt] = AccessAttempt.objects.filter(username=name)

@@ -36,7 +36,7 @@ class AccountsBackend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> AbstractBaseUser | None:
-        """Give the user; ``None`` for wrong credentials; stop other backends where locked out."""
+        """Return the user; ``None`` for wrong credentials; stop other backends where locked out."""
         name = kwargs.get(get_user_model().USERNAME_FIELD) if username is None else username
         if name is None or password is None:
             return None
@@ -68,5 +68,5 @@ def _leave(request: HttpRequest | None, refusal: AccountRefusal) -> None:
 
 
 def refusal_of(request: HttpRequest | None) -> AccountRefusal | None:
-    """Give why :class:`AccountsBackend` refused in this request, or ``None`` where it did not."""
+    """Return why :class:`AccountsBackend` refused in this request, or ``None`` where it did not."""
     return getattr(request, REFUSAL_ATTRIBUTE, None)

@@ -38,13 +38,13 @@ class Form:
     group: int
 
     def make(self) -> str:
-        """Give a fresh one, as it is mailed."""
+        """Return a fresh one, as it is mailed."""
         code = "".join(secrets.choice(self.alphabet) for _ in range(self.length))
         return "-".join(code[at : at + self.group] for at in range(0, self.length, self.group))
 
     @sensitive_variables()
     def read(self, typed: str) -> str | None:
-        """Give what was typed without what people add or confuse; ``None`` where it is no code."""
+        """Get what was typed without what people add or confuse; ``None`` where it is no code."""
         code = "".join(typed.split()).replace("-", "").upper().translate(_LOOK_ALIKES)
         is_code = len(code) == self.length and all(c in self.alphabet for c in code)
         return code if is_code else None
@@ -83,7 +83,7 @@ def issue(*, user_id: Any, purpose: Purpose, now: datetime) -> str:
 
 @sensitive_variables("code")
 def judge(*, user_id: Any, purpose: Purpose, code: str, now: datetime) -> MailedCode:
-    """Give the row whose code this is, or raise :class:`CodeInvalid` or :class:`CodeExpired`.
+    """Return the row whose code this is, or raise :class:`CodeInvalid` or :class:`CodeExpired`.
 
     A try is taken first, by one conditional ``UPDATE``: of any number of guesses at the same time,
     five are compared. It must commit at once. ``CodeExpired`` is said of the right code only, so it

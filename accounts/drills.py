@@ -12,13 +12,13 @@ from accounts.user_model import missing_fields
 from garrison import drills
 
 if TYPE_CHECKING:
-    from garrison.drills import Finding, Restored
+    from garrison.drills import DrillResult, Restored
 
 SAMPLE = 1_000  # accounts
 
 
 @drills.register("accounts")
-def people_can_sign_in(restored: Restored) -> Finding:
+def people_can_sign_in(restored: Restored) -> DrillResult:
     """Look whether a sample of people would be found by their names and verified by their hashes.
 
     No password is needed: a name must be one that can be typed, and a hash must be of an algorithm
@@ -27,7 +27,7 @@ def people_can_sign_in(restored: Restored) -> Finding:
     rows = get_user_model()._default_manager.using(restored.using).order_by("-pk")[:SAMPLE]
     people = list(rows)
     broken = [p for p in people if not (_has_name(p.get_username()) and _has_hash(p.password))]
-    return drills.Finding(
+    return drills.DrillResult(
         is_whole=not broken,
         looked_at=len(people),
         detail=f"{len(people) - len(broken)} of {len(people)} accounts could sign in.",

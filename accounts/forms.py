@@ -42,7 +42,7 @@ class SignInForm(AdminAuthenticationForm):
     )
 
     def get_invalid_login_error(self) -> ValidationError:
-        """Say what was refused, where that may be told; else the one sentence for all."""
+        """Report what was refused, where that may be told; else the one sentence for all."""
         refusal = refusal_of(self.request)
         if isinstance(refusal, TOLD):
             return ValidationError(_sentence(refusal), code=refusal.code)

@@ -54,17 +54,17 @@ class Place:
 
     @property
     def is_last(self) -> bool:
-        """Tell whether nobody else gets a place after this one."""
+        """Return whether nobody else gets a place after this one."""
         return self.number >= self.places
 
     @property
     def is_account(self) -> bool:
-        """Tell whether it is in an account's bucket, and not in an address's."""
+        """Return whether it is in an account's bucket, and not in an address's."""
         return self.key.startswith(ACCOUNT)
 
     @property
     def is_after_failures(self) -> bool:
-        """Tell whether the bucket remembers other attempts or an earlier lock."""
+        """Return whether the bucket remembers other attempts or an earlier lock."""
         return self.number > 1 or self.locks > 0
 
 
@@ -79,7 +79,7 @@ def address_key(ip: str) -> str:
 
 
 def buckets_for(*, login_name: str, ip: str | None) -> list[Bucket]:
-    """Give the buckets an attempt needs a place in, the account's first.
+    """Return the buckets an attempt needs a place in, the account's first.
 
     A name that no account can have has no bucket, lest the table fill with rubbish; an address that
     is not known has none, lest everybody share it.
@@ -93,7 +93,7 @@ def buckets_for(*, login_name: str, ip: str | None) -> list[Bucket]:
 
 
 def lock_length(*, locks: int) -> timedelta:
-    """Give how long the next lock lasts after so many in a row: doubling, up to the longest.
+    """Return how long the next lock lasts after so many in a row: doubling, up to the longest.
 
     >>> [lock_length(locks=n).total_seconds() / 60 for n in (0, 1, 2, 40)]
     [15.0, 30.0, 60.0, 1440.0]
@@ -174,7 +174,7 @@ def _upsert(
 
 
 def _wait_seconds(keys: Iterable[str], *, now: datetime) -> int:
-    """Give how long the locks last. Places that are only being used are free again in a moment."""
+    """Get how long the locks last. Places that are only being used are free again in a moment."""
     locked = LockoutBucket.objects.filter(key__in=keys).locked(now=now)
     ends = locked.values_list("locked_until", flat=True).first()
     if ends is None:
@@ -215,7 +215,7 @@ def lock(*, place: Place, user_id: Any, now: datetime) -> datetime | None:
 
 
 def is_locked(*, key: str, now: datetime) -> bool:
-    """Tell whether the bucket refuses at this moment."""
+    """Return whether the bucket refuses at this moment."""
     return LockoutBucket.objects.filter(key=key).locked(now=now).exists()
 
 

@@ -28,7 +28,7 @@ def fold(text: str) -> str:
 
 
 def acceptable(text: str) -> str | None:
-    """Give the folded name where an account could have it: 1 to 254 printable characters.
+    """Return the folded name where an account could have it: 1 to 254 printable characters.
 
     ``None`` never reaches the database: PostgreSQL refuses NUL, and no driver encodes a lone
     surrogate. Text too long to fold into the limit is not even folded.
@@ -41,7 +41,7 @@ def acceptable(text: str) -> str | None:
 
 
 def fingerprint(text: str) -> str:
-    """Give a keyed digest of a name in any spelling: 32 hexadecimal digits.
+    """Return a keyed digest of a name in any spelling: 32 hexadecimal digits.
 
     People type passwords into the name field, so a name that belongs to nobody is never stored; its
     fingerprint still tells whether two attempts meant the same one. It changes with ``SECRET_KEY``.

@@ -76,7 +76,7 @@ class LockedAccounts(panels.Panel):
     order = 35
 
     def context(self, *, request: HttpRequest, window: panels.Window) -> Mapping[str, Any]:  # noqa: ARG002
-        """Give the longest locks; one query on a partial index."""
+        """Return the longest locks; one query on a partial index."""
         locked = LockoutBucket.objects.locked(now=timezone.now()).select_related("user")
         return {"rows": list(locked[:MOST_ROWS])}
 

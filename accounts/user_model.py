@@ -23,5 +23,5 @@ def missing_fields() -> list[str]:
 
 
 def can_be_deactivated(model: type[Model]) -> bool:
-    """Tell whether ``is_active`` is a column; in Django's abstract user it is a constant."""
+    """Return whether ``is_active`` is a column; in Django's abstract user it is a constant."""
     return any(field.name == "is_active" for field in model._meta.concrete_fields)

@@ -120,7 +120,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="severity")
     def badge(self, event: SecurityEvent) -> SafeString:
-        """Give the severity as a badge."""
+        """Return the severity as a badge."""
         name = Severity(event.severity).name
         return format_html(
             '<span class="sd-badge sd-is-{}">{}</span>', name.lower(), name.capitalize()
@@ -128,7 +128,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="at")
     def when(self, event: SecurityEvent) -> str:
-        """Give the time to the second, in the site's own zone."""
+        """Return the time to the second, in the site's own zone."""
         return f"{timezone.localtime(event.at):%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="who or what")
@@ -145,13 +145,13 @@ class SecurityEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="meaning")
     def meaning(self, event: SecurityEvent) -> str:
-        """Say what this kind of event means."""
+        """Report what this kind of event means."""
         kind = events.kinds().get(event.kind)
         return kind.description if kind else "No installed app declares this kind."
 
     @admin.display(description="seal")
     def sealed(self, event: SecurityEvent) -> SafeString:
-        """Give the number in the chain of the event's stream; narrow lists go without it."""
+        """Return the number in the chain of the event's stream; narrow lists go without it."""
         seal = _seal_of(event)
         return format_html(
             '<span class="sd-wide-only">{}</span>', f"{seal.seq:,}" if seal else "not yet"
@@ -159,7 +159,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="number")
     def seal_number(self, event: SecurityEvent) -> str:
-        """Give the number in the chain of the event's stream."""
+        """Return the number in the chain of the event's stream."""
         seal = _seal_of(event)
         return f"{seal.seq:,}" if seal else "not yet"
 
@@ -177,13 +177,13 @@ class SecurityEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="MAC")
     def seal_mac(self, event: SecurityEvent) -> str:
-        """Give the MAC, which only whoever has the key can make."""
+        """Return the MAC, which only whoever has the key can make."""
         seal = _seal_of(event)
         return bytes(seal.mac).hex() if seal else DASH
 
     @admin.display(description="data")
     def shown_data(self, event: SecurityEvent) -> SafeString | str:
-        """Give the data as indented JSON."""
+        """Return the data as indented JSON."""
         if not event.data:
             return "–"  # noqa: RUF001 - the dash of tables
         shown = json.dumps(event.data, indent=2, sort_keys=True, ensure_ascii=False)
@@ -195,7 +195,7 @@ def _seal_of(event: SecurityEvent) -> EventSeal | None:
 
 
 def matching(term: str) -> Q:
-    """Give the condition for a search term; each alternative is answered by an index."""
+    """Return the condition for a search term; each alternative is answered by an index."""
     if address := _address(term):
         return Q(ip=address)
     if key := _key(term):

@@ -49,7 +49,7 @@ _JWT = re.compile(r"eyJ[\w-]{10,}\.[\w-]+(?:\.[\w-]*)?", re.ASCII)
 
 
 def printable(text: object, *, longest: int = LONGEST_TEXT) -> str:
-    """Give the text with NUL removed, unseen characters escaped, and at most ``longest`` long.
+    """Return the text with NUL removed, unseen characters escaped, and at most ``longest`` long.
 
     A line feed becomes a backslash and an n: what was there can be read, and does nothing.
     """
@@ -63,7 +63,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def cleaned(data: Mapping[Any, object]) -> dict[str, Json]:
-    """Give the data of an event, fit to be stored: JSON types, bounded, without secrets.
+    """Return the data of an event, fit to be stored: JSON types, bounded, without secrets.
 
     Values of other types become text, bytes their number, keys text; a key that names a secret
     keeps its name and loses its value. What is longer than 8 KiB in all keeps its keys only.

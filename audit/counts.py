@@ -54,7 +54,7 @@ class Counted:
         return sum(row.count for row in self.rows if _matches(row, **wanted))
 
     def series(self, **wanted: Any) -> list[int]:
-        """Give one number for each step, of the rows that match."""
+        """Return one number for each step, of the rows that match."""
         values = [0] * len(self.starts)
         first = _bucket(self.starts[0], self.step)
         for row in self.rows:
@@ -105,7 +105,7 @@ def remembering() -> Iterator[None]:
 
 
 def counted(window: Window) -> Counted:
-    """Give what happened in the window: three queries, whatever the tables hold."""
+    """Return what happened in the window: three queries, whatever the tables hold."""
     remembered = _remembered.get()
     if remembered is None:
         return _counted(window)

@@ -11,7 +11,7 @@ from audit.keys import instant_of
 from audit.models import EventSeal, SecurityEvent
 from audit.verification.verify import Question, verify
 from garrison import drills
-from garrison.drills import Finding
+from garrison.drills import DrillResult
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +22,7 @@ SEALED_WITHIN = timedelta(days=1)  # the nightly run seals what came late
 
 
 @drills.register("audit")
-def chain_verifies(restored: Restored) -> Finding:
+def chain_verifies(restored: Restored) -> DrillResult:
     """Verify every seal and the checkpoints of the copy; only its own data counts.
 
     What had no seal yet when the copy was made is told and is no fault, unless it happened a day
@@ -35,7 +35,7 @@ def chain_verifies(restored: Restored) -> Finding:
             told = f"{count:,} events have no seal, although others a day younger have."
             report.add("unsealed", told)
     told = " ".join([report.summary(), *report.remarks[:3]])
-    return Finding(report.is_whole, report.looked_at, told)
+    return DrillResult(report.is_whole, report.looked_at, told)
 
 
 def _newest_sealed(using: str) -> datetime | None:

@@ -16,7 +16,7 @@ from audit.models import SecurityEvent
 from audit.sealing.keyring import keyring
 from audit.standing import standing
 from garrison import health
-from garrison.health import Finding, Status
+from garrison.health import CheckResult, Status
 
 if TYPE_CHECKING:
     from audit.standing import Standing
@@ -25,10 +25,10 @@ LATE = timedelta(minutes=15)
 
 
 @health.register("audit")
-def evidence() -> Finding:
+def evidence() -> CheckResult:
     """Look for the triggers, try to add a row, and look how far counting has come."""
     if missing := append_only.missing(connection):
-        return Finding(
+        return CheckResult(
             Status.UNHEALTHY,
             f"Events can be changed: {', '.join(missing)} is missing. "
             "Run `manage.py audit_protect`, and find out who removed it.",
@@ -38,27 +38,27 @@ def evidence() -> Finding:
         transaction.set_rollback(True)
     until = rollups.counted_until()
     if until and timezone.now() - until > LATE:
-        return Finding(
+        return CheckResult(
             Status.DEGRADED,
             f"Events are counted until {until:%Y-%m-%d %H:%M} UTC only. "
             "Start Celery, or run `manage.py audit_count`.",
         )
-    return Finding(Status.HEALTHY)
+    return CheckResult(Status.HEALTHY)
 
 
 @health.register("audit chain")
-def chain() -> Finding:
+def chain() -> CheckResult:
     """Look how far sealing is behind, and when the chain was last signed and verified."""
     try:
         keyring()
         signers()
     except AuditKeysUnusable as problem:
-        return Finding(Status.UNHEALTHY, str(problem))
+        return CheckResult(Status.UNHEALTHY, str(problem))
     known = standing(now=timezone.now())
     if known.is_broken:
-        return Finding(Status.UNHEALTHY, known.detail or "")
+        return CheckResult(Status.UNHEALTHY, known.detail or "")
     late = [told for told in (_late(known), _unsigned(known), _unverified(known)) if told]
-    return Finding(Status.DEGRADED, " ".join(late)) if late else Finding(Status.HEALTHY)
+    return CheckResult(Status.DEGRADED, " ".join(late)) if late else CheckResult(Status.HEALTHY)
 
 
 def _late(known: Standing) -> str:

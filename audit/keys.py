@@ -30,7 +30,7 @@ def _prefix(at: datetime) -> int:
 
 
 def key_of(at: datetime, entropy: uuid.UUID) -> uuid.UUID:
-    """Give the key of the event that happened at that instant.
+    """Return the key of the event that happened at that instant.
 
     ``entropy`` is a random UUID of the event; its last 62 bits become the key's, so that the same
     event always gets the same key and is never stored twice.
@@ -39,12 +39,12 @@ def key_of(at: datetime, entropy: uuid.UUID) -> uuid.UUID:
 
 
 def least_key(at: datetime) -> uuid.UUID:
-    """Give the least key of an instant: the keys from it on are what happened then or later."""
+    """Return the least key of an instant: the keys from it on are what happened then or later."""
     return uuid.UUID(int=_prefix(at))
 
 
 def instant_of(key: uuid.UUID) -> datetime:
-    """Give the instant of a key, to the millisecond below it."""
+    """Return the instant of a key, to the millisecond below it."""
     return EPOCH + timedelta(milliseconds=key.int >> 80)
 
 

@@ -28,7 +28,7 @@ def log(event: SecurityEvent) -> None:
 
 
 def must_record() -> bool:
-    """Tell whether a change falls with its event."""
+    """Return whether a change falls with its event."""
     return settings.on_failure == "refuse"
 
 

@@ -119,5 +119,5 @@ def _store(period: str, rows: QuerySet[Any], begins: Func, how_many: Any) -> Non
 
 
 def floored(at: datetime, step: timedelta) -> datetime:
-    """Give the full step of the clock, in UTC, at or before an instant."""
+    """Return the full step of the clock, in UTC, at or before an instant."""
     return at - (at - EPOCH) % step

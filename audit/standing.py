@@ -55,24 +55,24 @@ class Standing:
 
     @property
     def is_late(self) -> bool:
-        """Tell whether an event has waited for its seal for more than a minute."""
+        """Return whether an event has waited for its seal for more than a minute."""
         return self.waiting_since is not None and self.now - self.waiting_since > LAG
 
     @property
     def is_unsigned(self) -> bool:
-        """Tell whether the last checkpoint is older than three hours, as far as one is due."""
+        """Return whether the last checkpoint is older than three hours, as far as one is due."""
         last = self.signed_at or self.first_sealed_at
         return last is not None and self.now - last > SIGNED_WITHIN
 
     @property
     def is_unverified(self) -> bool:
-        """Tell whether the last verification is older than 26 hours, as far as one is due."""
+        """Return whether the last verification is older than 26 hours, as far as one is due."""
         last = self.verified_at or self.first_sealed_at
         return last is not None and self.now - last > VERIFIED_WITHIN
 
     @property
     def is_broken(self) -> bool:
-        """Tell whether the last verification found something."""
+        """Return whether the last verification found something."""
         return self.is_whole is False
 
 

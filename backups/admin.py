@@ -80,7 +80,7 @@ class BackupAdmin(ReadOnlyAdmin):
 
     @admin.display(description="size", ordering="raw_bytes")
     def size(self, backup: Backup) -> str:
-        """Say what it holds, and what was sent for it."""
+        """Report what it holds, and what was sent for it."""
         return f"{filesizeformat(backup.raw_bytes)}, {filesizeformat(backup.size_bytes)} sent"
 
     @admin.display(description="took")
@@ -105,15 +105,15 @@ class BackupAdmin(ReadOnlyAdmin):
 
     # -- who may -----------------------------------------------------------------------------------
     def has_verify_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may verify."""
+        """Return whether the user may verify."""
         return bool(request.user.has_perm("backups.verify_backup"))
 
     def has_drill_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may drill."""
+        """Return whether the user may drill."""
         return bool(request.user.has_perm("backups.drill_backup"))
 
     def has_back_up_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may ask for a backup."""
+        """Return whether the user may ask for a backup."""
         return bool(request.user.has_perm("backups.add_backup"))
 
     # -- actions -----------------------------------------------------------------------------------

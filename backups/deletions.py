@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def must_wait() -> bool:
-    """Tell whether a backup of files is running; its row says so before its snapshot is taken."""
+    """Return whether a backup of files is running; its row says so before its snapshot is taken."""
     return Backup.objects.live().exclude(content=Content.DATABASE).exists()
 
 

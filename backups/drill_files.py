@@ -35,7 +35,7 @@ class FilesOfABackup(Storage):
 
     @classmethod
     def of(cls, opened: Opened) -> FilesOfABackup | None:
-        """Give the storage, or ``None`` where the backup holds no files."""
+        """Return the storage, or ``None`` where the backup holds no files."""
         return cls(opened) if "files" in opened.manifest.parts else None
 
     def _add(self, entry: Entry) -> None:
@@ -87,11 +87,11 @@ class FilesOfABackup(Storage):
         raise _ReadOnlyError("a backup's files are read-only")
 
     def exists(self, name: str) -> bool:
-        """Tell whether the backup holds a file of that name."""
+        """Return whether the backup holds a file of that name."""
         return name in self._entries
 
     def size(self, name: str) -> int:
-        """Give the size before encryption."""
+        """Return the size before encryption."""
         return self._entries[name].sealed.raw_size
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:

@@ -6,27 +6,29 @@ from django.utils import timezone
 
 from backups.services import standing
 from garrison import health
-from garrison.health import Finding, Status
+from garrison.health import CheckResult, Status
 
 
 @health.register("backups")
-def backups() -> Finding:
+def backups() -> CheckResult:
     """Unhealthy without a recent, whole backup; degraded where a proof is overdue."""
     found = standing(now=timezone.now())
     if found.is_backup_overdue:
         newest = found.newest and found.newest.snapshot_at
         told = f"the newest is of {newest:%Y-%m-%d %H:%M} UTC" if newest else "there is none at all"
-        return Finding(Status.UNHEALTHY, f"No good backup within the limit: {told}.")
+        return CheckResult(Status.UNHEALTHY, f"No good backup within the limit: {told}.")
     if found.damaged:
-        return Finding(Status.UNHEALTHY, f"Verification found {found.damaged} damaged backups.")
+        return CheckResult(Status.UNHEALTHY, f"Verification found {found.damaged} damaged backups.")
     return _proofs(found.is_drill_overdue, found.is_identity_unproven, found.failed_copies)
 
 
-def _proofs(is_drill_overdue: bool, is_identity_unproven: bool, failed_copies: int) -> Finding:  # noqa: FBT001
+def _proofs(is_drill_overdue: bool, is_identity_unproven: bool, failed_copies: int) -> CheckResult:  # noqa: FBT001
     if is_drill_overdue:
-        return Finding(Status.DEGRADED, "No drill has passed within the limit.")
+        return CheckResult(Status.DEGRADED, "No drill has passed within the limit.")
     if is_identity_unproven:
-        return Finding(Status.DEGRADED, "No identity has opened a backup for too long.")
+        return CheckResult(Status.DEGRADED, "No identity has opened a backup for too long.")
     if failed_copies:
-        return Finding(Status.DEGRADED, f"The newest backup is missing on {failed_copies} targets.")
-    return Finding(Status.HEALTHY, "The newest backup is recent and whole.")
+        return CheckResult(
+            Status.DEGRADED, f"The newest backup is missing on {failed_copies} targets."
+        )
+    return CheckResult(Status.HEALTHY, "The newest backup is recent and whole.")

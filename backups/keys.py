@@ -26,21 +26,21 @@ class Recipients:
 
     @property
     def keys(self) -> list[x25519.Recipient]:
-        """Give them as the library wants them."""
+        """Return them as the library wants them."""
         return [x25519.Recipient.from_str(text) for text in self.texts]
 
     @property
     def fingerprint(self) -> str:
-        """Give a name for exactly this set: 64 hexadecimal digits."""
+        """Return a name for exactly this set: 64 hexadecimal digits."""
         return hashlib.sha256("\n".join(sorted(self.texts)).encode()).hexdigest()
 
     @property
     def suffix(self) -> str:
-        """Give the ending of file names: what has to be undone to read them."""
+        """Return the ending of file names: what has to be undone to read them."""
         return ".age" if self.texts else ""
 
     def __bool__(self) -> bool:
-        """Tell whether there is anybody."""
+        """Return whether there is anybody."""
         return bool(self.texts)
 
 

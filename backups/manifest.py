@@ -108,13 +108,13 @@ class Manifest:
     files: FilesState | None = None
 
     def body(self) -> bytes:
-        """Give the canonical JSON that is signed."""
+        """Return the canonical JSON that is signed."""
         fields = {"version": VERSION, **asdict(self)}
         return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def is_encrypted(self) -> bool:
-        """Tell whether the parts are encrypted."""
+        """Return whether the parts are encrypted."""
         return bool(self.recipients)
 
 
@@ -204,7 +204,7 @@ def _build(fields: dict[str, Any]) -> Manifest:
 
 
 def _part_name(name: str) -> str:
-    """Give the name of a part, which stands in the backup's folder and nowhere else."""
+    """Return the name of a part, which stands in the backup's folder and nowhere else."""
     if not PART_NAME.match(name):
         raise ValueError(name)
     return name

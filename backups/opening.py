@@ -46,7 +46,7 @@ class Opened:
         self._read(entry.blob, out, entry.sealed)
 
     def each_file(self, handle: Callable[[Entry], None]) -> None:
-        """Give every entry of the list to ``handle``; only the return says that it was genuine."""
+        """Get every entry of the list to ``handle``; only the return says that it was genuine."""
         lines = _Lines(handle)
         self.part("files", lines)
         lines.require_end()
@@ -134,7 +134,7 @@ def _listed(target: Target, folder: str) -> tuple[list[str], list[str]]:
 
 
 def is_whole(target: Target, folder: str) -> bool:
-    """Tell whether a folder has a manifest, which is written last; raises where nobody can tell."""
+    """Get whether a folder has a manifest, which is written last; raises where nobody can tell."""
     try:
         manifest_name(target, folder)
     except BackupNotFound:
@@ -143,7 +143,7 @@ def is_whole(target: Target, folder: str) -> bool:
 
 
 def manifest_name(target: Target, folder: str) -> str:
-    """Give the name of the newest manifest in a folder; without one there is no backup."""
+    """Return the name of the newest manifest in a folder; without one there is no backup."""
     _folders, names = _listed(target, folder)
     found = [match for name in names if (match := MANIFEST_NAME.match(name))]
     if not found:
@@ -188,5 +188,5 @@ def _at_most(source: _Reading, most: int) -> bytes:
 
 
 def folders(target: Target) -> list[str]:
-    """Give the names of the backups' folders on a target, oldest first."""
+    """Return the names of the backups' folders on a target, oldest first."""
     return [name for name in _listed(target, "")[0] if FOLDER_NAME.match(name)]

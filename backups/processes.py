@@ -148,7 +148,7 @@ class Program:
             raise ProgramFailed(f"{self.name} ended with code {code}: {self.complaint()}")
 
     def complaint(self) -> str:
-        """Give what it said on stderr, short and without the rows it may quote."""
+        """Return what it said on stderr, short and without the rows it may quote."""
         text = self._complaint.decode("utf-8", "replace").strip()
         text = _QUOTES_DATA.sub("", text).strip()
         return " ".join(text.split())[-400:] or "it said nothing"
@@ -167,7 +167,7 @@ class Program:
                     pipe.close()
 
     def __enter__(self) -> Self:
-        """Give the program; it does not outlive the block."""
+        """Return the program; it does not outlive the block."""
         return self
 
     def __exit__(

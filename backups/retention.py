@@ -36,7 +36,7 @@ class Policy:
 def keepers(
     candidates: Iterable[Candidate], policy: Policy, *, now: datetime
 ) -> dict[uuid.UUID, str]:
-    """Give each backup that is kept, with the reason; every other one may go.
+    """Return each backup that is kept, with the reason; every other one may go.
 
     The newest N whole ones are never let go, nor the last one that a drill has proven, whatever
     their age; a damaged one earns no such place.
@@ -76,7 +76,7 @@ def _month(at: datetime) -> tuple[int, int]:
 def _first_of_each(
     whole: list[Candidate], period: Callable[[datetime], tuple[int, int]], count: int
 ) -> list[Candidate]:
-    """Give the first backup of each of the last ``count`` periods that have one."""
+    """Return the first backup of each of the last ``count`` periods that have one."""
     firsts: dict[tuple[int, int], Candidate] = {}
     for candidate in whole:
         firsts.setdefault(period(candidate.snapshot_at), candidate)

@@ -28,7 +28,7 @@ COMMENT = "Django Garrison: scratch copy for a drill; dropped by the next one."
 
 
 def mark(using: str) -> str:
-    """Give the mark of a database: what tells its scratch databases from those of others."""
+    """Return the mark of a database: what tells its scratch databases from those of others."""
     known = connections[using].settings_dict
     text = f"{known.get('HOST')}:{known.get('PORT')}/{known['NAME']}"
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -44,12 +44,12 @@ def _text(key: Ed25519PublicKey) -> str:
 
 
 def signer() -> str:
-    """Give this site's public key as text, to be noted beside the identity."""
+    """Return this site's public key as text, to be noted beside the identity."""
     return _text(_private_key().public_key())
 
 
 def trusted_signers() -> set[str]:
-    """Give every public key whose manifests are believed here."""
+    """Return every public key whose manifests are believed here."""
     derived = (
         Ed25519PrivateKey.from_private_bytes(_derive(secret, "signing")).public_key()
         for secret in _secrets()
@@ -84,6 +84,6 @@ def require_genuine(*, body: bytes, signer: str, signature: bytes) -> None:
 
 
 def keyed_digest(sha256: bytes) -> str:
-    """Give the name of a content: the same for the same bytes, and telling nobody else which."""
+    """Return the name of a content: the same for the same bytes, and telling nobody else which."""
     key = _derive(_secrets()[0], "names")
     return hmac.new(key, sha256, hashlib.sha256).hexdigest()

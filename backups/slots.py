@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 
 def latest_daily(*, now: datetime, hour: int, zone: tzinfo) -> datetime:
-    """Give the latest instant at or before ``now`` at which the clock in ``zone`` said ``hour``.
+    """Return the latest instant at or before ``now`` at which the clock in ``zone`` said ``hour``.
 
     A day on which that hour does not exist (a clock put forward) gets the instant at which it would
     have been; one on which it comes twice gets the first. So each day has exactly one slot.
@@ -28,7 +28,7 @@ def latest_daily(*, now: datetime, hour: int, zone: tzinfo) -> datetime:
 
 
 def latest_weekly(*, now: datetime, weekday: int, hour: int, zone: tzinfo) -> datetime:
-    """Give the latest such instant on a given weekday (0 is Monday).
+    """Return the latest such instant on a given weekday (0 is Monday).
 
     >>> utc = UTC
     >>> now = datetime(2026, 11, 24, tzinfo=utc)

@@ -36,12 +36,12 @@ class Tools:
     version: str
 
     def path(self, program: str) -> str:
-        """Give the full path of one program."""
+        """Return the full path of one program."""
         return str(self.folder / program)
 
 
 def matching(server_major: int) -> Tools:
-    """Give the tools of exactly the server's major version, else of the nearest newer one.
+    """Return the tools of exactly the server's major version, else of the nearest newer one.
 
     Raises :class:`~backups.errors.ToolMissing`, which says what was found and what is needed.
     """

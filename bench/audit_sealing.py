@@ -123,7 +123,7 @@ def measure_lag() -> float:
 
 
 def timed(work):
-    """Give the seconds, and what came of it."""
+    """Return the seconds, and what came of it."""
     profile = cProfile.Profile() if os.environ.get("BENCH_PROFILE") else None
     began = perf_counter()
     result = profile.runcall(work) if profile else work()
@@ -134,7 +134,7 @@ def timed(work):
 
 
 def memory() -> float:
-    """Give the most memory this process has had, in MiB."""
+    """Return the most memory this process has had, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

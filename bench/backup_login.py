@@ -71,7 +71,7 @@ def measure(scratch: Path, url: str) -> int:
 
 
 def signer(env: dict[str, str], url: str):
-    """Give a function that signs in once: hash the password, read the user, write a row."""
+    """Return a function that signs in once: hash the password, read the user, write a row."""
     os.environ |= {
         name: value for name, value in env.items() if name.startswith(("HOST_", "DJANGO"))
     }

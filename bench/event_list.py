@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def measure_all() -> int:
-    """Say what each page costs, and whether it stays within its bound."""
+    """Report what each page costs, and whether it stays within its bound."""
     from django.core.management import call_command
     from django.db import connection
 
@@ -122,7 +122,7 @@ def mount_stock_admin() -> str:
 
 
 def signed_in():
-    """Give a client whose user sees everything."""
+    """Return a client whose user sees everything."""
     from django.contrib.auth import get_user_model
     from django.test import Client
 
@@ -146,7 +146,7 @@ def count_all() -> None:
 
 
 def milliseconds(client, url: str) -> float:
-    """Give the median time of a page, and refuse one that counts the events."""
+    """Return the median time of a page, and refuse one that counts the events."""
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 

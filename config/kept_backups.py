@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def moments() -> Iterable[datetime]:
-    """Give the moment of every backup that is kept (``ENCRYPTION_KEPT_BACKUPS``)."""
+    """Return the moment of every backup that is kept (``ENCRYPTION_KEPT_BACKUPS``)."""
     from backups.models import Backup
 
     kept = Backup.objects.good().values_list("snapshot_at", flat=True)

@@ -86,7 +86,7 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         change: bool = False,  # noqa: FBT001, FBT002 - Django's signature
         **options: Any,
     ) -> Any:
-        """Give a form with inputs of its own for encrypted fields."""
+        """Return a form with inputs of its own for encrypted fields."""
         excluded = {*(self.exclude or ()), *super().get_readonly_fields(request, obj)}
         inputs = {
             field.name: made
@@ -125,7 +125,7 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         ]
 
     def _masks(self, *, link: bool) -> dict[str, Callable[[Any], Any]]:
-        """Give one function per encrypted field, the same ones every time."""
+        """Return one function per encrypted field, the same ones every time."""
         kept: dict[Any, Callable[[Any], Any]] = self.__dict__.setdefault("_kept_masks", {})
         found = {}
         for field in encrypted_fields(self.model):

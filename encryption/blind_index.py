@@ -109,13 +109,13 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
     # --- digests ----------------------------------------------------------------------------------
 
     def digest(self, value: Any) -> Digest:
-        """Give the digest of a clear value."""
+        """Return the digest of a clear value."""
         text = self._text(value)
         secret = index_secret(self.label, self.key)
         return Digest(hmac.digest(secret, text.encode(), hashlib.sha256))
 
     def digest_or_none(self, value: Any) -> Digest | None:
-        """Give the digest, or NULL for NULL."""
+        """Return the digest, or NULL for NULL."""
         return None if value is None else self.digest(value)
 
     def _text(self, value: Any) -> str:
@@ -197,7 +197,7 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
 
 
 def index_secret(label: str, key_id: str) -> bytes:
-    """Give the HMAC key of a blind index: derived for it alone, and independent of encryption's."""
+    """Get the HMAC key of a blind index: derived for it alone, and independent of encryption's."""
     ring = keyring()
     known = ring.index_secrets.get((label, key_id))
     if known is None:
@@ -216,7 +216,7 @@ def indexes_of(field: Encrypted[Any, Any]) -> list[BlindIndex]:
 
 
 def all_indexes() -> Iterator[BlindIndex]:
-    """Give every blind index of every installed model."""
+    """Return every blind index of every installed model."""
     for model in apps.get_models():
         if not model._meta.proxy:
             yield from (f for f in model._meta.local_concrete_fields if isinstance(f, BlindIndex))

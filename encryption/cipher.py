@@ -52,7 +52,7 @@ class Opener(NamedTuple):
 
 
 def header(key_id: str) -> bytes:
-    """Give version and key id as an envelope carries them."""
+    """Return version and key id as an envelope carries them."""
     return RING_VERSION + key_id.encode("ascii").ljust(HEADER_BYTES - 1, b"\0")
 
 

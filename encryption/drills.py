@@ -8,7 +8,7 @@ from encryption.errors import DecryptionFailed, SubjectErased
 from encryption.fields.rows import as_row
 from encryption.rotation import Ciphertext, all_fields
 from garrison import drills
-from garrison.drills import Finding
+from garrison.drills import DrillResult
 
 if TYPE_CHECKING:
     from encryption.fields import Encrypted
@@ -18,7 +18,7 @@ SAMPLES_PER_END = 10  # the first and the last rows of each field
 
 
 @drills.register("encryption")
-def samples_decrypt(restored: Restored) -> Finding:
+def samples_decrypt(restored: Restored) -> DrillResult:
     """Open the first and the last values of each field; an erased person's are whole as they are.
 
     Opened by the cipher alone: a drill writes nothing outside the copy, so it says no event.
@@ -35,8 +35,8 @@ def samples_decrypt(restored: Restored) -> Finding:
                 broken.append(f"{field.place} ({failure.reason}, key {failure.key_id!r})")
     if broken:
         places = ", ".join(sorted(set(broken)))
-        return Finding(False, looked_at, f"{len(broken)} samples do not decrypt: {places}.")
-    return Finding(True, looked_at, f"{looked_at} samples of encrypted fields decrypt.")
+        return DrillResult(False, looked_at, f"{len(broken)} samples do not decrypt: {places}.")
+    return DrillResult(True, looked_at, f"{looked_at} samples of encrypted fields decrypt.")
 
 
 def _samples(field: Encrypted[Any, Any], using: str) -> list[tuple[bytes, bytes]]:

@@ -13,23 +13,25 @@ from encryption.key_versions import impostors
 from encryption.keyring import keyring
 from encryption.models import DecryptionFailureCount, KeyVersion
 from garrison import health
-from garrison.health import Finding, Status
+from garrison.health import CheckResult, Status
 
 
 @health.register("encryption")
-def encryption() -> Finding:
+def encryption() -> CheckResult:
     """Look at the keys, their age, and whether anything could not be read in the last day."""
     try:
         ring = keyring()
     except KeyringUnusable as problem:
-        return Finding(Status.UNHEALTHY, str(problem))
+        return CheckResult(Status.UNHEALTHY, str(problem))
     if wrong := impostors(ring):
         names = ", ".join(wrong)
-        return Finding(Status.UNHEALTHY, f"Not the keys this database was written with: {names}.")
+        return CheckResult(
+            Status.UNHEALTHY, f"Not the keys this database was written with: {names}."
+        )
     now = timezone.now()
     recent = DecryptionFailureCount.objects.filter(last_at__gte=now - timedelta(days=1))
     if failed := recent.aggregate(n=Sum("count"))["n"]:
-        return Finding(
+        return CheckResult(
             Status.DEGRADED, f"{failed} values could not be decrypted in the last 24 hours."
         )
     first_seen = (
@@ -39,5 +41,9 @@ def encryption() -> Finding:
     )
     days = (now - first_seen).days if first_seen else 0
     if days > settings.key_max_age_days:
-        return Finding(Status.DEGRADED, f"The active key {ring.active.id!r} is {days} days old.")
-    return Finding(Status.HEALTHY, f"Key {ring.active.id!r}, {days} days old; everything reads.")
+        return CheckResult(
+            Status.DEGRADED, f"The active key {ring.active.id!r} is {days} days old."
+        )
+    return CheckResult(
+        Status.HEALTHY, f"Key {ring.active.id!r}, {days} days old; everything reads."
+    )

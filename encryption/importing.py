@@ -42,7 +42,7 @@ class _PlainUnpickler(pickle.Unpickler):
     """Builds the values a field may hold, and refuses every other name."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give one of a closed list."""
+        """Return one of a closed list."""
         try:
             return PLAIN_TYPES[module, name]
         except KeyError:

@@ -53,7 +53,7 @@ def impostors(ring: Keyring) -> list[str]:
 
 
 def in_use_between(key_id: str) -> tuple[datetime, datetime]:
-    """Give the time in which values may have been under a key: too long rather than too short.
+    """Return the time in which values may have been under a key: too long rather than too short.
 
     It begins when the key was first seen, and ends when the last rotation to another one was
     finished, or now.
@@ -72,7 +72,7 @@ _retired: tuple[float, dict[str, datetime]] = (0.0, {})
 
 
 def retired_on(key_id: str) -> datetime | None:
-    """Say when a key was retired, for the sentence of a failed read; never raises.
+    """Report when a key was retired, for the sentence of a failed read; never raises.
 
     Remembered for a few seconds, so that damaged key ids cannot be turned into a flood of queries.
     """

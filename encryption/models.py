@@ -28,7 +28,7 @@ class KeyVersion(models.Model):
         permissions: ClassVar = [("reveal_values", "Can see encrypted values in clear")]
 
     def __str__(self) -> str:
-        """Give the id."""
+        """Return the id."""
         return self.key_id
 
 
@@ -74,7 +74,7 @@ class DecryptionFailureCount(models.Model):
         ]
 
     def __str__(self) -> str:
-        """Say where and how often."""
+        """Report where and how often."""
         return f"{self.place}: {self.count}"
 
 

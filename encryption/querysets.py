@@ -104,7 +104,7 @@ class EncryptedQuerySet(models.QuerySet[M]):
         self._not_support_combined_queries("update")  # type: ignore[attr-defined]
 
     def _locked_rows(self, sealed: Sealing) -> Iterator[list[dict[str, Any]]]:
-        """Give key, row identity and subject of each row, locked, some at a time."""
+        """Return key, row identity and subject of each row, locked, some at a time."""
         found: models.QuerySet[M] = self.order_by("pk").select_related(None)
         is_plain = len(self.query.alias_map) <= 1 and not self.query.distinct
         if not is_plain or self.query.group_by is not None:

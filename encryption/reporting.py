@@ -45,7 +45,7 @@ class EncryptedValuesFilter(SafeExceptionReporterFilter):
         return {name: self.hidden(name, value, names) for name, value in posted.items()}
 
     def hidden(self, name: Any, value: Any, names: frozenset[str], depth: int = 0) -> Any:
-        """Give the value, or a mask where it or a part of it is named like an encrypted field."""
+        """Return the value, or a mask where it or a part of it is named like an encrypted field."""
         if name in names:
             return self.cleansed_substitute
         if depth >= DEEPEST:

@@ -38,7 +38,7 @@ class Ciphertext(F):
     """The stored bytes of an encrypted column, as an expression."""
 
     def resolve_expression(self, *args: Any, **options: Any) -> CiphertextCol:
-        """Give the column without its row."""
+        """Return the column without its row."""
         column = super().resolve_expression(*args, **options)
         assert isinstance(column, EncryptedCol)  # noqa: S101 - only encrypted fields are named here
         return column.bare()
@@ -90,7 +90,7 @@ class Task(Protocol):
         """Keep the rows whose value is due."""
 
     def reseal(self, field: Encrypted[Any, Any], stored: bytes, row: bytes) -> bytes:
-        """Give the new envelope, or raise DecryptionFailed."""
+        """Return the new envelope, or raise DecryptionFailed."""
 
 
 class ToActiveKey:

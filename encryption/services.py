@@ -61,7 +61,7 @@ def rotate_field(
 
 
 def _progress(field: Encrypted[Any, Any], using: str, now: datetime) -> Rotation:
-    """Give the unfinished rotation to this key, or start one."""
+    """Return the unfinished rotation to this key, or start one."""
     active = keyring().active.id
     rotations = Rotation.objects.using(using)
     fresh = {"key_id": active, "started_at": now, "updated_at": now}
@@ -233,7 +233,7 @@ def erase_subject(
 
 
 def may_reveal(*, user: Any, model: type[Model], name: str) -> bool:
-    """Tell whether a user may see a model's encrypted field in clear.
+    """Return whether a user may see a model's encrypted field in clear.
 
     Both must allow it: the permission ``encryption.reveal_values``, and the field policy.
     """
@@ -242,7 +242,7 @@ def may_reveal(*, user: Any, model: type[Model], name: str) -> bool:
 
 
 def reveal(*, user: Any, instance: Model, name: str) -> Any:
-    """Give a value in clear to somebody who may see it, and say so; refuse anybody else."""
+    """Return a value in clear to somebody who may see it, and say so; refuse anybody else."""
     target = f"{instance._meta.label_lower}:{instance.pk}"
     if not may_reveal(user=user, model=type(instance), name=name):
         events.emit(REVEAL_REFUSED, actor=user, target=target, data={"field": name})

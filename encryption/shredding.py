@@ -67,7 +67,7 @@ class FoundKey:
 
 
 def subject_storage() -> Storage:
-    """Give the storage of subject keys, or say which setting is missing."""
+    """Return the storage of subject keys, or say which setting is missing."""
     try:
         return storages[settings.subject_keys_storage]
     except InvalidStorageError:
@@ -85,7 +85,7 @@ MOST_CACHED = 10_000
 
 
 def key_for(subject: str) -> LivingKey:
-    """Give the subject's key; the first value of a person makes one.
+    """Return the subject's key; the first value of a person makes one.
 
     A subject that was erased and comes back gets a new key: the old values stay unreadable.
     """
@@ -107,7 +107,7 @@ def key_for(subject: str) -> LivingKey:
 
 
 def is_theirs(key_uuid: bytes, subject: str) -> bool:
-    """Tell whether a key may be destroyed as this person's: not if it was made for somebody else.
+    """Return whether a key may be destroyed as this person's: not if it was made for somebody else.
 
     One that is gone already, or cannot be read, tells nothing, and may.
     """
@@ -236,7 +236,7 @@ def wrapped_under() -> dict[str, int]:
 
 
 def _objects() -> Iterator[tuple[bytes, str]]:
-    """Give every wrapped key with the id of its master key; other files are not ours."""
+    """Return every wrapped key with the id of its master key; other files are not ours."""
     for name in subject_storage().listdir("")[1]:
         match = OBJECT.fullmatch(name)
         if match:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def end_of_window(model: type[Model], *, using: str, after: Any, size: int) -> Any | None:
-    """Give the key of the last of the next rows, or ``None`` where fewer than ``size`` are left."""
+    """Get the key of the last of the next rows, or ``None`` where fewer than ``size`` are left."""
     rows = model._base_manager.using(using).order_by("pk")
     rows = rows if after is None else rows.filter(pk__gt=after)
     found = list(rows.values_list("pk", flat=True)[size - 1 : size])

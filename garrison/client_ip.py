@@ -51,7 +51,7 @@ def _networks(cidrs: tuple[str, ...]) -> tuple[Network, ...]:
 
 
 def is_trusted_proxy(address: Address | None) -> bool:
-    """Tell whether the address is one of ``GARRISON_TRUSTED_PROXIES``."""
+    """Return whether the address is one of ``GARRISON_TRUSTED_PROXIES``."""
     trusted = settings.trusted_proxies
     if not trusted or address is None:
         return False
@@ -59,7 +59,7 @@ def is_trusted_proxy(address: Address | None) -> bool:
 
 
 def peer_is_trusted(meta: Mapping[str, object]) -> bool:
-    """Tell whether the machine that opened the connection is a trusted proxy."""
+    """Return whether the machine that opened the connection is a trusted proxy."""
     return is_trusted_proxy(parse(str(meta.get("REMOTE_ADDR") or "")))
 
 
@@ -86,7 +86,7 @@ def client_ip(meta: Mapping[str, object]) -> str | None:
 
 @lru_cache(maxsize=4096)
 def bucket(ip: str | None) -> str:
-    """Give the key under which an address is counted: IPv4 whole, IPv6 by its /64.
+    """Return the key under which an address is counted: IPv4 whole, IPv6 by its /64.
 
     Whoever has one IPv6 address has 2⁶⁴ of them, so counting single ones limits nobody. An unknown
     address is one shared bucket.

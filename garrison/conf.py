@@ -68,7 +68,7 @@ class Setting(Generic[T]):
         return getattr(django_settings, self.name, self.default)
 
     def problem(self) -> str | None:
-        """Say what is wrong with the present value, or ``None``; a secret is never shown."""
+        """Report what is wrong with the present value, or ``None``; a secret is never shown."""
         value = getattr(django_settings, self.name, self.default)
         shown = "the value" if self.secret else repr(value)
         if self._has_wrong_type(value):
@@ -113,7 +113,7 @@ class AppSettings:
 
     @classmethod
     def declared(cls) -> Iterator[Declared]:
-        """Give each declared setting, in the order written."""
+        """Return each declared setting, in the order written."""
         for attribute, value in vars(cls).items():
             if isinstance(value, Setting):
                 yield Declared(attribute, value)

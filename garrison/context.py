@@ -42,7 +42,7 @@ _current: ContextVar[RequestContext] = ContextVar("garrison_request_context", de
 
 
 def current() -> RequestContext:
-    """Give the bound context, or an empty one outside any request or task."""
+    """Return the bound context, or an empty one outside any request or task."""
     return _current.get()
 
 
@@ -84,7 +84,7 @@ def learn(*, actor_id: str | None = None, session_id: str | None = None) -> None
 
 
 def new_request_id() -> str:
-    """Give a fresh, unguessable id: 32 lower-case hex digits."""
+    """Return a fresh, unguessable id: 32 lower-case hex digits."""
     return uuid.uuid4().hex
 
 

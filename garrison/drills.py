@@ -29,7 +29,7 @@ class Restored:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DrillResult:
     """What a drill found: whether all is whole, how many things were looked at, and a sentence."""
 
     is_whole: bool
@@ -40,7 +40,7 @@ class Finding:
 class Drill(Protocol):
     """A function that reads the restored copy and tells; raising counts as broken."""
 
-    def __call__(self, restored: Restored) -> Finding:
+    def __call__(self, restored: Restored) -> DrillResult:
         """Look, and tell."""
 
 

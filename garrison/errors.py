@@ -48,7 +48,7 @@ class Refusal(Exception):  # noqa: N818 - a verdict, not a malfunction; the name
         self.retry_after_seconds = retry_after_seconds
 
     def problem(self, *, request_id: str) -> dict[str, Any]:
-        """Give the body of the answer in the form of RFC 9457."""
+        """Return the body of the answer in the form of RFC 9457."""
         return problem(
             code=self.code,
             status=self.status,

@@ -84,7 +84,7 @@ class EventKind:
         _kinds[self.name] = self
 
     def __str__(self) -> str:
-        """Give the name."""
+        """Return the name."""
         return self.name
 
 
@@ -167,7 +167,7 @@ def _keep_or_send(event: SecurityEvent) -> None:
 
 
 def _inside_a_transaction() -> bool:
-    """Tell whether the caller holds a transaction that could still be rolled back.
+    """Return whether the caller holds a transaction that could still be rolled back.
 
     SQLite has one writer, so a second connection would wait for the first for ever; and a
     ``TestCase`` holds a transaction that nobody else can see into. In both the event is written
@@ -228,7 +228,7 @@ def open_kept() -> tuple[list[SecurityEvent], Callable[[], None]]:
 
 
 def send_kept(kept: list[SecurityEvent]) -> None:
-    """Give each kept refusal to the listeners; a failure is logged, never raised."""
+    """Return each kept refusal to the listeners; a failure is logged, never raised."""
     while kept:
         _send_refusal(kept.pop(0))
 

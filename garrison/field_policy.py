@@ -49,5 +49,5 @@ def _has(user: Any, model: type[Model], action: str) -> bool:
 
 
 def policy() -> FieldPolicy:
-    """Give the configured answer."""
+    """Return the configured answer."""
     return cast("FieldPolicy", import_string(settings.field_policy)())

@@ -32,7 +32,7 @@ _BADNESS = (Status.HEALTHY, Status.DEGRADED, Status.UNHEALTHY)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What a check found; ``detail`` is a sentence for an operator and holds no secret."""
 
     status: Status
@@ -52,7 +52,7 @@ class Result:
 class Check(Protocol):
     """A function without arguments that looks and tells; it must return within about a second."""
 
-    def __call__(self) -> Finding:
+    def __call__(self) -> CheckResult:
         """Look, and tell."""
 
 
@@ -94,10 +94,10 @@ def _run_one(name: str, check: Check) -> Result:
     except Exception as failure:
         logger.exception("Health check %s failed.", name)
         # The class only: a driver's message may hold an address or a user name.
-        finding = Finding(Status.UNHEALTHY, f"The check failed with {type(failure).__name__}.")
+        finding = CheckResult(Status.UNHEALTHY, f"The check failed with {type(failure).__name__}.")
     return Result(name, finding.status, finding.detail, timezone.now())
 
 
 def worst(results: list[Result]) -> Status:
-    """Give the state of the whole; nothing checked is healthy."""
+    """Return the state of the whole; nothing checked is healthy."""
     return max((r.status for r in results), key=_BADNESS.index, default=Status.HEALTHY)

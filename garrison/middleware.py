@@ -29,7 +29,7 @@ logger = logging.getLogger("garrison.requests")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$", re.ASCII)
 
 
-class BothWays(abc.ABC):
+class SyncAsyncMiddleware(abc.ABC):
     """The shell of a middleware that serves a site run by WSGI as well as by ASGI.
 
     A subclass says what it does in ``serve`` and in ``aserve``; the layer below it is
@@ -61,7 +61,7 @@ class BothWays(abc.ABC):
         """Serve a request where the layers below are coroutine functions."""
 
 
-class RequestContextMiddleware(BothWays):
+class RequestContextMiddleware(SyncAsyncMiddleware):
     """Bind the request context, answer ``X-Request-ID``, write refusals after the view has ended.
 
     Must stand first in ``MIDDLEWARE``. An inbound ``X-Request-ID`` is believed only from a trusted

@@ -39,7 +39,7 @@ DEFAULT_SPAN = "24h"
 
 
 def window(slug: str, *, now: datetime) -> Window:
-    """Give the window of that name ending now; an unknown name is the default, 24 h."""
+    """Return the window of that name ending now; an unknown name is the default, 24 h."""
     slug = slug if slug in SPANS else DEFAULT_SPAN
     label, length, step = SPANS[slug]
     return Window(slug=slug, label=label, start=now - length, end=now, step=step)
@@ -61,7 +61,7 @@ class Panel(abc.ABC):
 
     @abc.abstractmethod
     def context(self, *, request: HttpRequest, window: Window) -> Mapping[str, Any]:
-        """Give the template's variables; bounded in queries and rows, whatever the table's size."""
+        """Get the template's variables; bounded in queries and rows, whatever the table's size."""
 
 
 _panels: dict[str, Panel] = {}

@@ -35,7 +35,7 @@ TITLES = {
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Tell whether the caller is a program: by the path, or because it does not read HTML."""
+    """Return whether the caller is a program: by the path, or because it does not read HTML."""
     if request.path_info.startswith(tuple(settings.api_prefixes)):
         return True
     accepted = request.headers.get("Accept", "")

@@ -37,7 +37,7 @@ class PageMiddleware(CSPMiddleware):
 
 
 def nonce(request: HttpRequest) -> dict[str, Any]:
-    """Give templates the nonce; a context processor.
+    """Return templates the nonce; a context processor.
 
     ``csp_nonce`` is the name that Django's admin asks for from 6.1 on, ``CSP_NONCE`` django-csp's.
     It is made when it is first written, so a page without inline parts has none in its policy.
@@ -47,7 +47,7 @@ def nonce(request: HttpRequest) -> dict[str, Any]:
 
 
 def directives() -> dict[str, Any]:
-    """Give the directives of the enforced policy as the settings have them."""
+    """Return the directives of the enforced policy as the settings have them."""
     policy = getattr(django_settings, "CONTENT_SECURITY_POLICY", None) or {}
     found: dict[str, Any] = policy.get("DIRECTIVES", {})
     return found

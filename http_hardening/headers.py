@@ -56,7 +56,7 @@ class Preset:
 
 @lru_cache(maxsize=1)
 def preset() -> Preset:
-    """Give the headers as the settings have them; worked out again when one of them changes."""
+    """Return the headers as the settings have them; worked out again when one of them changes."""
     always = {
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": _joined(django_settings.SECURE_REFERRER_POLICY) or "same-origin",
@@ -113,7 +113,7 @@ def _allowed(origins: list[str]) -> str:
 
 
 def problem_of_permissions(policy: Mapping[str, list[str]]) -> str | None:
-    """Say what is wrong with a policy, or ``None``."""
+    """Report what is wrong with a policy, or ``None``."""
     for feature, origins in policy.items():
         if not FEATURE.fullmatch(str(feature)):
             return f"{feature!r} is no feature of a browser."
@@ -124,7 +124,7 @@ def problem_of_permissions(policy: Mapping[str, list[str]]) -> str | None:
 
 
 def came_over_tls(request: HttpRequest) -> bool:
-    """Tell whether the client's own connection is encrypted.
+    """Return whether the client's own connection is encrypted.
 
     The word of a proxy counts only when the proxy is one of ``GARRISON_TRUSTED_PROXIES``.
     """
@@ -165,14 +165,14 @@ def _add(headers: ResponseHeaders, entries: tuple[Entry, ...]) -> None:
 
 
 def is_page(response: HttpResponseBase) -> bool:
-    """Tell whether a browser would show the answer as a page."""
+    """Return whether a browser would show the answer as a page."""
     return str(response.headers.get("Content-Type", "")).startswith(PAGES)
 
 
 def is_personal(
     request: HttpRequest, response: HttpResponseBase, api_prefixes: tuple[str, ...]
 ) -> bool:
-    """Tell whether an answer may be one person's: an API's, a signed-in one, one with a nonce."""
+    """Return whether an answer may be one person's: an API's, a signed-in one, one with a nonce."""
     return (
         "HTTP_AUTHORIZATION" in request.META
         or request.path_info.startswith(api_prefixes)

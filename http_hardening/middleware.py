@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from garrison.middleware import BothWays
+from garrison.middleware import SyncAsyncMiddleware
 from http_hardening.answers import answer
 from http_hardening.errors import LengthRequired, NulCharacter
 from http_hardening.headers import harden
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from garrison.errors import Refusal
 
 
-class HeadersMiddleware(BothWays):
+class HeadersMiddleware(SyncAsyncMiddleware):
     """Set the headers of :mod:`http_hardening.headers` on every answer.
 
     Must stand above ``SecurityMiddleware`` and WhiteNoise, so that redirects and static files are

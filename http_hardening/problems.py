@@ -84,7 +84,7 @@ def _api(exception: exceptions.APIException) -> JsonResponse:
 
 
 def _code_of(exception: exceptions.APIException) -> str:
-    """Give a host's own exception the code it declares."""
+    """Return a host's own exception the code it declares."""
     code = exception.default_code
     return code if exception.status_code < 500 and code != "error" else ""
 

@@ -57,7 +57,7 @@ def read(body: bytes) -> list[Violation]:
 
 
 def _reports(value: Any) -> Iterator[dict[str, Any]]:
-    """Give those of ``application/csp-report`` (one) or ``application/reports+json`` (many)."""
+    """Return those of ``application/csp-report`` (one) or ``application/reports+json`` (many)."""
     if isinstance(value, dict) and isinstance(value.get("csp-report"), dict):
         yield value["csp-report"]
     for report in value if isinstance(value, list) else ():
@@ -91,7 +91,7 @@ def _printable(text: str) -> str:
 
 
 def _source(uri: str) -> str:
-    """Give the origin of what was blocked, or the keyword a browser writes for it (``inline``)."""
+    """Get the origin of what was blocked, or the keyword a browser writes for it (``inline``)."""
     parts = _split(uri)
     if parts is None:
         return "invalid"
@@ -101,7 +101,7 @@ def _source(uri: str) -> str:
 
 
 def _address(uri: str) -> str:
-    """Give the page's path: its query may hold what was mailed to somebody."""
+    """Return the page's path: its query may hold what was mailed to somebody."""
     parts = _split(uri)
     return parts.path[:LONGEST_TEXT] if parts else ""
 
@@ -114,7 +114,7 @@ def _split(uri: str) -> SplitResult | None:
 
 
 def record(violations: list[Violation]) -> int:
-    """Say what has not been said in this hour; gives how many were.
+    """Report what has not been said in this hour; gives how many were.
 
     While the cache is down nothing is said: a report is worth no database row that is not counted.
     """

@@ -88,7 +88,7 @@ class PasswordField(serializers.CharField):
 
 
 def _wrong_type(field: Any, value: Any) -> Any:
-    """Give the errors of one value in REST framework's shape, or nothing."""
+    """Return the errors of one value in REST framework's shape, or nothing."""
     if value is None:
         return None
     if type(field) is serializers.ChoiceField:

@@ -32,7 +32,7 @@ class CircuitBreaker:
         self.is_open = False
 
     def admits(self, *, now: float) -> bool:
-        """Tell whether a call may go through; while open, one probe per pause may."""
+        """Return whether a call may go through; while open, one probe per pause may."""
         if not self.is_open:
             return True
         with self._lock:

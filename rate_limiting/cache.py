@@ -31,7 +31,7 @@ _stores: dict[tuple[str, str], Store] = {}
 
 
 def _shared_store(url: str, options: dict[str, Any]) -> Store:
-    """Give the process' one store for an address, so that its breaker and connections are shared.
+    """Return the process' one store for an address, so that its breaker and connections are shared.
 
     Django makes one cache object per thread.
     """
@@ -71,7 +71,7 @@ class CounterCache(BaseCache):
 
     @cached_property
     def store(self) -> Store:
-        """Give the line to the store: one for the process."""
+        """Return the line to the store: one for the process."""
         return _shared_store(self._url, self._options)
 
     # --- Counting ---------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class CounterCache(BaseCache):
 
     # --- Values -----------------------------------------------------------------------------------
     def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
-        """Give the value, or the default where there is none."""
+        """Return the value, or the default where there is none."""
         return _decode(self.store.call("GET", self._full(key, version)), default)
 
     def set(
@@ -149,7 +149,7 @@ class CounterCache(BaseCache):
     def touch(
         self, key: str, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
-        """Give the key a new time to live; tell whether it exists."""
+        """Return the key a new time to live; tell whether it exists."""
         full, milliseconds = self._full(key, version), self._milliseconds(timeout)
         if milliseconds is None:
             return bool(self.store.call("PERSIST", full) or self.store.call("EXISTS", full))
@@ -160,11 +160,11 @@ class CounterCache(BaseCache):
         return bool(self.store.call("DEL", self._full(key, version)))
 
     def has_key(self, key: str, version: int | None = None) -> bool:
-        """Tell whether the key exists."""
+        """Return whether the key exists."""
         return bool(self.store.call("EXISTS", self._full(key, version)))
 
     def get_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
-        """Give those that exist, in one round trip."""
+        """Return those that exist, in one round trip."""
         wanted = list(keys)
         if not wanted:
             return {}

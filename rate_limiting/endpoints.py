@@ -26,7 +26,7 @@ class Endpoint:
 
 
 def endpoints() -> Iterator[Endpoint]:
-    """Give DRF views by their ``throttle_scope``, and others as ``RATE_LIMITING_VIEWS`` says."""
+    """Return DRF views by their ``throttle_scope``, and others as ``RATE_LIMITING_VIEWS`` says."""
     for name, scope in settings.views.items():
         yield Endpoint(name, scope)
     if not getattr(django_settings, "ROOT_URLCONF", None):

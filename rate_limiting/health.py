@@ -12,16 +12,16 @@ SLOW_MILLISECONDS = 20
 
 
 @health.register("rate limits")
-def check_store() -> health.Finding:
+def check_store() -> health.CheckResult:
     """Ask for one round trip; the site goes on without the store, so it takes nobody offline."""
     started = time.perf_counter()
     try:
         counter_cache().store.call("PING")
     except StoreUnavailable as failure:
-        return health.Finding(health.Status.UNHEALTHY, failure.detail)
+        return health.CheckResult(health.Status.UNHEALTHY, failure.detail)
     milliseconds = (time.perf_counter() - started) * 1000
     slow = milliseconds > SLOW_MILLISECONDS
-    return health.Finding(
+    return health.CheckResult(
         health.Status.DEGRADED if slow else health.Status.HEALTHY,
         f"The store answered in {milliseconds:.1f} ms.",
     )

@@ -77,7 +77,7 @@ def give_back(*, verdict: Verdict) -> None:
 
 
 def counter_cache() -> CounterCache:
-    """Give the cache that counts: the one that ``RATELIMIT_USE_CACHE`` names, else ``default``."""
+    """Get the cache that counts: the one that ``RATELIMIT_USE_CACHE`` names, else ``default``."""
     alias = getattr(django_settings, "RATELIMIT_USE_CACHE", "default")
     cache = caches[alias]
     if not isinstance(cache, CounterCache):
@@ -104,7 +104,7 @@ class Counter:
     ends_at: int
 
     def reset_seconds(self, now: int) -> int:
-        """Give the seconds until the next window; the last second still counts in this one."""
+        """Return the seconds until the next window; the last second still counts in this one."""
         return self.ends_at - now + 1
 
 
@@ -144,7 +144,7 @@ def counters_of(policy: Policy, subject: Subject, now: int) -> list[Counter]:
 
 
 def _counter(scope: str, rate: Rate, value: str, now: int) -> Counter | None:
-    """Give the subject's counter; it stays the same while its window lasts, so it is remembered."""
+    """Get the subject's counter; it stays the same while its window lasts, so it is remembered."""
     remembered = _remembered()
     name = (scope, rate, value)
     known = remembered.get(name)

@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 
 from garrison import context
 from garrison.errors import PROBLEM_JSON
-from garrison.middleware import BothWays
+from garrison.middleware import SyncAsyncMiddleware
 from rate_limiting import requests
 from rate_limiting.conf import settings
 from rate_limiting.decorators import UNSAFE, count_view
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SIGNED_IN = frozenset({302, 303})
 
 
-class RateLimitMiddleware(BothWays):
+class RateLimitMiddleware(SyncAsyncMiddleware):
     """Stand below the authentication middleware, so that a signed-in person is known."""
 
     def serve(self, request: HttpRequest) -> HttpResponseBase:

@@ -17,7 +17,7 @@ class Outages:
         self._lock = threading.Lock()
 
     def begin(self, *, now: float) -> bool:
-        """Tell whether this loss should be told: at most one a minute, flapping or lasting."""
+        """Return whether this loss should be told: at most one a minute, flapping or lasting."""
         with self._lock:
             if self._told_at is not None and now - self._told_at < TELL_AGAIN_AFTER_SECONDS:
                 return False
@@ -26,7 +26,7 @@ class Outages:
             return True
 
     def end(self) -> bool:
-        """Tell whether the recovery should be told: once, after a loss that was."""
+        """Return whether the recovery should be told: once, after a loss that was."""
         if not self._owes_recovery:
             return False
         with self._lock:

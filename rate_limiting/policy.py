@@ -101,7 +101,7 @@ def _parts(key: str, text: str) -> tuple[str, ...]:
 
 @until_settings_change
 def policy_for(scope: str) -> Policy:
-    """Give the scope's policy as the settings have it now.
+    """Return the scope's policy as the settings have it now.
 
     Raises :class:`~garrison.errors.ConfigurationError` for a scope that has no rates anywhere.
     """
@@ -128,7 +128,7 @@ def scopes() -> list[str]:
 
 
 def problem_of_limits(limits: Mapping[str, object]) -> str | None:
-    """Say what is wrong with a value of ``RATE_LIMITS``, or ``None``."""
+    """Report what is wrong with a value of ``RATE_LIMITS``, or ``None``."""
     for scope, rates in limits.items():
         if not isinstance(scope, str) or not isinstance(rates, list | tuple):
             return f"the entry {scope!r} is no list of rates."

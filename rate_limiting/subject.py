@@ -46,7 +46,7 @@ class Subject:
     request: HttpRequest | None = None
 
     def value(self, rate: Rate) -> str | None:
-        """Give what the rate counts this subject under, or ``None`` where it does not count it."""
+        """Get what the rate counts this subject under, or ``None`` where it does not count it."""
         parts: list[str] = []
         for name in rate.key:
             part = self._part(name)
@@ -104,7 +104,7 @@ def _account(body: Mapping[str, object], fields: list[str]) -> str | None:
 
 
 def fold(name: str) -> str:
-    """Give the one form of a name: NFKC, case-folded, without outer spaces, at most 254 characters.
+    """Get the one form of a name: NFKC, case-folded, without outer spaces, at most 254 characters.
 
     ``Ana``, ``ANA`` and the full-width letters are one account, and share its places.
     """

@@ -41,7 +41,7 @@ class Verdict:
     refusals: int = 0
 
     def headers(self) -> dict[str, str]:
-        """Give ``RateLimit-Policy``, ``RateLimit`` and, after a refusal, ``Retry-After``.
+        """Return ``RateLimit-Policy``, ``RateLimit`` and, after a refusal, ``Retry-After``.
 
         The first two are lists of draft-ietf-httpapi-ratelimit-headers: quota ``q`` and window
         ``w``, remaining ``r`` and seconds until the reset ``t``.

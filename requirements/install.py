@@ -50,7 +50,7 @@ def _fingerprint(kind: str, line: str) -> str:
 
 
 def _is_current(place: Path, kind: str, line: str) -> bool:
-    """Tell whether the right lock is installed; the dev lock holds all of the run lock."""
+    """Return whether the right lock is installed; the dev lock holds all of the run lock."""
     try:
         installed = (place / INSTALLED).read_text()
     except OSError:
@@ -60,7 +60,7 @@ def _is_current(place: Path, kind: str, line: str) -> bool:
 
 
 def _works(place: Path) -> bool:
-    """Tell whether its Python runs; the one it was made with may be gone."""
+    """Return whether its Python runs; the one it was made with may be gone."""
     try:
         tried = subprocess.run([place / "bin/python", "-c", ""], check=False, capture_output=True)
     except OSError:

@@ -104,7 +104,7 @@ def _totals(chart: Chart) -> list[int]:
 
 
 def top_of(chart: Chart) -> int:
-    """Give the number at the top of the upright axis."""
+    """Return the number at the top of the upright axis."""
     return nice_top(max(_totals(chart), default=0))
 
 
@@ -139,7 +139,7 @@ def _bar(chart: Chart, index: int, total: int, top: int) -> SafeString:
 
 
 def _segments(chart: Chart, index: int, top: int) -> list[tuple[str, float, float]]:
-    """Give tone, upper edge and height of each part of a bar, from the bottom up."""
+    """Return tone, upper edge and height of each part of a bar, from the bottom up."""
     segments, floor = [], float(HEIGHT)
     for series in chart["series"]:
         if value := series["values"][index]:
@@ -165,7 +165,7 @@ def _span_text(start: datetime, step: timedelta) -> str:
 
 
 def nice_top(greatest: int) -> int:
-    """Give the least of 1, 2, 4, 5, 10, 20, 40, 50, … that is not below the greatest value."""
+    """Return the least of 1, 2, 4, 5, 10, 20, 40, 50, … that is not below the greatest value."""
     if greatest <= 1:
         return max(greatest, 1)
     power = int(10 ** (len(str(greatest - 1)) - 1))
@@ -173,7 +173,7 @@ def nice_top(greatest: int) -> int:
 
 
 def value_ticks(top: int) -> list[Tick]:
-    """Give the labels of the upright axis, from zero up: whole numbers, at most five."""
+    """Return the labels of the upright axis, from zero up: whole numbers, at most five."""
     steps = 4 if top % 4 == 0 else 5 if top % 5 == 0 else 2 if top % 2 == 0 else 1
     return [Tick(n / steps, compact(top * n // steps)) for n in range(steps + 1)]
 
@@ -188,7 +188,7 @@ def compact(number: int) -> str:
 
 
 def time_ticks(starts: Sequence[datetime], step: timedelta) -> list[Tick]:
-    """Give the labels along the bottom: full hours or days in local time, evenly spread."""
+    """Return the labels along the bottom: full hours or days in local time, evenly spread."""
     local = [timezone.localtime(start) for start in starts]
     whole_days = step >= timedelta(hours=1)
     every = _every(len(starts), step, whole_days=whole_days)
@@ -210,7 +210,7 @@ def _every(count: int, step: timedelta, *, whole_days: bool) -> timedelta:
 
 
 def _is_mark(at: datetime, step: timedelta, every: timedelta, *, whole_days: bool) -> bool:
-    """Tell whether a mark falls into the bar that begins here."""
+    """Return whether a mark falls into the bar that begins here."""
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     since = at.replace(tzinfo=None) - midnight
     if whole_days:

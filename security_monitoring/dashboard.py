@@ -48,7 +48,7 @@ class Card:
 
 
 def build(request: HttpRequest, *, now: datetime | None = None) -> dict[str, Any]:
-    """Give the template's variables for the window that the request names."""
+    """Return the template's variables for the window that the request names."""
     now = now or timezone.now()
     window = panels.window(request.GET.get("window", ""), now=now)
     _keep_up(now)
@@ -72,7 +72,7 @@ def tiles(request: HttpRequest, window: panels.Window) -> list[Tile]:
 
 
 def figures(user: Any, window: panels.Window) -> list[tuple[panels.Figure, int | None]]:
-    """Give every figure the user may see with its number, or ``None`` where counting failed."""
+    """Return every figure the user may see with its number, or ``None`` where counting failed."""
     return [
         (figure, _count(figure, window))
         for figure in panels.figures()

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from garrison import health
-from garrison.health import Finding, Status
+from garrison.health import CheckResult, Status
 from security_monitoring.models import Heartbeat
 
 SILENT_FOR = timedelta(minutes=3)  # three missed beats
@@ -26,56 +26,56 @@ _believed_until = 0.0
 
 
 @health.register("database", needed_to_serve=True)
-def database() -> Finding:
+def database() -> CheckResult:
     """Ask the database for a one."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
         cursor.fetchone()
-    return Finding(Status.HEALTHY)
+    return CheckResult(Status.HEALTHY)
 
 
 @health.register("migrations", needed_to_serve=True)
-def migrations() -> Finding:
+def migrations() -> CheckResult:
     """Compare the database's schema with what this code expects."""
     global _believed_until  # noqa: PLW0603 - a fact about this process's own code
     if monotonic() < _believed_until:
-        return Finding(Status.HEALTHY)
+        return CheckResult(Status.HEALTHY)
     if connection.connection is None:  # "database" has tried a moment ago: do not wait twice
-        return Finding(Status.UNHEALTHY, "The database does not answer.")
+        return CheckResult(Status.UNHEALTHY, "The database does not answer.")
     executor = MigrationExecutor(connection)
     pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if pending:
-        return Finding(
+        return CheckResult(
             Status.UNHEALTHY, f"{len(pending)} migrations are pending. Run `manage.py migrate`."
         )
     _believed_until = monotonic() + BELIEVED_SECONDS
-    return Finding(Status.HEALTHY)
+    return CheckResult(Status.HEALTHY)
 
 
 @health.register("cache", needed_to_serve=True)
-def shared_cache() -> Finding:
+def shared_cache() -> CheckResult:
     """Write to the default cache and read it back; reading pages goes on without it."""
     store = caches[DEFAULT_CACHE_ALIAS]
     if isinstance(store, DummyCache):
-        return Finding(Status.HEALTHY, "No cache is configured.")
+        return CheckResult(Status.HEALTHY, "No cache is configured.")
     key = f"garrison-health-{uuid.uuid4().hex}"  # another probe may run at the same moment
     try:
         store.set(key, 1, timeout=5)
         is_kept = store.get(key) == 1
     except Exception as failure:  # noqa: BLE001 - each backend raises its own
-        return Finding(Status.DEGRADED, f"The cache fails with {type(failure).__name__}.")
-    return Finding(Status.HEALTHY if is_kept else Status.DEGRADED, "" if is_kept else FORGETFUL)
+        return CheckResult(Status.DEGRADED, f"The cache fails with {type(failure).__name__}.")
+    return CheckResult(Status.HEALTHY if is_kept else Status.DEGRADED, "" if is_kept else FORGETFUL)
 
 
 @health.register("background work")
-def background_work() -> Finding:
+def background_work() -> CheckResult:
     """Look when a scheduled task ran last: it takes the broker, beat and a worker."""
     last = Heartbeat.objects.filter(name=Heartbeat.BACKGROUND).first()
     hint = "Start a Celery worker and beat; without them nothing scheduled runs."
     if last is None:
-        return Finding(Status.DEGRADED, f"No scheduled task has run yet. {hint}")
+        return CheckResult(Status.DEGRADED, f"No scheduled task has run yet. {hint}")
     if timezone.now() - last.beat_at > SILENT_FOR:
-        return Finding(
+        return CheckResult(
             Status.DEGRADED, f"No scheduled task has run for {timesince(last.beat_at)}. {hint}"
         )
-    return Finding(Status.HEALTHY)
+    return CheckResult(Status.HEALTHY)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from asgiref.sync import sync_to_async
 
-from garrison.middleware import BothWays
+from garrison.middleware import SyncAsyncMiddleware
 from security_monitoring import views
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ ANSWERS: dict[str, Callable[[HttpRequest], HttpResponse]] = {
 }
 
 
-class HealthMiddleware(BothWays):
+class HealthMiddleware(SyncAsyncMiddleware):
     """Answer ``/health`` and ``/health/ready`` early.
 
     A probe names no host of the site, comes by plain HTTP, carries no session and must not be

@@ -14,5 +14,5 @@ class Heartbeat(models.Model):
     beat_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        """Say what and when."""
+        """Report what and when."""
         return f"{self.name} at {self.beat_at:%Y-%m-%d %H:%M:%S}"

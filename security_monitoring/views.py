@@ -27,7 +27,7 @@ def alive(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view's sign
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view's signature
-    """Say whether requests can be served: 200, or 503 where something they need is missing.
+    """Report whether requests can be served: 200, or 503 where something they need is missing.
 
     Names and states only: whoever asks is unknown, and details are for staff.
     """
@@ -41,7 +41,7 @@ def ready(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view's sign
 @require_safe
 @never_cache
 def fresh_dashboard(request: HttpRequest) -> HttpResponse:
-    """Give the dashboard without the page around it; for ``dashboard.js``, and staff only."""
+    """Return the dashboard without the page around it; for ``dashboard.js``, and staff only."""
     return render(request, "security_monitoring/dashboard.html", dashboard.build(request))
 
 

@@ -43,7 +43,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 def badge(text: str, *, weight: str) -> SafeString:
-    """Give a word in the colour of a severity."""
+    """Return a word in the colour of a severity."""
     return format_html('<span class="sd-badge sd-is-{}">{}</span>', weight, text)
 
 
@@ -89,7 +89,7 @@ class SessionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state")
     def state(self, session: Session) -> SafeString:
-        """Tell whether it is alive, or why not."""
+        """Return whether it is alive, or why not."""
         if session.ended_at:
             weight = "critical" if session.end_reason == REUSED else "info"
             return badge(session.end_reason.replace("_", " "), weight=weight)
@@ -98,11 +98,11 @@ class SessionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="last seen")
     def last_seen(self, session: Session) -> str:
-        """Give the minute, short, and in an order that sorts."""
+        """Return the minute, short, and in an order that sorts."""
         return f"{timezone.localtime(session.last_seen_at):%Y-%m-%d %H:%M}"
 
     def has_end_permission(self, request: HttpRequest) -> bool:
-        """Ask whether the viewer may end sessions of others."""
+        """Return whether the viewer may end sessions of others."""
         return request.user.has_perm("sessions_tracking.end_session")
 
     @admin.action(description="End selected sessions", permissions=["end"])

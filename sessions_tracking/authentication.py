@@ -39,7 +39,7 @@ class SessionTokenAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[Any, SessionAuth] | None:
-        """Give user and session, or ``None`` where no bearer token was sent.
+        """Return user and session, or ``None`` where no bearer token was sent.
 
         Raises ``TokenInvalid``, ``TokenExpired`` or ``SessionEnded``, each a 401.
         """
@@ -58,7 +58,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         return session.user, SessionAuth(session, claims)
 
     def authenticate_header(self, request: Request) -> str:
-        """Give the challenge of a 401 (RFC 6750 §3)."""
+        """Return the challenge of a 401 (RFC 6750 §3)."""
         return BEARER_REFUSED if request.META.get("HTTP_AUTHORIZATION") else BEARER
 
 

@@ -48,7 +48,7 @@ def begin(request: HttpRequest, user: Any) -> Session:
 
 
 def user_of_cookie(request: HttpRequest) -> Any:
-    """Give the user of the request's cookie session, or an anonymous one.
+    """Return the user of the request's cookie session, or an anonymous one.
 
     Two statements, as many as Django alone takes: its session, and the row joined with the user. A
     signed-in session without a living row is flushed, so its holder signs in again; that includes
@@ -79,7 +79,7 @@ def _row(request: HttpRequest, *, now: datetime) -> Session | None:
 
 
 def _confirmed_user(request: HttpRequest, session: Session) -> Any:
-    """Give the joined user where Django would give the same one, else ask Django itself."""
+    """Return the joined user where Django would give the same one, else ask Django itself."""
     if _django_would_agree(request, session.user):
         return session.user
     user = auth.get_user(request)  # rotated SECRET_KEY, changed password, a backend of its own kind

@@ -76,7 +76,7 @@ class CompiledLookup:
 
 
 def lookup(*, without: tuple[str, ...]) -> CompiledLookup:
-    """Give this thread's lookup; in the database that is written to, never a replica behind it."""
+    """Get this thread's lookup; in the database that is written to, never a replica behind it."""
     connection = connections[router.db_for_write(Session)]
     known: dict[tuple[str, ...], CompiledLookup] = connection.__dict__.setdefault(KEPT_AS, {})
     if without not in known:

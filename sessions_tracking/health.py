@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from garrison import health
-from garrison.health import Finding, Status
+from garrison.health import CheckResult, Status
 from sessions_tracking.conf import settings
 from sessions_tracking.models import Session
 
@@ -15,12 +15,12 @@ LATE_DAYS = 2  # the job runs every night, so one missed night is no news
 
 
 @health.register("session cleaning")
-def check_cleaning() -> Finding:
+def check_cleaning() -> CheckResult:
     """Find rows that should have been deleted two days ago."""
     kept = timedelta(days=settings.keep_ended_days + LATE_DAYS)
     if not Session.objects.over_since(timezone.now() - kept).exists():
-        return Finding(Status.HEALTHY, "No session's row is kept longer than it should be.")
-    return Finding(
+        return CheckResult(Status.HEALTHY, "No session's row is kept longer than it should be.")
+    return CheckResult(
         Status.DEGRADED,
         f"Rows of sessions are still there {LATE_DAYS} days after they should have been deleted. "
         "Is beat running? `manage.py clean_sessions` deletes them now.",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def living_session(
     *, session_id: uuid.UUID, now: datetime, without: tuple[str, ...] = ()
 ) -> Session:
-    """Give the session joined with its user, in one statement; columns ``without`` are deferred.
+    """Return the session joined with its user, in one statement; columns ``without`` are deferred.
 
     Raises ``SessionEnded`` where the row is gone (with its user, or cleaned away), was ended, has
     lapsed, or its user is disabled; a client cannot tell which.

@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.utils.functional import SimpleLazyObject
 
-from garrison.middleware import BothWays
+from garrison.middleware import SyncAsyncMiddleware
 from sessions_tracking.browsers import user_of_cookie
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ BEARER = 'Bearer realm="api"'
 BEARER_REFUSED = f'{BEARER}, error="invalid_token"'  # RFC 6750 §3.1
 
 
-class TrackedSessionMiddleware(BothWays):
+class TrackedSessionMiddleware(SyncAsyncMiddleware):
     """Let a cookie session live only as long as its row, and answer every 401 with a challenge.
 
     Must stand after Django's ``AuthenticationMiddleware``, whose lazy ``request.user`` it replaces

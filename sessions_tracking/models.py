@@ -145,9 +145,9 @@ class Session(models.Model):
         return f"session {self.pk}"
 
     def is_alive(self, *, now: datetime) -> bool:
-        """Tell whether the session itself may be used; its user is asked separately."""
+        """Return whether the session itself may be used; its user is asked separately."""
         return self.ended_at is None and self.expires_at > now and self.idle_expires_at > now
 
     def idle_expiry(self, *, now: datetime, idle: timedelta) -> datetime:
-        """Give the moment at which the session lapses when it is not used after ``now``."""
+        """Return the moment at which the session lapses when it is not used after ``now``."""
         return min(now + idle, self.expires_at)

@@ -18,7 +18,7 @@ _finish_refusal = listener(finish_refusal)
 
 
 def begin_cookie_session(request: Any, user: Any, **_: Any) -> None:
-    """Give a browser that has just signed in its row.
+    """Return a browser that has just signed in its row.
 
     A sign-in that sends Django's signal but has no Django session, as one for tokens may, is not
     ours.

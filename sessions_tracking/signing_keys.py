@@ -38,7 +38,7 @@ class Signer(Protocol):
     algorithm: Literal["HS256", "EdDSA"]
 
     def sign(self, message: bytes) -> bytes:
-        """Give the raw signature."""
+        """Return the raw signature."""
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Tell, in constant time, whether the raw signature is right."""
@@ -54,7 +54,7 @@ class HmacSigner:
         self._key = key
 
     def sign(self, message: bytes) -> bytes:
-        """Give the MAC, 32 bytes."""
+        """Return the MAC, 32 bytes."""
         return hmac.digest(self._key, message, "sha256")
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
@@ -73,7 +73,7 @@ class EdSigner:
         self.public = key.public_key()
 
     def sign(self, message: bytes) -> bytes:
-        """Give the signature, 64 bytes; deterministic (RFC 8032)."""
+        """Return the signature, 64 bytes; deterministic (RFC 8032)."""
         return self._key.sign(message)
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
@@ -115,7 +115,7 @@ class SigningKey:
         return derive(self.root, "cookie-sealing")
 
     def public_jwk(self) -> dict[str, str] | None:
-        """Give the public half as a JWK (RFC 8037), or ``None`` where there is none."""
+        """Return the public half as a JWK (RFC 8037), or ``None`` where there is none."""
         if not isinstance(self.access, EdSigner):
             return None
         raw = self.access.public.public_bytes_raw()
@@ -181,11 +181,11 @@ def _keyring(entries: tuple[str, ...]) -> Keyring:
 
 
 def keyring() -> Keyring:
-    """Give the configured keys; parsed once for each value the setting takes."""
+    """Return the configured keys; parsed once for each value the setting takes."""
     return _keyring(tuple(settings.signing_keys))
 
 
 def public_jwks() -> dict[str, Any]:
-    """Give the JWK set (RFC 7517 §5) of the public halves; empty while all keys are secrets."""
+    """Return the JWK set (RFC 7517 §5) of the public halves; empty while all keys are secrets."""
     jwks = (key.public_jwk() for key in keyring().by_kid.values())
     return {"keys": [jwk for jwk in jwks if jwk is not None]}

@@ -123,5 +123,5 @@ def _backend(use: Use, keys: Keyring, issuer: str, audience: str) -> KeyringBack
 
 
 def backend(use: Use) -> KeyringBackend:
-    """Give the backend for the settings as they are now; built once for each of their values."""
+    """Return the backend for the settings as they are now; built once for each of their values."""
     return _backend(use, keyring(), settings.issuer, settings.audience)

@@ -36,7 +36,7 @@ def _no_outage_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _static_files_as_they_are() -> None:
-    """Give static files their plain names: no ``collectstatic`` has made a manifest.
+    """Return static files their plain names: no ``collectstatic`` has made a manifest.
 
     Browser tests collect, and serve what was collected.
     """

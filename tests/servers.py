@@ -55,7 +55,7 @@ def _start() -> None:
 
 
 def _own_valkey_database(url: str) -> str:
-    """Give each worker a Valkey database, as pytest-django gives it one of PostgreSQL."""
+    """Return each worker a Valkey database, as pytest-django gives it one of PostgreSQL."""
     base, _, first = url.rpartition("/")
     return f"{base}/{int(first or 0) + 1 + int(WORKER.removeprefix('gw'))}"
 

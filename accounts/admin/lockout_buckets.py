@@ -60,7 +60,7 @@ class LockoutBucketAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state")
     def locked_now(self, bucket: LockoutBucket) -> SafeString | None:
-        """Tell whether it refuses at this moment."""
+        """Return whether it refuses at this moment."""
         if not bucket.is_locked(now=timezone.now()):
             return None
         return format_html('<span class="sd-badge sd-is-high">{}</span>', "locked")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def may_touch(*, actor: Any, target: User | None) -> bool:
-    """Tell whether ``actor`` may change ``target``, as far as privileges go.
+    """Return whether ``actor`` may change ``target``, as far as privileges go.
 
     Whoever could set the password or the address of somebody with more permissions could become
     them. So an account is changed by superusers, by its owner, and by those who may do all that it

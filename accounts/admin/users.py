@@ -68,12 +68,12 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
 
     @admin.display(description="verified", boolean=True, ordering="email_verified_at")
     def verified(self, user: User) -> bool:
-        """Tell whether the address was proved."""
+        """Return whether the address was proved."""
         return user.is_email_verified
 
     @admin.display(description="sign-in")
     def lockout(self, user: User) -> str:
-        """Say whether the account is locked."""
+        """Report whether the account is locked."""
         now = timezone.now()
         is_locked = lockout.is_locked(key=lockout.account_key(user.email), now=now)
         return "locked after failed sign-ins" if is_locked else "not locked"

@@ -185,21 +185,21 @@ class ProfileOutput(serializers.Serializer[Any]):
     last_login = serializers.DateTimeField(default=None, allow_null=True)
 
     def get_email(self, user: AbstractBaseUser) -> str:
-        """Give the address."""
+        """Return the address."""
         return str(getattr(user, user.get_email_field_name(), "") or "")
 
     def get_name(self, user: AbstractBaseUser) -> str:
-        """Give the name, as far as one is known."""
+        """Return the name, as far as one is known."""
         if hasattr(user, "name"):
             return str(user.name)
         return str(getattr(user, "get_full_name", str)())
 
     def get_email_verified(self, user: AbstractBaseUser) -> bool:
-        """Tell whether the address was proved; a model that does not ask takes it as proved."""
+        """Return whether the address was proved; a model that does not ask takes it as proved."""
         return bool(getattr(user, "is_email_verified", True))
 
     def get_joined_at(self, user: AbstractBaseUser) -> str | None:
-        """Give when the account was made, where its model knows."""
+        """Return when the account was made, where its model knows."""
         at = getattr(user, "joined_at", None) or getattr(user, "date_joined", None)
         return serializers.DateTimeField().to_representation(at) if at else None
 
@@ -226,7 +226,7 @@ class SignInOutput(serializers.Serializer[Any]):
     reason = serializers.SerializerMethodField()
 
     def get_reason(self, event: Any) -> str | None:
-        """Say why it failed; nothing for a success."""
+        """Report why it failed; nothing for a success."""
         reason = event.data.get("reason")
         return str(reason) if reason else None
 

@@ -143,7 +143,7 @@ class PasswordStrengthView(PublicView):
     )
     @sensitive_variables()
     def post(self, request: Request) -> Response:
-        """Say how long it would stand, and what speaks against it; nothing is stored."""
+        """Report how long it would stand, and what speaks against it; nothing is stored."""
         given = _input(serializers.PasswordStrengthInput, request.data)
         return Response(serializers.StrengthOutput(advise(**given)).data)
 

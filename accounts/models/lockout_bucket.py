@@ -19,7 +19,7 @@ class LockoutBucketQuerySet(models.QuerySet["LockoutBucket"]):
     """Questions about buckets."""
 
     def locked(self, *, now: datetime) -> LockoutBucketQuerySet:
-        """Give those that refuse at this moment, the longest lock first."""
+        """Return those that refuse at this moment, the longest lock first."""
         return self.filter(locked_until__gt=now).order_by("-locked_until")
 
     def accounts(self) -> LockoutBucketQuerySet:
@@ -27,7 +27,7 @@ class LockoutBucketQuerySet(models.QuerySet["LockoutBucket"]):
         return self.filter(key__startswith=ACCOUNT)
 
     def idle_since(self, at: datetime) -> LockoutBucketQuerySet:
-        """Give those that have decided nothing since then, and lock nothing."""
+        """Return those that have decided nothing since then, and lock nothing."""
         unlocked = models.Q(locked_until__isnull=True) | models.Q(locked_until__lt=at)
         return self.filter(unlocked, window_started_at__lt=at)
 
@@ -72,12 +72,12 @@ class LockoutBucket(models.Model):
         ]
 
     def __str__(self) -> str:
-        """Give the key, which holds a fingerprint and no name."""
+        """Return the key, which holds a fingerprint and no name."""
         return self.key
 
     @property
     def label(self) -> str:
-        """Say whose bucket it is, as far as that is known: a name of nobody is not stored."""
+        """Report whose bucket it is, as far as that is known: a name of nobody is not stored."""
         if self.user_id is not None:
             return str(self.user)
         kind, _, rest = self.key.partition(":")
@@ -86,5 +86,5 @@ class LockoutBucket(models.Model):
         return rest
 
     def is_locked(self, *, now: datetime) -> bool:
-        """Tell whether the bucket refuses at this moment."""
+        """Return whether the bucket refuses at this moment."""
         return self.locked_until is not None and self.locked_until > now

@@ -45,5 +45,5 @@ class MailedCode(models.Model):
         return f"{self.purpose} for {self.user_id}"
 
     def is_expired(self, *, now: datetime) -> bool:
-        """Tell whether the code's time is over."""
+        """Return whether the code's time is over."""
         return self.expires_at <= now

@@ -103,15 +103,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_email_verified(self) -> bool:
-        """Tell whether the person proved that they read mail at this address."""
+        """Return whether the person proved that they read mail at this address."""
         return self.email_verified_at is not None
 
     def get_full_name(self) -> str:
-        """Give the name, or the address where there is none."""
+        """Return the name, or the address where there is none."""
         return self.name or self.email
 
     def get_short_name(self) -> str:
-        """Give the first word of the name, or the address where there is none."""
+        """Return the first word of the name, or the address where there is none."""
         return self.name.split(" ", 1)[0] or self.email
 
     def clean(self) -> None:

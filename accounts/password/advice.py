@@ -27,7 +27,7 @@ class Advice:
 
     @property
     def accepted(self) -> bool:
-        """Tell whether the policy would take it."""
+        """Return whether the policy would take it."""
         return not self.errors
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @sensitive_variables("password")
 def reasons_against(password: str, *, user: AbstractBaseUser | None) -> list[FieldError]:
-    """Give each reason of every validator in ``AUTH_PASSWORD_VALIDATORS``: a code, a sentence."""
+    """Return each reason of every validator in ``AUTH_PASSWORD_VALIDATORS``: a code, a sentence."""
     try:
         validate_password(password, user=user)  # type: ignore[arg-type]  # of any user model
     except ValidationError as refused:

@@ -23,7 +23,7 @@ LOOK_ALIKES = str.maketrans("013457@$!", "oleastasi")
 
 
 def is_encodable(password: str) -> bool:
-    """Tell whether the text can be hashed: no NUL, no lone surrogate."""
+    """Return whether the text can be hashed: no NUL, no lone surrogate."""
     return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in password)
 
 
@@ -59,10 +59,10 @@ class Rule(Protocol):
     code: str
 
     def sentence(self) -> str:
-        """Say what is asked for."""
+        """Report what is asked for."""
 
     def refuses(self, candidate: Candidate) -> str | None:
-        """Say what is wrong, or ``None``."""
+        """Report what is wrong, or ``None``."""
 
 
 class Length:
@@ -71,7 +71,7 @@ class Length:
     code = "length"
 
     def sentence(self) -> str:
-        """Say what is asked for."""
+        """Report what is asked for."""
         return f"Use {settings.password_min_length} to {LONGEST_PASSWORD:,} characters."
 
     def refuses(self, candidate: Candidate) -> str | None:
@@ -87,7 +87,7 @@ class Encodable:
     code = "characters"
 
     def sentence(self) -> str:
-        """Say what is asked for."""
+        """Report what is asked for."""
         return "Any character is welcome, save NUL and broken ones."
 
     def refuses(self, candidate: Candidate) -> str | None:
@@ -103,7 +103,7 @@ class Context:
     code = "context"
 
     def sentence(self) -> str:
-        """Say what is asked for."""
+        """Report what is asked for."""
         return "Do not build it from your name, your address or the site's name."
 
     def refuses(self, candidate: Candidate) -> str | None:
@@ -126,7 +126,7 @@ class Guessability:
     code = "guessable"
 
     def sentence(self) -> str:
-        """Say what is asked for."""
+        """Report what is asked for."""
         return "Use words that do not belong together, and nothing that is known about you."
 
     def refuses(self, candidate: Candidate) -> str | None:
@@ -141,7 +141,7 @@ RULES: tuple[Rule, ...] = (Length(), Encodable(), Context(), Guessability())
 
 
 def reasons_against(candidate: Candidate) -> list[FieldError]:
-    """Give every reason for which the policy refuses, in the order of the rules."""
+    """Return every reason for which the policy refuses, in the order of the rules."""
     return [
         FieldError(code=rule.code, message=message, field="password")
         for rule in RULES
@@ -150,5 +150,5 @@ def reasons_against(candidate: Candidate) -> list[FieldError]:
 
 
 def sentences() -> list[str]:
-    """Say what the policy asks for, rule by rule."""
+    """Report what the policy asks for, rule by rule."""
     return [rule.sentence() for rule in RULES]

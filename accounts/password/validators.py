@@ -24,5 +24,5 @@ class PolicyValidator:
             )
 
     def get_help_text(self) -> str:
-        """Say what is asked for, in one paragraph."""
+        """Report what is asked for, in one paragraph."""
         return " ".join(sentences())

@@ -27,7 +27,7 @@ LONGEST_ADVISED_WAIT_SECONDS = 60
 def check_credentials(
     *, login_name: str, password: str, now: datetime | None = None
 ) -> AbstractBaseUser:
-    """Give the person whose name and password these are.
+    """Return the person whose name and password these are.
 
     Raises :class:`~accounts.errors.InvalidCredentials`, alike for an unknown name, a wrong password
     and an inactive account; :class:`~accounts.errors.LockedOut`, alike for existing and other
@@ -110,7 +110,7 @@ def _say_locked(place: lockout.Place, account: AbstractBaseUser | None, until: d
 
 
 def _advised_wait(places: list[lockout.Place]) -> int | None:
-    """Give 0, 1, 2, 4, 8 … seconds: advice to a client, which no worker sleeps for."""
+    """Return 0, 1, 2, 4, 8 … seconds: advice to a client, which no worker sleeps for."""
     number = next((place.number for place in places if place.is_account), 1)
     return min(2 ** (number - 2), LONGEST_ADVISED_WAIT_SECONDS) if number > 1 else None
 
@@ -118,7 +118,7 @@ def _advised_wait(places: list[lockout.Place]) -> int | None:
 def _welcome(
     attempt: Attempt, account: AbstractBaseUser | None, places: list[lockout.Place]
 ) -> AbstractBaseUser:
-    """Give the places back; refuse once more where the address was never proved."""
+    """Release the places; refuse once more where the address was never proved."""
     assert account is not None  # noqa: S101 - _judge names an unknown account as a reason
     lockout.clear(places=places)
     if any(place.is_after_failures for place in places if place.is_account):

@@ -26,7 +26,7 @@ class Page:
 
 
 def sign_ins_of(*, user: AbstractBaseUser, cursor: uuid.UUID | None = None) -> Page:
-    """Give a page of the sign-ins of a person, successes and failures; one indexed query.
+    """Return a page of the sign-ins of a person, successes and failures; one indexed query.
 
     A cursor is the key of the last event of the page before; whatever it is, only the person's own
     events are shown.

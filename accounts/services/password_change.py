@@ -50,7 +50,7 @@ def change_password(
 def prove_password(
     *, user: AbstractBaseUser, password: str, now: datetime | None = None
 ) -> AbstractBaseUser:
-    """Give the account as it was when its password was proved.
+    """Return the account as it was when its password was proved.
 
     A wrong one counts like a failed sign-in: whoever holds a stolen session must not guess here
     what the lockout refuses at the door. Raises :class:`~accounts.errors.CurrentPasswordWrong`,

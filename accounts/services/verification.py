@@ -27,7 +27,7 @@ MAIL_WINDOW = timedelta(hours=1)
 
 
 def judge_code(*, email: str, purpose: Purpose, code: str, now: datetime) -> tuple[Any, MailedCode]:
-    """Give the account and the row of a right code; a refusal is an event, and is raised.
+    """Return the account and the row of a right code; a refusal is an event, and is raised.
 
     An unknown address takes the same statements as a wrong code: it is asked for by a key that
     nobody has.
@@ -43,7 +43,7 @@ def judge_code(*, email: str, purpose: Purpose, code: str, now: datetime) -> tup
 
 
 def may_mail(*, user: User, now: datetime) -> bool:
-    """Tell whether strangers may make the site mail this person once more; counts the mail.
+    """Return whether strangers may make the site mail this person once more; counts the mail.
 
     The limit is the account's, whatever the address the requests come from: nobody's mailbox is
     flooded through us.

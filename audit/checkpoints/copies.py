@@ -30,7 +30,7 @@ MOST_READ = 2_000  # of a stream, newest first: 83 days; `audit_verify --checkpo
 
 
 def storage() -> Storage | None:
-    """Give the storage for copies; ``None`` where none is set up."""
+    """Return the storage for copies; ``None`` where none is set up."""
     try:
         return storages[settings.checkpoint_storage] if settings.checkpoint_storage else None
     except InvalidStorageError:  # audit.W005 and each verification say so

@@ -42,7 +42,7 @@ class Head:
     key_id: str
 
     def body(self) -> dict[str, Any]:
-        """Give what is signed, as JSON types."""
+        """Return what is signed, as JSON types."""
         return {
             "format": FORMAT,
             "purpose": self.purpose,
@@ -55,7 +55,7 @@ class Head:
         }
 
     def message(self) -> bytes:
-        """Give the bytes that are signed: the body as JSON, keys sorted, no blanks, ASCII."""
+        """Return the bytes that are signed: the body as JSON, keys sorted, no blanks, ASCII."""
         return json.dumps(self.body(), sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -105,7 +105,7 @@ class Signers:
         return name
 
     def published(self) -> dict[str, str]:
-        """Give every public key by name, as base64."""
+        """Return every public key by name, as base64."""
         return {
             name: base64.b64encode(key.public_bytes_raw()).decode()
             for name, key in self.public.items()
@@ -116,7 +116,7 @@ _current: Signers | None = None
 
 
 def signers() -> Signers:
-    """Give the keys of this process; raises :class:`~audit.errors.AuditKeysUnusable`."""
+    """Return the keys of this process; raises :class:`~audit.errors.AuditKeysUnusable`."""
     global _current  # noqa: PLW0603 - one set per process is the point
     if _current is None:
         _current = Signers()

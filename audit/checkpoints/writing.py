@@ -140,6 +140,6 @@ def _last(stream: str) -> Checkpoint | None:
 
 
 def removed_up_to(stream: str) -> int:
-    """Give the number up to which retention has removed a stream, as an anchor says; or zero."""
+    """Return the number up to which retention has removed a stream, as an anchor says; or zero."""
     anchors = Checkpoint.objects.filter(stream=stream, purpose=Checkpoint.ANCHOR)
     return anchors.order_by("-seq").values_list("seq", flat=True).first() or 0

@@ -56,7 +56,7 @@ class SecurityEventQuerySet(EvidenceQuerySet["SecurityEvent"]):
         return self.filter(pk__lt=least_key(at))
 
     def newest(self, count: int) -> SecurityEventQuerySet:
-        """Give the newest ``count``, newest first."""
+        """Return the newest ``count``, newest first."""
         return self.order_by("-pk")[:count]
 
     def older_than(self, key: uuid.UUID) -> SecurityEventQuerySet:
@@ -121,5 +121,5 @@ class SecurityEvent(Evidence):
         )
 
     def __str__(self) -> str:
-        """Say when and what."""
+        """Report when and what."""
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.kind}"

@@ -12,7 +12,7 @@ M = TypeVar("M", bound=models.Model)
 
 
 def refusal(what: str, model: type[models.Model]) -> EvidenceIsAppendOnly:
-    """Give the sentence for an attempt to change what is kept."""
+    """Return the sentence for an attempt to change what is kept."""
     return EvidenceIsAppendOnly(
         f"{what} is refused on {model._meta.verbose_name_plural}: they are added and never changed "
         "or removed. Say what corrects one with a new event."

@@ -20,7 +20,7 @@ class EventSealQuerySet(EvidenceQuerySet["EventSeal"]):
     """The questions asked of the chain."""
 
     def last_of(self, stream: str) -> EventSeal | None:
-        """Give the newest seal of a stream."""
+        """Return the newest seal of a stream."""
         return self.filter(stream=stream).order_by("-seq").first()
 
 
@@ -58,7 +58,7 @@ class EventSeal(Evidence):
         )
 
     def __str__(self) -> str:
-        """Say which one it is."""
+        """Report which one it is."""
         return f"{self.stream} {self.seq}"
 
 
@@ -123,7 +123,7 @@ class Checkpoint(Evidence):
         indexes = (models.Index(fields=["stream", "seq"], name="audit_checkpoint_at"),)
 
     def __str__(self) -> str:
-        """Say what was signed, and when."""
+        """Report what was signed, and when."""
         return f"{self.stream} {self.seq} at {self.at:%Y-%m-%d %H:%M:%S}"
 
 

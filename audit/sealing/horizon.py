@@ -42,7 +42,7 @@ class Transactions:
     ours: int
 
     def is_open(self, number: int) -> bool:
-        """Tell whether any transaction up to that number may be open, beside our own."""
+        """Return whether any transaction up to that number may be open, beside our own."""
         return self.oldest <= number and self.oldest != self.ours
 
 

@@ -36,7 +36,7 @@ class Secret:
         self._bytes = secret
 
     def reveal(self) -> bytes:
-        """Give the bytes to the one who computes with them."""
+        """Return the bytes to the one who computes with them."""
         return self._bytes
 
     def __repr__(self) -> str:
@@ -65,7 +65,7 @@ class Entries:
 
 
 def labelled(key_id: str, fingerprinted: bytes) -> str:
-    """Give the name under which a key is written down: its id and a trace of its bytes.
+    """Return the name under which a key is written down: its id and a trace of its bytes.
 
     So another key under a known id is another name: a wrong key is not mistaken for an edit.
     """

@@ -66,7 +66,7 @@ _current: Keyring | None = None
 
 
 def keyring() -> Keyring:
-    """Give the keys of this process; raises :class:`~audit.errors.AuditKeysUnusable`."""
+    """Return the keys of this process; raises :class:`~audit.errors.AuditKeysUnusable`."""
     global _current  # noqa: PLW0603 - one ring per process is the point
     if _current is None:
         _current = Keyring(_configured())

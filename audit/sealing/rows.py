@@ -29,13 +29,13 @@ _AS_TEXT = {
 
 
 def columns(connection: BaseDatabaseWrapper) -> str:
-    """Give the columns to select from ``audit_securityevent e``, one for each field."""
+    """Return the columns to select from ``audit_securityevent e``, one for each field."""
     texts = _AS_TEXT if connection.vendor == "postgresql" else {}
     return ", ".join(texts.get(field, f"e.{field}") for field in FIELDS)
 
 
 def instant_column(connection: BaseDatabaseWrapper, column: str) -> str:
-    """Give an instant as text, where the server can write it."""
+    """Return an instant as text, where the server can write it."""
     return _INSTANT.format(column) if connection.vendor == "postgresql" else column
 
 
@@ -68,7 +68,7 @@ def key_text(text: str | None) -> str | None:
 
 
 def read_instant(value: Any) -> datetime | None:
-    """Give an instant as either database keeps it; ``None`` for what is none."""
+    """Return an instant as either database keeps it; ``None`` for what is none."""
     try:
         at = parse_datetime(value) if isinstance(value, str) else value
     except ValueError:
@@ -77,7 +77,7 @@ def read_instant(value: Any) -> datetime | None:
 
 
 def written(value: Any) -> str:
-    """Give an instant as it is sealed, in whatever form the database gave it."""
+    """Return an instant as it is sealed, in whatever form the database gave it."""
     if isinstance(value, str) and "T" in value:
         return value
     at = read_instant(value)
@@ -85,10 +85,10 @@ def written(value: Any) -> str:
 
 
 def as_bytes(value: Any) -> bytes:
-    """Give the bytes of a column, also where somebody put something else there."""
+    """Return the bytes of a column, also where somebody put something else there."""
     return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
 
 
 def key_for(connection: BaseDatabaseWrapper, key: uuid.UUID) -> Any:
-    """Give a key as a parameter of SQL."""
+    """Return a key as a parameter of SQL."""
     return key if connection.features.has_native_uuid_field else key.hex

@@ -55,7 +55,7 @@ class Run:
     began: float = field(default_factory=time.monotonic)
 
     def clock(self) -> datetime:
-        """Give the present instant, counted on from the one that was passed in."""
+        """Return the present instant, counted on from the one that was passed in."""
         return self.now + timedelta(seconds=time.monotonic() - self.began)
 
 
@@ -96,13 +96,13 @@ def keep_up(*, now: datetime) -> int:
 
 
 def is_at_work() -> bool:
-    """Tell whether a sealer holds the lock at this moment."""
+    """Return whether a sealer holds the lock at this moment."""
     with transaction.atomic():
         return _take_mark() is None
 
 
 def oldest_unsealed(*, since: datetime | None) -> uuid.UUID | None:
-    """Give the key of the first event that has no seal."""
+    """Return the key of the first event that has no seal."""
     found = _unsealed(least_key(since) if since else NO_KEY, 1)
     return uuid.UUID(str(found[0][0])) if found else None
 
@@ -207,7 +207,7 @@ def _link(
 
 
 def _head(stream: str, key: SealKey, now: datetime) -> Head:
-    """Give the end of a stream's chain; say so where another key takes over."""
+    """Return the end of a stream's chain; say so where another key takes over."""
     head = head_of(stream)
     if head.key_id != key.id:
         events.emit(
@@ -220,7 +220,7 @@ def _head(stream: str, key: SealKey, now: datetime) -> Head:
 
 
 def head_of(stream: str, *, using: str | None = None) -> Head:
-    """Give the last link of a stream, or what retention left of it, or the beginning."""
+    """Return the last link of a stream, or what retention left of it, or the beginning."""
     if seal := EventSeal.objects.using(using).last_of(stream):
         return Head(seal.seq, rows.as_bytes(seal.mac), seal.key_id)
     anchors = Checkpoint.objects.using(using).filter(stream=stream, purpose=Checkpoint.ANCHOR)

@@ -97,7 +97,7 @@ def _step(walk: Walk, link: Link) -> None:
 
 
 def _fits(walk: Walk, link: Link) -> bool | None:
-    """Tell whether the MAC is right; ``None`` where that cannot be known and was told."""
+    """Return whether the MAC is right; ``None`` where that cannot be known and was told."""
     if link.event is None:
         _tell(
             walk,
@@ -118,7 +118,7 @@ def _fits(walk: Walk, link: Link) -> bool | None:
 
 
 def _judge(walk: Walk, following: Link | None) -> None:
-    """Say what is wrong with the suspect, now that its follower is seen."""
+    """Report what is wrong with the suspect, now that its follower is seen."""
     link, walk.suspect = walk.suspect, None
     if link is None:
         return

@@ -19,7 +19,7 @@ AT_ONCE = 500  # heads looked up in one statement
 
 
 def genuine(checkpoints: Iterable[Signed], report: Report) -> list[Head]:
-    """Give the heads whose signature holds; each other one is a finding."""
+    """Return the heads whose signature holds; each other one is a finding."""
     heads = []
     for signed in checkpoints:
         try:
@@ -32,13 +32,13 @@ def genuine(checkpoints: Iterable[Signed], report: Report) -> list[Head]:
 
 
 def stored(using: str) -> Iterator[Signed]:
-    """Give the checkpoints that the database itself holds."""
+    """Return the checkpoints that the database itself holds."""
     rows = Checkpoint.objects.using(using).order_by("pk")
     return (from_row(row) for row in rows.iterator(chunk_size=AT_ONCE))
 
 
 def anchor_of(heads: Iterable[Head], stream: str, *, before: int) -> Head | None:
-    """Give the newest anchor that lies before a number: where retention says the chain begins."""
+    """Return the newest anchor that lies before a number: where retention says the chain begins."""
     anchors = [
         head
         for head in heads

@@ -49,7 +49,7 @@ class Reader:
     using: str
 
     def blocks(self, stream: str, *, after: int) -> Iterator[list[Row]]:
-        """Give the rows behind a number, block by block; :meth:`link` reads one."""
+        """Return the rows behind a number, block by block; :meth:`link` reads one."""
         while True:
             block = self._block(stream, after)
             if block:
@@ -71,7 +71,7 @@ class Reader:
 
     @property
     def gives_texts(self) -> bool:
-        """Tell whether rows come as they are sealed; else each one must be read."""
+        """Return whether rows come as they are sealed; else each one must be read."""
         return connections[self.using].vendor == "postgresql"
 
     def link(self, row: Row) -> Link:
@@ -103,13 +103,13 @@ class Reader:
             found.append(following)
 
     def ends(self, stream: str) -> tuple[int, int]:
-        """Give the first and the last number of a stream; zeros where there is none."""
+        """Return the first and the last number of a stream; zeros where there is none."""
         seals = EventSeal.objects.using(self.using).filter(stream=stream)
         ends = seals.aggregate(first=Min("seq"), last=Max("seq"))
         return ends["first"] or 0, ends["last"] or 0
 
     def first_since(self, stream: str, at: datetime) -> int:
-        """Give the number of the first seal made at that instant or later, by halving.
+        """Return the number of the first seal made at that instant or later, by halving.
 
         Where there is none, the number behind the last.
         """
@@ -126,7 +126,7 @@ class Reader:
         return low
 
     def mac_of(self, stream: str, seq: int) -> bytes | None:
-        """Give the MAC at a number."""
+        """Return the MAC at a number."""
         seals = EventSeal.objects.using(self.using).filter(stream=stream, seq=seq)
         mac = seals.values_list("mac", flat=True).first()
         return None if mac is None else rows.as_bytes(mac)

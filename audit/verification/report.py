@@ -37,7 +37,7 @@ class Report:
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether nothing is wrong."""
+        """Return whether nothing is wrong."""
         return not self.counts
 
     def add(self, code: str, detail: str, **where: Any) -> None:
@@ -52,7 +52,7 @@ class Report:
             self.remarks.append(sentence)
 
     def summary(self) -> str:
-        """Give one sentence."""
+        """Return one sentence."""
         if self.is_whole:
             seen = f"{self.looked_at:,} sealed events and {self.checkpoints:,} checkpoints"
             return f"The audit log is whole: {seen} verified."
@@ -60,7 +60,7 @@ class Report:
         return f"The audit log is BROKEN ({told}). First: {self.findings[0].detail}"
 
     def as_json(self) -> dict[str, Any]:
-        """Give everything as JSON types."""
+        """Return everything as JSON types."""
         return {
             "whole": self.is_whole,
             "complete": self.is_complete,

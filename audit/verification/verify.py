@@ -71,7 +71,7 @@ def verify(question: Question, *, progress: Callable[[int], None] = lambda _done
 
 
 def _heads(question: Question, report: Report) -> list[Head]:
-    """Give the believed checkpoints, of the database and from outside it."""
+    """Return the believed checkpoints, of the database and from outside it."""
     copies = question.copies
     report.remarks += copies.remarks
     for detail in copies.malformed:
@@ -136,7 +136,7 @@ def _unsealed(question: Question, report: Report) -> None:
 
 
 def unsealed(question: Question) -> list[uuid.UUID]:
-    """Give the keys of events without a seal, oldest first, at most a thousand."""
+    """Return the keys of events without a seal, oldest first, at most a thousand."""
     waiting = SecurityEvent.objects.using(question.using).order_by("pk")
     if question.unsealed_after is not None:
         waiting = waiting.before(question.now - question.unsealed_after)

@@ -27,7 +27,7 @@ def describe(
     database: DatabaseState | None,
     files: FilesState | None,
 ) -> Manifest:
-    """Give the manifest of a run whose parts are all written."""
+    """Return the manifest of a run whose parts are all written."""
     return manifest.Manifest(
         backup=str(backup.pk),
         folder=backup.folder,
@@ -61,7 +61,7 @@ def record_copy(backup: Backup, alias: str, *, size: int, failure: str | None) -
 
 
 def row_of(described: Manifest, *, manifest_sha256: str) -> dict[str, Any]:
-    """Give what the index says of a whole backup: sizes, counts, and hashes of encrypted bytes."""
+    """Get what the index says of a whole backup: sizes, counts, and hashes of encrypted bytes."""
     database, files = described.database, described.files
     raw = sum(part.sealed.raw_size for part in described.parts.values())
     return {

@@ -11,7 +11,7 @@ __all__ = ["Dumper", "dumper"]
 
 
 def dumper(using: str, *, timeout_seconds: float) -> Dumper:
-    """Give the dumper for a database alias; a context manager that holds the snapshot."""
+    """Return the dumper for a database alias; a context manager that holds the snapshot."""
     vendor = connections[using].vendor
     if vendor == "postgresql":
         from backups.dumpers.postgresql import PostgreSQLDumper

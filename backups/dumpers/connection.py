@@ -28,7 +28,7 @@ OPTION_VARIABLES = {
 
 
 def environment(using: str, *, database: str | None = None) -> dict[str, str]:
-    """Give a minimal environment for the programs: how to connect, and nothing else of ours.
+    """Return a minimal environment for the programs: how to connect, and nothing else of ours.
 
     The password goes this way, never in ``argv`` (which every user of the machine can read) and
     never into a file (which a killed run would leave behind); the environment of a process can be

@@ -63,7 +63,7 @@ _HASHED_AS_THEY_ARE = (
 
 
 def expression(table: str) -> str:
-    """Give SQL that yields the SQL which hashes one row ``x`` of a table.
+    """Return SQL that yields the SQL which hashes one row ``x`` of a table.
 
     ``table`` is SQL for its ``regclass``. The catalogue is asked on both sides, before and after,
     so the manifest need not carry SQL.
@@ -77,7 +77,7 @@ def expression(table: str) -> str:
 
 
 def question(table: str, hashed: str) -> str:
-    """Give the query for one table, already quoted: its rows and its checksum."""
+    """Return the query for one table, already quoted: its rows and its checksum."""
     counted = f"SELECT count(*)::text, coalesce(sum({hashed}), 0)::text"
     return f"{counted} FROM ONLY {table} AS x"
 

@@ -36,7 +36,7 @@ PAUSE_SECONDS = 0.05
 
 
 def path_of(using: str) -> Path:
-    """Give the file of a SQLite alias; a database in memory has none and is refused."""
+    """Return the file of a SQLite alias; a database in memory has none and is refused."""
     name = str(connections[using].settings_dict["NAME"])
     if not name or name == ":memory:" or name.startswith("file:"):
         raise EngineUnsupported(

@@ -31,7 +31,7 @@ class Entry:
 
     @property
     def shown_path(self) -> str:
-        """Give the path on one line of plain characters, whatever bytes it is made of."""
+        """Return the path on one line of plain characters, whatever bytes it is made of."""
         return quote(self.path, safe=PLAIN_IN_PATHS, errors="surrogateescape")
 
     @classmethod

@@ -46,11 +46,11 @@ class Holdings:
         self._listed: dict[tuple[str, str], array[int]] = {}
 
     def live(self) -> list[Target]:
-        """Give the targets that have not failed in this run."""
+        """Return the targets that have not failed in this run."""
         return [each for each in self._targets if each.alias not in self._failures]
 
     def known(self, digests: set[str]) -> dict[str, StoredFile]:
-        """Give the rows whose file every live target holds, after copying where one lacks it.
+        """Return the rows whose file every live target holds, after copying where one lacks it.
 
         The index is not believed alone: a file that was deleted on a target behind its back must
         not be counted on by one more backup.
@@ -111,7 +111,7 @@ class Holdings:
         return bool(holders)
 
     def _poured(self, row: StoredFile, source: Target, takers: list[Target]) -> list[str]:
-        """Give the targets that hold the file now; none where the source's is damaged, too."""
+        """Return the targets that hold the file now; none where the source's is damaged, too."""
         with ExitStack() as undo:
             fan = Fan(takers, self._failures, row.name)
             undo.callback(fan.abort)
@@ -134,5 +134,5 @@ class Holdings:
 
 
 def _number(name: str) -> int:
-    """Give 64 bits for a name: a million of them fit where the names would not."""
+    """Return 64 bits for a name: a million of them fit where the names would not."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")

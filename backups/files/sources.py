@@ -20,7 +20,7 @@ OURS = ".garrison-"  # what restores leave inside a storage: staged files, and t
 
 
 def storage(alias: str) -> Storage:
-    """Give a file storage by its alias."""
+    """Return a file storage by its alias."""
     try:
         return storages[alias]
     except InvalidStorageError:
@@ -30,7 +30,7 @@ def storage(alias: str) -> Storage:
 
 
 def names(of: Storage) -> Iterator[str]:
-    """Give every file's name, folder by folder.
+    """Return every file's name, folder by folder.
 
     Symbolic links are not followed, they may lead anywhere. Pipes, sockets and devices are passed
     over: opening one may wait for ever. However deep the folders are, there is no recursion.
@@ -52,7 +52,7 @@ def names(of: Storage) -> Iterator[str]:
 
 
 def _is(kind: Callable[[int], bool], of: Storage, name: str) -> bool:
-    """Tell whether it is of that kind itself; a storage without paths holds nothing else."""
+    """Return whether it is of that kind itself; a storage without paths holds nothing else."""
     try:
         return kind(os.lstat(of.path(name)).st_mode)
     except NotImplementedError:  # Django's word for a storage without paths

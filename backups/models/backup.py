@@ -32,15 +32,15 @@ class BackupQuerySet(RunQuerySet["Backup"]):
     """Questions about backups."""
 
     def newest_good(self) -> Backup | None:
-        """Give the good backup with the latest snapshot."""
+        """Return the good backup with the latest snapshot."""
         return self.filter(state=State.GOOD).order_by("-snapshot_at").first()
 
     def with_database(self) -> BackupQuerySet:
-        """Give the backups that hold a database."""
+        """Return the backups that hold a database."""
         return self.exclude(content=Content.FILES)
 
     def within(self, first: datetime, last: datetime) -> BackupQuerySet:
-        """Give the backups whose snapshot lies between two instants, both included."""
+        """Return the backups whose snapshot lies between two instants, both included."""
         return self.filter(snapshot_at__gte=first, snapshot_at__lte=last)
 
 

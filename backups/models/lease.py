@@ -37,7 +37,7 @@ class LeaseManager(models.Manager["Lease"]):
         return bool(mine.update(expires_at=now + timedelta(seconds=seconds)))
 
     def release(self, name: str, *, owner: uuid.UUID) -> bool:
-        """Give it back, if it is still held."""
+        """Return it back, if it is still held."""
         return bool(self.filter(name=name, owner=owner).update(owner=None, expires_at=None))
 
     def release_restored(self) -> None:
@@ -45,7 +45,7 @@ class LeaseManager(models.Manager["Lease"]):
         self.exclude(owner=None).update(owner=None, expires_at=None)
 
     def say_once(self, name: str, *, hours: float, now: datetime) -> bool:
-        """Tell whether this is the first call in so many hours, over all processes."""
+        """Return whether this is the first call in so many hours, over all processes."""
         self.get_or_create(name=name)
         quiet = models.Q(expires_at=None) | models.Q(expires_at__lte=now)
         until = now + timedelta(hours=hours)

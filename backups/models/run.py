@@ -31,11 +31,11 @@ class RunQuerySet(models.QuerySet[R]):
     """Questions about runs, and their conditional changes."""
 
     def good(self) -> RunQuerySet[R]:
-        """Give the runs that ended well and whose result still exists."""
+        """Return the runs that ended well and whose result still exists."""
         return self.filter(state=State.GOOD)
 
     def live(self) -> RunQuerySet[R]:
-        """Give the runs that have a worker, or had one."""
+        """Return the runs that have a worker, or had one."""
         return self.filter(state=State.RUNNING)
 
     def claim(self, pk: uuid.UUID, *, owner: uuid.UUID, fence: int, now: datetime) -> bool:

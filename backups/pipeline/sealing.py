@@ -71,7 +71,7 @@ class _Compressing:
                 continue
 
     def read(self, size: int) -> bytes:
-        """Give what is compressed; the end comes only if the source ended well."""
+        """Return what is compressed; the end comes only if the source ended well."""
         if not self._rest:
             block = self._queue.get()
             if block is None:

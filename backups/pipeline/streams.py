@@ -15,7 +15,7 @@ class Readable(Protocol):
     """A source of bytes; the empty answer is the end, and only a whole source gives it."""
 
     def read(self, size: int, /) -> bytes:
-        """Give at most ``size`` bytes."""
+        """Return at most ``size`` bytes."""
 
 
 class Writable(Protocol):
@@ -39,7 +39,7 @@ class Tally:
 
     @property
     def sha256(self) -> str:
-        """Give the hash of all so far, as hexadecimal digits."""
+        """Return the hash of all so far, as hexadecimal digits."""
         return str(self._hash.hexdigest())  # type: ignore[attr-defined]  # the same
 
 

@@ -29,7 +29,7 @@ class _Incoming:
         self._source = source
 
     def read(self, size: int = BLOCK) -> bytes:
-        """Give and count."""
+        """Return and count."""
         try:
             chunk = self._source.read(size)
         except BaseException as failure:

@@ -238,7 +238,7 @@ def _check(statements: str, expected: str, name: str) -> str:
 
 
 def is_empty(using: str) -> bool:
-    """Tell whether the database holds no relation, large object or schema of anybody's."""
+    """Return whether the database holds no relation, large object or schema of anybody's."""
     with connect(using) as session:
         row = session.execute(
             "SELECT NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n"

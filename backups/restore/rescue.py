@@ -38,7 +38,7 @@ _TABLE_DATA = re.compile(r"^\d+; \d+ \d+ TABLE DATA ")
 
 
 def find(opened: Opened, table: str) -> Table:
-    """Give the manifest's entry for a table: ``name``, ``schema.name`` or as it is quoted there."""
+    """Get the manifest's entry for a table: ``name``, ``schema.name`` or as it is quoted there."""
     described = opened.manifest.database
     for each in described.tables if described else ():
         schema, name = _plain(each.name)
@@ -86,7 +86,7 @@ def bring(opened: Opened, *, table: str, schema: str, using: str, scratch_name: 
 
 
 def _only(opened: Opened, entry: Table) -> str:
-    """Give the archive's table of contents, cut down to one table's data."""
+    """Return the archive's table of contents, cut down to one table's data."""
     described = opened.manifest.database
     matching = tools.matching(int(described.major) if described else 0)
     with Program(

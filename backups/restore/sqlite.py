@@ -100,7 +100,7 @@ def load(opened: Opened, *, using: str) -> None:
 
 
 def is_empty(using: str) -> bool:
-    """Tell whether there is no table."""
+    """Return whether there is no table."""
     path = path_of(using)
     if not path.exists():
         return True

@@ -121,7 +121,7 @@ def _drill(drill: Drill, held: Held, now: datetime) -> None:
 
 
 def _copy_whose_turn_it_is(backup: Backup) -> Copy:
-    """Give the copy on the target whose last drill is longest ago: each is proven in its turn."""
+    """Return the copy on the target whose last drill is longest ago: each is proven in its turn."""
     copies = backup.copies.filter(state=CopyState.GOOD, target__in=settings.targets)
     done = Drill.objects.exclude(ended_at=None).order_by().values_list("target")
     last = dict(done.annotate(at=Max("ended_at")))

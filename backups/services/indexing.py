@@ -34,7 +34,7 @@ BATCH = 500
 
 
 def exists() -> bool:
-    """Tell whether the index's tables are there."""
+    """Return whether the index's tables are there."""
     return Backup._meta.db_table in connections["default"].introspection.table_names()
 
 

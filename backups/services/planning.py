@@ -31,12 +31,12 @@ class Plan:
 
     @property
     def needs_confirmation(self) -> bool:
-        """Tell whether data would be replaced."""
+        """Return whether data would be replaced."""
         return self.content != Content.FILES and not self.database_is_empty
 
 
 def plan(opened: Opened, *, content: str = Content.ALL, safety: bool = True) -> Plan:
-    """Say what a restore would do; changes nothing."""
+    """Report what a restore would do; changes nothing."""
     using = settings.database
     content = _possible(opened, content)
     vendor = _require_same_engine(opened, using, content)

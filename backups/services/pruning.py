@@ -99,7 +99,7 @@ def _delete_copies(pruned: Pruned) -> None:
 
 
 def _unneeded(kept: dict[uuid.UUID, str]) -> list[StoredFile]:
-    """Give the files in whose time of use no kept backup's snapshot lies."""
+    """Return the files in whose time of use no kept backup's snapshot lies."""
     times = Backup.objects.good().filter(pk__in=kept).values_list("snapshot_at", flat=True)
     snapshots = sorted(at for at in times if at is not None)
     return [

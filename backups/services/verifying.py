@@ -23,7 +23,7 @@ LOOKED_AT = (CopyState.GOOD, CopyState.DAMAGED)
 
 
 def good_backup(backup_id: uuid.UUID | str | None) -> Backup:
-    """Give a good backup by id, or the newest for ``None``; anything else is refused."""
+    """Return a good backup by id, or the newest for ``None``; anything else is refused."""
     good = Backup.objects.good()
     found = good.filter(pk=backup_id).first() if backup_id else Backup.objects.newest_good()
     if found is None:

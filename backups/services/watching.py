@@ -66,7 +66,7 @@ def _is_older(at: datetime | None, limit: timedelta, now: datetime) -> bool:
 
 
 def look_out(*, now: datetime) -> list[str]:
-    """Say what is overdue, each at most once a day over all processes; gives what was said."""
+    """Report what is overdue, each at most once a day over all processes; gives what was said."""
     found = standing(now=now)
     said = []
     newest_at = found.newest and found.newest.snapshot_at

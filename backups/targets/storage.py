@@ -55,11 +55,11 @@ class Target:
         return opened(self.storage, self._full(name))
 
     def exists(self, name: str) -> bool:
-        """Tell whether a file is there."""
+        """Return whether a file is there."""
         return self.storage.exists(self._full(name))
 
     def list(self, folder: str) -> tuple[list[str], list[str]]:
-        """Give the names of the folders and files in a folder; none where it does not exist."""
+        """Return the names of the folders and files in a folder; none where it does not exist."""
         try:
             folders, files = self.storage.listdir(self._full(folder))
         except FileNotFoundError:
@@ -105,7 +105,7 @@ class Target:
 
 
 def target(alias: str) -> Target:
-    """Give one target by its alias in ``STORAGES``."""
+    """Return one target by its alias in ``STORAGES``."""
     try:
         return Target(alias, storages[alias], settings.folder)
     except InvalidStorageError:
@@ -115,5 +115,5 @@ def target(alias: str) -> Target:
 
 
 def targets() -> list[Target]:
-    """Give every configured target."""
+    """Return every configured target."""
     return [target(alias) for alias in settings.targets]

@@ -59,12 +59,12 @@ class _Pulled(File):  # type: ignore[type-arg]  # generic only in the stubs
         return True
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """Give blocks until the end."""
+        """Return blocks until the end."""
         while block := self.read(chunk_size or 64 * 1024):
             yield block
 
     def read(self, size: int = -1) -> bytes:
-        """Give exactly ``size`` bytes, fewer only at the end."""
+        """Return exactly ``size`` bytes, fewer only at the end."""
         parts: list[bytes] = []
         wanted = size if size >= 0 else 1 << 62
         while wanted and (block := self._next(wanted)):

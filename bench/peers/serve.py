@@ -13,7 +13,7 @@ PASSWORD = "correct horse battery staple 42"
 
 
 def environ(method, path, token=None, body=b""):
-    """Give the environment that a WSGI server would."""
+    """Return the environment that a WSGI server would."""
     request = {
         "REQUEST_METHOD": method,
         "PATH_INFO": path,

@@ -57,7 +57,7 @@ class Child:
             private_files.write_state(self.record_path, record)
 
     def poll(self) -> int | None:
-        """Give the exit code when it has ended by itself, else ``None``."""
+        """Return the exit code when it has ended by itself, else ``None``."""
         return self.process.poll() if self.process else None
 
     def ask_to_stop(self) -> None:

@@ -68,5 +68,5 @@ def begin_stopping() -> None:
 
 
 def is_urgent() -> bool:
-    """Tell whether a stop was asked for while stopping: then nothing is waited for any more."""
+    """Return whether a stop was asked for while stopping: then nothing is waited for any more."""
     return _requests.is_told and _requests.count > _requests.count_at_stop

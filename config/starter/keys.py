@@ -49,7 +49,7 @@ def _random_key() -> str:
 
 
 def recipient_of(identity_path: Path) -> str:
-    """Give the public half of the identity in a file, as backups are encrypted to it."""
+    """Return the public half of the identity in a file, as backups are encrypted to it."""
     from pyrage import IdentityError, x25519
 
     try:

@@ -12,12 +12,12 @@ LOOPBACK = "127.0.0.1"
 
 
 def is_free(port: int, *, host: str = LOOPBACK) -> bool:
-    """Tell whether a server could listen there now."""
+    """Return whether a server could listen there now."""
     return _refusal(host, port) is None
 
 
 def free_port() -> int:
-    """Give a port of the loopback interface that nobody listens on."""
+    """Return a port of the loopback interface that nobody listens on."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

@@ -56,7 +56,7 @@ class EmbeddedPostgreSQL(EmbeddedServer):
         return self.home() / "postmaster.pid"
 
     def url(self) -> str:
-        """Give the address, with the password."""
+        """Return the address, with the password."""
         return f"postgresql://{ROLE}:{self.password}@{LOOPBACK}:{self.port}/{DATABASE}"
 
     # --- Preparing --------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class EmbeddedPostgreSQL(EmbeddedServer):
         )
 
     def is_ready(self) -> bool:
-        """Tell whether it lets us in with the password."""
+        """Return whether it lets us in with the password."""
         try:
             self._connect("postgres").close()
         except psycopg.OperationalError:

@@ -24,7 +24,7 @@ KILL_SECONDS = 5.0
 
 
 def command_line(pid: int) -> list[str]:
-    """Give the arguments of a process; empty when it is gone or a zombie."""
+    """Return the arguments of a process; empty when it is gone or a zombie."""
     if PROC.is_dir():
         with suppress(OSError):
             raw = (PROC / str(pid) / "cmdline").read_bytes()
@@ -34,7 +34,7 @@ def command_line(pid: int) -> list[str]:
 
 
 def birth(pid: int) -> str:
-    """Give a text that no other process of this machine shares; empty when it is gone.
+    """Return a text that no other process of this machine shares; empty when it is gone.
 
     The kernel's boot id and the clock tick at which the process began; where there is no
     ``/proc``, the date that ``ps`` tells.
@@ -52,7 +52,7 @@ def birth(pid: int) -> str:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether the process exists and is no zombie."""
+    """Return whether the process exists and is no zombie."""
     return bool(birth(pid))
 
 

@@ -55,11 +55,11 @@ class EmbeddedServer(abc.ABC):
 
     @abc.abstractmethod
     def is_ready(self) -> bool:
-        """Tell whether it answers and accepts the password."""
+        """Return whether it answers and accepts the password."""
 
     @abc.abstractmethod
     def url(self) -> str:
-        """Give the address with the password; never to be printed."""
+        """Return the address with the password; never to be printed."""
 
     @abc.abstractmethod
     def pid_file(self) -> Path:
@@ -138,7 +138,7 @@ class EmbeddedServer(abc.ABC):
     # --- Stopping ---------------------------------------------------------------------------------
 
     def poll(self) -> int | None:
-        """Give the exit code when the program has ended by itself, else ``None``."""
+        """Return the exit code when the program has ended by itself, else ``None``."""
         return self.process.poll() if self.process else None
 
     def stop(self) -> None:
@@ -155,7 +155,7 @@ class EmbeddedServer(abc.ABC):
             self._end(pid)
 
     def running_pid(self) -> int | None:
-        """Give the pid of a living server of this folder, whoever started it.
+        """Return the pid of a living server of this folder, whoever started it.
 
         The pid file alone is not believed: the process must also be this program with this folder
         among its arguments.
@@ -177,6 +177,6 @@ class EmbeddedServer(abc.ABC):
 
 
 def plain_environment() -> dict[str, str]:
-    """Give the few variables a server needs: none of the keys in ours are its business."""
+    """Return the few variables a server needs: none of the keys in ours are its business."""
     kept = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C"}

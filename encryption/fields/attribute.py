@@ -28,7 +28,7 @@ class EncryptedAttribute(DeferredAttribute):
         self.opener = field.opener
 
     def __get__(self, instance: models.Model | None, cls: Any = None) -> Any:
-        """Give the clear value."""
+        """Return the clear value."""
         if instance is None:
             return self
         values = instance.__dict__

@@ -26,10 +26,10 @@ class Codec(Protocol):
     """Turns a clear value of one field into bytes and back."""
 
     def encode(self, field: AnyField, value: Any) -> bytes:
-        """Give the bytes to encrypt; a value of the wrong type raises any exception."""
+        """Return the bytes to encrypt; a value of the wrong type raises any exception."""
 
     def decode(self, field: AnyField, stored: bytes) -> Any:
-        """Give the clear value back, as the wrapped field's own column would."""
+        """Return the clear value back, as the wrapped field's own column would."""
 
 
 class TextCodec:
@@ -54,7 +54,7 @@ class BinaryCodec:
         return bytes(value)
 
     def decode(self, field: AnyField, stored: bytes) -> bytes:  # noqa: ARG002
-        """Give them."""
+        """Return them."""
         return stored
 
 

@@ -42,7 +42,7 @@ class CiphertextCol(Col):
     """The stored bytes as they are, without a row: for grouping, ``isnull`` and rotation."""
 
     def __init__(self, alias: str | None, target: models.Field[Any, Any], *_: Any) -> None:
-        """Give bytes, whatever the field would make of them."""
+        """Return bytes, whatever the field would make of them."""
         super().__init__(alias, target, models.BinaryField())  # type: ignore[arg-type]
 
     def get_db_converters(self, connection: BaseDatabaseWrapper) -> list[Any]:  # noqa: ARG002
@@ -83,7 +83,7 @@ class EncryptedCol(Col):
         return _joined(connection.vendor, identity, envelope), ()
 
     def bare(self) -> CiphertextCol:
-        """Give the stored bytes alone."""
+        """Return the stored bytes alone."""
         return CiphertextCol(self.alias, self.target)
 
     def get_group_by_cols(self) -> list[Any]:
@@ -122,7 +122,7 @@ def _to_selected(value: Any, expression: Any, connection: Any) -> Selected | Non
 
 
 def _is_selected(col: EncryptedCol, compiler: SQLCompiler) -> bool:
-    """Tell whether the column stands in the SELECT list itself, and not inside an expression.
+    """Return whether the column stands in the SELECT list itself, and not inside an expression.
 
     The list is compiled first, while ``compiler.select`` is still empty; what comes later is a
     condition, an order or a group. A nested column is part of an annotation without being one.

@@ -70,7 +70,7 @@ class Encrypted(Opening[_ST, _GT], Sealing[_ST, _GT]):
         )
 
     def only_readable(self) -> str:
-        """Say why a column cannot stand in an expression."""
+        """Report why a column cannot stand in an expression."""
         return (
             f"{self.place} is encrypted, so the database cannot compare, order, combine or "
             "aggregate it. Select it and work in Python; for equality look up a "
@@ -115,7 +115,7 @@ class Encrypted(Opening[_ST, _GT], Sealing[_ST, _GT]):
         return self.base.validators
 
     def formfield(self, **options: Any) -> Any:
-        """Give the wrapped field's form field."""
+        """Return the wrapped field's form field."""
         return self.base.formfield(**options)
 
     def save_form_data(self, instance: models.Model, data: Any) -> None:

@@ -29,7 +29,7 @@ COLUMN_ERRORS = ("fields.E150", "fields.W346")
 
 
 def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMessage]:
-    """Give every message about one field."""
+    """Return every message about one field."""
     if problem := _unwrappable(field.base):
         yield _error(field, problem, "Encrypt its parts, or use EncryptedStorage for files.", E011)
         return
@@ -49,7 +49,7 @@ def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMess
 
 
 def _named(model: type[models.Model]) -> set[str]:
-    """Give the fields that constraints and indexes of the model name; they would look at noise."""
+    """Get the fields that constraints and indexes of the model name; they would look at noise."""
     options: Any = model._meta
     groups = [getattr(one, "fields", ()) for one in (*options.constraints, *options.indexes)]
     return {name.lstrip("-") for group in (*groups, *options.unique_together) for name in group}

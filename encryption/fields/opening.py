@@ -28,7 +28,7 @@ class Opener(Protocol):
     """Opens one field's values; has the signature of a database converter."""
 
     def __call__(self, value: Any, expression: Any = None, connection: Any = None) -> Any:
-        """Give the clear value, or raise DecryptionFailed."""
+        """Return the clear value, or raise DecryptionFailed."""
 
 
 class Opening(Wrapping[_ST, _GT]):
@@ -51,7 +51,7 @@ class Opening(Wrapping[_ST, _GT]):
         super().contribute_to_class(cls, name, private_only=private_only)
 
     def get_col(self, alias: str, output_field: Any = None) -> EncryptedCol:
-        """Give the column that selects its row with it; a new one each, told apart by identity."""
+        """Get the column that selects its row with it; a new one each, told apart by identity."""
         return EncryptedCol(alias, self, output_field)
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:  # noqa: ARG002
@@ -79,7 +79,7 @@ class Opening(Wrapping[_ST, _GT]):
             raise
 
     def _decoded(self, plaintext: bytes) -> Any:
-        """Give the clear value; what a decoder says of one that does not fit may hold it."""
+        """Return the clear value; what a decoder says of one that does not fit may hold it."""
         try:
             return self.codec.decode(self.base, plaintext)
         except Exception:  # noqa: BLE001 - of any field, and any decoder of a JSONField

@@ -34,7 +34,7 @@ class RowSalt(models.UUIDField):  # type: ignore[type-arg]  # generic only in th
         return name, "encryption.fields.RowSalt", list(args), options
 
     def pre_save(self, model_instance: models.Model, add: bool) -> uuid.UUID:  # noqa: FBT001
-        """Give a salt to a row that is being made, and a fresh one to a copy."""
+        """Return a salt to a row that is being made, and a fresh one to a copy."""
         if add:
             renew_salt(model_instance, self)
         value: uuid.UUID = getattr(model_instance, self.attname)
@@ -74,7 +74,7 @@ def renew_salt(instance: models.Model, salt: RowSalt) -> None:
 
 
 def row_of(instance: models.Model, field: AnyField, *, add: bool = False) -> bytes | None:
-    """Give the sixteen bytes of the instance's row, or ``None`` while it has none."""
+    """Return the sixteen bytes of the instance's row, or ``None`` while it has none."""
     if add and isinstance(field, RowSalt):
         renew_salt(instance, field)
     return as_row(getattr(instance, field.attname))

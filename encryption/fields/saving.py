@@ -41,7 +41,7 @@ def encrypted_fields(model: type[Model]) -> list[Encrypted[Any, Any]]:
 
 
 def sealed_value(field: Encrypted[Any, Any], instance: Model, *, add: bool) -> Bound | None:
-    """Give what is to be written for the instance's value."""
+    """Return what is to be written for the instance's value."""
     if type(field.base).pre_save is not Field.pre_save:
         field.base.pre_save(instance, add)  # auto_now sets the attribute
     row = row_of(instance, field.identity(), add=add)
@@ -72,7 +72,7 @@ def _sealed_none(field: Encrypted[Any, Any], row: bytes, subject: str) -> Bound 
 
 
 def _kept(field: Encrypted[Any, Any], instance: Model, row: bytes) -> Bound | None:
-    """Give the envelope as it was read, where nobody opened it and it still fits.
+    """Return the envelope as it was read, where nobody opened it and it still fits.
 
     One of an older key is opened and sealed again, so that saving never brings an old key back.
     """
@@ -91,7 +91,7 @@ def _kept(field: Encrypted[Any, Any], instance: Model, row: bytes) -> Bound | No
 
 
 def subject_of(field: Encrypted[Any, Any], instance: Model) -> str:
-    """Say whose value it is: ``app.model:<pk>`` of the person the subject field points to."""
+    """Report whose value it is: ``app.model:<pk>`` of the person the subject field points to."""
     if not field.subject:
         return ""
     subject: Any = field.model._meta.get_field(field.subject)
@@ -111,7 +111,7 @@ def subject_name(field: Encrypted[Any, Any], value: Any) -> str:
 
 
 def selected_value(field: Encrypted[Any, Any], instance: Model) -> bytes:
-    """Give mark, row and envelope of an instance's value, for a dump."""
+    """Return mark, row and envelope of an instance's value, for a dump."""
     stored = instance.__dict__.get(field.attname)
     if type(stored) is field.closed_type:
         own_row, envelope = split(bytes(stored))

@@ -43,7 +43,7 @@ class Sealing(Wrapping[_ST, _GT]):
         )
 
     def _encode(self, value: Any) -> bytes | str:
-        """Give the bytes, or the name of a type that does not fit, so that no value is raised."""
+        """Return the bytes, or the name of a type that does not fit, so that no value is raised."""
         try:
             return self.codec.encode(self.base, value)
         except (TypeError, ValueError, ArithmeticError, exceptions.ValidationError):
@@ -82,7 +82,7 @@ class Sealing(Wrapping[_ST, _GT]):
         field_checks.refuse_unsafe_upsert(self, getattr(compiler, "query", None))
 
     def no_expression(self) -> str:
-        """Say why an expression cannot be stored."""
+        """Report why an expression cannot be stored."""
         return (
             f"{self.place} is encrypted here and not in the database, so it cannot be set from an "
             "expression such as F(). Read the rows, set the attribute, and save them; for "

@@ -110,14 +110,14 @@ class Wrapping(_Field[_ST, _GT]):
         return type(self.base)
 
     def identity(self) -> models.Field[Any, Any]:
-        """Give the column that stands for the row."""
+        """Return the column that stands for the row."""
         found = identity_field(self.model)
         if found is None:
             raise ExpressionRefused(self.needs_row())
         return found
 
     def needs_row(self) -> str:
-        """Say what the model lacks."""
+        """Report what the model lacks."""
         return (
             f"{self.model._meta.label} has no UUID primary key to bind {self.name!r} to. Add "
             "`row_salt = RowSalt()` (encryption.fields) to the model."

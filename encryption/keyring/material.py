@@ -55,7 +55,7 @@ class KeyMaterial:
         return wrap(self._secret)
 
     def looks_made_up(self) -> bool:
-        """Tell whether no random generator made it: text, one byte over and over, a sequence.
+        """Return whether no random generator made it: text, one byte over and over, a sequence.
 
         Thirty-two random bytes are all printable once in 10¹³, and have fewer than 16 different
         values less often still.

@@ -27,7 +27,7 @@ class KeyProvider(Protocol):
     """
 
     def keys(self) -> Sequence[Key]:
-        """Give every key that may be needed for reading; the first one encrypts."""
+        """Return every key that may be needed for reading; the first one encrypts."""
 
 
 class SettingsKeyProvider:
@@ -51,7 +51,7 @@ class FileKeyProvider:
 
 
 def accepted(entries: Entries) -> Sequence[Key]:
-    """Give the keys, or raise every problem in one sentence each."""
+    """Return the keys, or raise every problem in one sentence each."""
     if entries.problems:
         raise KeyringUnusable(" ".join(entries.problems))
     return entries.keys

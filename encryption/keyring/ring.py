@@ -30,7 +30,7 @@ class Keyring:
         self.index_secrets: dict[tuple[str, str], bytes] = {}
 
     def cipher(self, label: str, place: str = "") -> FieldCipher:
-        """Give the cipher of ``app.model.field``; ``place`` is how sentences call the field."""
+        """Return the cipher of ``app.model.field``; ``place`` is how sentences call the field."""
         known = self.ciphers.get(label)
         if known is None:
             # Two threads may both make one; they are alike, and the last one stays.
@@ -38,7 +38,7 @@ class Keyring:
         return known
 
     def key(self, key_id: str) -> Key:
-        """Give a key by id, or raise :class:`~encryption.errors.KeyUnknown`."""
+        """Return a key by id, or raise :class:`~encryption.errors.KeyUnknown`."""
         try:
             return self.keys[key_id]
         except KeyError:
@@ -46,7 +46,7 @@ class Keyring:
             raise KeyUnknown(f"Key {key_id!r} is not in the ring; the keys are {known}.") from None
 
     def index_key(self) -> Key:
-        """Give the key of blind indexes: the one named, or the only one.
+        """Return the key of blind indexes: the one named, or the only one.
 
         With two keys and none named there is no safe guess: an index computed under another key
         finds nothing and lets duplicates in.
@@ -70,7 +70,7 @@ _loading = threading.Lock()
 
 
 def keyring() -> Keyring:
-    """Give the keys of this process; the provider is asked once."""
+    """Return the keys of this process; the provider is asked once."""
     return current or _load()
 
 

@@ -88,7 +88,7 @@ class _ExchangeColumn(Operation):
         self.database_forwards(app_label, schema_editor, from_state, to_state)
 
     def describe(self) -> str:
-        """Say what it does."""
+        """Report what it does."""
         return f"{self.verb} field {self.name} of {self.model_name}"
 
     @property

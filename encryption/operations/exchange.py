@@ -99,7 +99,7 @@ class Exchange:
         return bool(self._unfilled().values_list("pk")[:1])
 
     def _fill_salts(self, after: Any, last: Any | None) -> None:
-        """Give each row a salt of its own; the old release goes on making rows without one."""
+        """Return each row a salt of its own; the old release goes on making rows without one."""
         salt = self._identity()
         if not isinstance(salt, RowSalt):
             return
@@ -114,7 +114,7 @@ class Exchange:
         )
 
     def _identity(self) -> models.Field[Any, Any]:
-        """Give the column that stands for the row, whichever of the two is the encrypted one."""
+        """Return the column that stands for the row, whichever of the two is the encrypted one."""
         both = self.stages.both
         pair = [field_of(both, name) for name in (self.stages.beside, self.stages.name)]
         encrypted = next(field for field in pair if isinstance(field, Encrypted))

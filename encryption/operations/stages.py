@@ -82,11 +82,11 @@ class Stages:
     # --- how far it is ----------------------------------------------------------------------------
 
     def is_begun(self, connection: BaseDatabaseWrapper) -> bool:
-        """Tell whether a killed run left its second column."""
+        """Return whether a killed run left its second column."""
         return self.beside in self._columns(connection)
 
     def is_done(self, connection: BaseDatabaseWrapper) -> bool:
-        """Tell whether a killed run ended this exchange, and died before its migration did.
+        """Return whether a killed run ended this exchange, and died before its migration did.
 
         The old values are gone then, and encrypting once more would lose the new ones.
         """
@@ -113,7 +113,7 @@ class Stages:
 
 
 def field_of(model: type[models.Model], name: str) -> Any:
-    """Give a field of a model."""
+    """Return a field of a model."""
     return model._meta.get_field(name)
 
 

@@ -69,7 +69,7 @@ class EncryptedStorage(Storage):
             raise
 
     def size(self, name: str) -> int:
-        """Give the clear size, as the stored size tells it; opening verifies it."""
+        """Return the clear size, as the stored size tells it; opening verifies it."""
         return clear_size(self.inner.size(name))
 
     def url(self, name: str | None) -> str:  # noqa: ARG002
@@ -81,7 +81,7 @@ class EncryptedStorage(Storage):
         self.inner.delete(name)
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether there is such a file."""
         return self.inner.exists(name)
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
@@ -107,7 +107,7 @@ class EncryptedStorage(Storage):
     # --- keys -------------------------------------------------------------------------------------
 
     def names(self, folder: str = "") -> Iterator[str]:
-        """Give every file's name, folder by folder."""
+        """Return every file's name, folder by folder."""
         folders, files = self.inner.listdir(folder)
         for file in files:
             if not rotation.is_left_over(file):
@@ -123,7 +123,7 @@ class EncryptedStorage(Storage):
             return ""
 
     def head(self, name: str) -> bytes:
-        """Give a stored file's header."""
+        """Return a stored file's header."""
         with self.inner.open(name, "rb") as stored:
             return bytes(stored.read(FILE_HEADER_BYTES))
 

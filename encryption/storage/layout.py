@@ -46,7 +46,7 @@ class FileKey(NamedTuple):
     prefix: bytes
 
     def nonce(self, number: int, *, is_last: bool) -> bytes:
-        """Give a chunk's nonce: prefix ‖ number ‖ last."""
+        """Return a chunk's nonce: prefix ‖ number ‖ last."""
         return self.prefix + struct.pack(">IB", number, is_last)
 
 
@@ -67,7 +67,7 @@ def _failure(what: str, reason: str, key_id: str = "") -> DecryptionFailed:
 
 
 def changed(key_id: str) -> DecryptionFailed:
-    """Give what is raised for every damage alike."""
+    """Return what is raised for every damage alike."""
     return _failure(
         "does not verify: it was changed, cut, reordered, or moved here from another name. Restore "
         "it from a backup.",
@@ -115,13 +115,13 @@ def file_key_id(head: bytes) -> str:
 
 
 def sealed_size(clear: int) -> int:
-    """Give the size in the storage of a file of so many clear bytes."""
+    """Return the size in the storage of a file of so many clear bytes."""
     chunks = max(1, -(-clear // CHUNK_BYTES))
     return FILE_HEADER_BYTES + clear + chunks * TAG_BYTES
 
 
 def clear_size(sealed: int) -> int:
-    """Give the clear size of a stored file; sizes that cannot be are refused."""
+    """Return the clear size of a stored file; sizes that cannot be are refused."""
     body = sealed - FILE_HEADER_BYTES
     chunks = max(1, -(-body // SEALED_CHUNK_BYTES))
     last = body - (chunks - 1) * SEALED_CHUNK_BYTES

@@ -73,7 +73,7 @@ class EncryptedFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Give the place in the clear text."""
+        """Return the place in the clear text."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:

@@ -29,7 +29,7 @@ BEGINS, ENDS = ".", ".rotating"  # around the name of a file that is being made 
 
 
 def is_left_over(file: str) -> bool:
-    """Tell whether a file was being made when a rotation was killed; it is no file of anybody."""
+    """Return whether a file was being made when a rotation was killed; it is no file of anybody."""
     return file.startswith(BEGINS) and file.endswith(ENDS)
 
 
@@ -62,7 +62,7 @@ def _replace(store: EncryptedStorage, name: str) -> bool:
 
 
 def _path(store: EncryptedStorage, name: str) -> Path | None:
-    """Give the file, where the storage keeps files; a storage in memory has paths to nothing."""
+    """Return the file, where the storage keeps files; a storage in memory has paths to nothing."""
     try:
         path = Path(store.inner.path(name))
     except NotImplementedError:  # Django's word for a storage without paths

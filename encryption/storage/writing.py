@@ -52,7 +52,7 @@ class EncryptingReader(File):  # type: ignore[type-arg]  # generic only in the s
         return b"".join(parts)
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:  # noqa: ARG002
-        """Give header and chunks, from the start."""
+        """Return header and chunks, from the start."""
         self._stream, self._buffer = self._sealed(), b""
         yield from self._stream
 
@@ -61,7 +61,7 @@ class EncryptingReader(File):  # type: ignore[type-arg]  # generic only in the s
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Give the next bytes, for storages that read (S3)."""
+        """Return the next bytes, for storages that read (S3)."""
         while size < 0 or len(self._buffer) < size:
             part = next(self._stream, b"")
             if not part:

@@ -91,7 +91,7 @@ class ProblemAutoSchema(AutoSchema):
 
 
 def document() -> bytes:
-    """Give the document as JSON: worked out once a process, for it cannot change while it runs."""
+    """Get the document as JSON: worked out once a process, for it cannot change while it runs."""
     return _document(str(django_settings.ROOT_URLCONF))
 
 

@@ -38,7 +38,7 @@ class SchemaView(APIView):
     permission_classes = (AllowAny,)
 
     def get(self, request: Request) -> HttpResponse:  # noqa: ARG002 - DRF's signature
-        """Give the document; a client that has it gets 304."""
+        """Return the document; a client that has it gets 304."""
         return HttpResponse(document(), content_type=MEDIA_TYPE)
 
 

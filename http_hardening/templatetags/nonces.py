@@ -13,7 +13,7 @@ BARE_STYLE = "<style>"
 
 @register.filter
 def nonced(markup: SafeString, nonce: object) -> SafeString:
-    """Give each bare ``<style>`` of a template's own markup the nonce of the page."""
+    """Return each bare ``<style>`` of a template's own markup the nonce of the page."""
     if BARE_STYLE not in markup:
         return markup
     opening = format_html('<style nonce="{}">', nonce)

@@ -86,7 +86,7 @@ class EventsQuestion(Question):
     limit = serializers.IntegerField(min_value=1, max_value=MOST_EVENTS, default=50)
 
     def validate_at_least(self, name: str) -> Severity:
-        """Give the severity of that name."""
+        """Return the severity of that name."""
         return Severity[name.upper()]
 
 

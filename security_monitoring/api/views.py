@@ -69,7 +69,7 @@ class EventsView(APIView):
 
     @extend_schema(parameters=[EventsQuestion], responses={200: EventsOutput})
     def get(self, request: Request) -> Response:
-        """Give a page, newest first; pages go by key, so the last costs what the first does."""
+        """Return a page, newest first; pages go by key, so the last costs what the first does."""
         rows, cursor = page(**EventsQuestion.of(request))
         return Response({"results": EventOutput(rows, many=True).data, "next": cursor})
 

@@ -52,7 +52,7 @@ def sparkline(values: Sequence[int], label: str) -> SafeString:
 
 @register.simple_tag
 def severity(value: int) -> SafeString:
-    """Give the badge of a severity; a number that is none is shown as it is."""
+    """Return the badge of a severity; a number that is none is shown as it is."""
     try:
         known = Severity(value)
     except ValueError:
@@ -62,14 +62,14 @@ def severity(value: int) -> SafeString:
 
 @register.simple_tag
 def badge(text: str, tone: str = "neutral") -> SafeString:
-    """Give a badge; an unknown tone is neutral."""
+    """Return a badge; an unknown tone is neutral."""
     tone = tone if tone in charts.TONES else "neutral"
     return format_html('<span class="sd-badge sd-is-{}">{}</span>', tone, text)
 
 
 @register.simple_tag
 def instant(at: datetime | None) -> SafeString | str:
-    """Give ``<time>``: how long ago in words, and exactly for machines and on hover."""
+    """Return ``<time>``: how long ago in words, and exactly for machines and on hover."""
     if at is None:
         return "never"
     local = timezone.localtime(at)

@@ -20,7 +20,7 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "accessToken"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:  # noqa: ARG002
-        """Give the scheme."""
+        """Return the scheme."""
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
@@ -30,7 +30,7 @@ class TextSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-ca
     target_class = "sessions_tracking.api.serializers.StrictText"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, object]:  # noqa: ARG002
-        """Give the schema."""
+        """Return the schema."""
         return {"type": "string", "minLength": 1}
 
 
@@ -40,5 +40,5 @@ class BooleanSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
     target_class = "sessions_tracking.api.serializers.StrictBoolean"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, object]:  # noqa: ARG002
-        """Give the schema."""
+        """Return the schema."""
         return {"type": "boolean"}

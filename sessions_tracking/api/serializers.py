@@ -34,7 +34,7 @@ class StrictText(serializers.Field[str, str, str, Any]):
         return data
 
     def to_representation(self, value: str) -> str:
-        """Give it as it is."""
+        """Return it as it is."""
         return value
 
 
@@ -50,7 +50,7 @@ class StrictBoolean(serializers.Field[bool, bool, bool, Any]):
         return data
 
     def to_representation(self, value: bool) -> bool:  # noqa: FBT001 - the framework's signature
-        """Give it as it is."""
+        """Return it as it is."""
         return value
 
 
@@ -110,7 +110,7 @@ class SessionOutput(serializers.ModelSerializer[Session]):
         read_only_fields = fields
 
     def get_current(self, session: Session) -> bool:
-        """Tell whether it is the session that asks."""
+        """Return whether it is the session that asks."""
         return bool(session.pk == self.context["current_id"])
 
     def get_device(self, session: Session) -> str:

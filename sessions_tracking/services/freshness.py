@@ -58,7 +58,7 @@ def _require_recent(at: datetime | None, *, within_seconds: int, now: datetime) 
 
 
 def current_session(request: Any) -> Session | None:
-    """Give the session the request was authenticated by, or ``None``."""
+    """Return the session the request was authenticated by, or ``None``."""
     by_token = getattr(getattr(request, "auth", None), "session", None)
     if isinstance(by_token, Session):
         return by_token

@@ -30,7 +30,7 @@ LOOKS = 2  # one, and a second where somebody else rotated between our reading a
 
 
 def rotate(*, refresh_token: str, now: datetime | None = None) -> TokenPair:
-    """Give the next pair of tokens; the refresh token is replaced in the same step.
+    """Return the next pair of tokens; the refresh token is replaced in the same step.
 
     Two statements: the session joined with its user, and one conditional UPDATE that decides who of
     many rotates. Whoever comes second looks once more (the third statement) and gets the *same*

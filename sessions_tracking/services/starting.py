@@ -118,7 +118,7 @@ def _new_session(*, user: Any, kind: Session.Kind, amr: Sequence[str], now: date
 
 
 def checked_methods(amr: Sequence[str]) -> list[str]:
-    """Give the methods as a list; anything that is no method name is a mistake of the caller."""
+    """Return the methods as a list; anything that is no method name is a mistake of the caller."""
     if isinstance(amr, str) or not all(METHOD_NAME.match(method) for method in amr):
         raise ValueError(
             f"amr is {amr!r}; a sequence of method names as in RFC 8176 is needed, such as ['pwd']."

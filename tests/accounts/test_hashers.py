@@ -97,7 +97,7 @@ def test_each_hasher_works_once_whoever_it_is(settings, monkeypatch):
 
 
 def processor_seconds(calls, *, rounds=3):
-    """Give each call's median, in turns, of its own thread's time: other work does not count."""
+    """Return each call's median, in turns, of its own thread's time: other work does not count."""
     measured = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():

@@ -34,7 +34,7 @@ def code(bob):
 
 
 def another(code):
-    """Give a code that is not this one."""
+    """Return a code that is not this one."""
     return f"{(int(code) + 1) % 1_000_000:06}"
 
 

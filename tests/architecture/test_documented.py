@@ -21,7 +21,7 @@ def classes():
 
 
 def declared_check_ids():
-    """Give each check id constant: (app, name, id)."""
+    """Return each check id constant: (app, name, id)."""
     for package in PACKAGES:
         path = ROOT / package / "checks.py"
         for node in tree(path).body if path.exists() else []:

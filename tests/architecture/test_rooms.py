@@ -98,7 +98,7 @@ def test_django_rest_framework_is_imported_only_where_the_api_is(app):
 
 
 def _imports(path, package):
-    """Tell whether the file imports the package when it is loaded."""
+    """Return whether the file imports the package when it is loaded."""
     return any(
         (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package)
         or (

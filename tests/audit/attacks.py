@@ -39,7 +39,7 @@ def sealed(instants, **columns):
 
 
 def key_of(number, stream="main"):
-    """Give the key of the event at a number, as a parameter of SQL."""
+    """Return the key of the event at a number, as a parameter of SQL."""
     key = EventSeal.objects.get(stream=stream, seq=number).event_id
     return key if connection.features.has_native_uuid_field else key.hex
 

@@ -34,7 +34,7 @@ def protected(transactional_db):
 
 @pytest.fixture(autouse=True)
 def elsewhere(settings, tmp_path):
-    """Give each test a storage for copies of checkpoints that no attack of its own reaches."""
+    """Return each test a storage for copies of checkpoints that no attack of its own reaches."""
     settings.STORAGES = settings.STORAGES | {
         "audit_checkpoints": {
             "BACKEND": "django.core.files.storage.FileSystemStorage",

@@ -31,7 +31,7 @@ PLACE = Place("main", 1, "a1.00000000", "2026-11-24T12:00:00.000000+00:00", byte
 
 
 def documented(language):
-    """Give the block of the docs in that language that belongs to the chain."""
+    """Return the block of the docs in that language that belongs to the chain."""
     blocks = re.findall(rf"```{language}\n(.*?)```", DOCS, re.DOTALL)
     return next(block for block in blocks if "chain.jsonl" in block)
 

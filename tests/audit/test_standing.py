@@ -56,7 +56,7 @@ def test_a_broken_chain_is_unhealthy_until_it_verifies():
     ChainVerification.objects.create(
         ended_at=timezone.now(), is_whole=False, looked_at=1, seconds=1, detail="It is BROKEN."
     )
-    assert health.chain() == health.Finding(Status.UNHEALTHY, "It is BROKEN.")
+    assert health.chain() == health.CheckResult(Status.UNHEALTHY, "It is BROKEN.")
     whole = {"ended_at": timezone.now(), "is_whole": True, "looked_at": 1, "seconds": 1}
     ChainVerification.objects.create(**whole, is_complete=False, detail="A part is whole.")
     assert health.chain().status is Status.UNHEALTHY

@@ -122,7 +122,7 @@ def _no_host_is_left() -> Iterator[None]:
 
 
 def engines() -> list[str]:
-    """Give the engines that are backed up; ``BACKUPS_ENGINES`` leaves one to another run."""
+    """Return the engines that are backed up; ``BACKUPS_ENGINES`` leaves one to another run."""
     present = ["postgresql", "sqlite"] if _is_postgresql() else ["sqlite"]
     wanted = os.environ.get("BACKUPS_ENGINES", " ".join(present)).split()
     return [engine for engine in present if engine in wanted]

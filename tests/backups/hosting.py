@@ -21,7 +21,7 @@ ROWS = int(os.environ.get("BACKUPS_KILL_ROWS", "40000"))
 
 
 def server() -> str:
-    """Give the address of the suite's PostgreSQL, without a database."""
+    """Return the address of the suite's PostgreSQL, without a database."""
     return os.environ["DATABASE_URL"].rpartition("/")[0]
 
 
@@ -83,7 +83,7 @@ class Host:
             return found.fetchall() if found.description else []
 
     def good(self) -> dict[str, str]:
-        """Give the folders of the backups that are listed as good."""
+        """Return the folders of the backups that are listed as good."""
         listed = json.loads(self.run("backup_list", "--json"))
         return {row["folder"]: row["id"] for row in listed["backups"]}
 
@@ -198,7 +198,7 @@ def make_empty(host: Host) -> None:
 
 
 def database_of(host: Host) -> str:
-    """Give the name that an operator has to type."""
+    """Return the name that an operator has to type."""
     return host.url.rpartition("/")[2]
 
 

@@ -83,6 +83,6 @@ PRAGMA user_version = 42;
 
 
 def schema(engine: str, *, rows: int = 2000) -> str:
-    """Give the script for an engine, with so many rows of every type."""
+    """Return the script for an engine, with so many rows of every type."""
     text = SQLITE_SCHEMA if engine == "sqlite" else POSTGRESQL_SCHEMA
     return text.replace("{rows}", str(rows))

@@ -76,7 +76,7 @@ def test_an_app_checks_its_own_data_in_the_restored_copy(site):
         assert restored.files.listdir("deep/er") == ([], ["two.bin"])
         assert restored.files.size("one.txt") == len(text)
         assert not restored.files.exists("nope")
-        return registry.Finding(count == 3 and "file" in text, count, "All notes are there.")
+        return registry.DrillResult(count == 3 and "file" in text, count, "All notes are there.")
 
     done = drill(site)
     assert findings(done)["notes"] is True
@@ -92,7 +92,7 @@ def test_an_app_that_is_not_there_is_absent_and_never_green(site):
 @pytest.mark.parametrize(
     "check",
     [
-        lambda _restored: registry.Finding(False, 7, "The chain is broken at row 5."),
+        lambda _restored: registry.DrillResult(False, 7, "The chain is broken at row 5."),
         lambda _restored: 1 / 0,
     ],
     ids=["says so", "raises"],
@@ -100,7 +100,7 @@ def test_an_app_that_is_not_there_is_absent_and_never_green(site):
 def test_a_check_that_finds_something_fails_the_drill_and_the_others_still_run(site, said, check):
     site.back_up()
     registry.register("broken")(check)
-    registry.register("fine")(lambda _restored: registry.Finding(True, 1, "Fine."))
+    registry.register("fine")(lambda _restored: registry.DrillResult(True, 1, "Fine."))
     done = drill(site)
     assert done.state == State.FAILED
     assert findings(done)["broken"] is False

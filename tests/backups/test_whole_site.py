@@ -59,7 +59,7 @@ def lose(host):
 
 
 def drill(host, *, code=0, **environment):
-    """Give the findings of a drill by name, and see that it has cleaned up."""
+    """Return the findings of a drill by name, and see that it has cleaned up."""
     running = host.start("backup_drill", "--json", environment=environment)
     out, err = running.communicate(timeout=120)
     assert running.returncode == code, f"{out}\n{err}"

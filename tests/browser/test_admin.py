@@ -25,7 +25,7 @@ OPENED = EventKind("tests.door.opened", Severity.INFO, "A door was opened.")
 
 
 def pages():
-    """Give the address of every page of the admin: lists, objects, forms to add one."""
+    """Return the address of every page of the admin: lists, objects, forms to add one."""
     yield from (f"/admin/?window={slug}" for slug in ("1h", "24h", "7d", "30d"))
     yield reverse("admin:password_change")
     for model, model_admin in admin.site._registry.items():

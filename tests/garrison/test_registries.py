@@ -17,8 +17,8 @@ def no_checks(monkeypatch):
 
 
 def test_the_whole_is_as_bad_as_its_worst_part(no_checks):
-    health.register("good")(lambda: health.Finding(health.Status.HEALTHY))
-    health.register("slow")(lambda: health.Finding(health.Status.DEGRADED, "slow"))
+    health.register("good")(lambda: health.CheckResult(health.Status.HEALTHY))
+    health.register("slow")(lambda: health.CheckResult(health.Status.DEGRADED, "slow"))
     results = health.run()
     assert health.worst(results) is health.Status.DEGRADED
     assert [(r.name, r.status) for r in results] == [("good", "healthy"), ("slow", "degraded")]
@@ -36,8 +36,10 @@ def test_a_check_that_raises_is_unhealthy_and_shows_no_message(no_checks, caplog
 
 
 def test_readiness_runs_only_what_serving_needs(no_checks):
-    health.register("optional")(lambda: health.Finding(health.Status.UNHEALTHY))
-    health.register("needed", needed_to_serve=True)(lambda: health.Finding(health.Status.HEALTHY))
+    health.register("optional")(lambda: health.CheckResult(health.Status.UNHEALTHY))
+    health.register("needed", needed_to_serve=True)(
+        lambda: health.CheckResult(health.Status.HEALTHY)
+    )
     assert [r.name for r in health.run(only_needed_to_serve=True)] == ["needed"]
 
 
@@ -71,7 +73,7 @@ def test_panels_come_in_order_and_a_slug_is_shown_once(monkeypatch):
 
 def test_drills_are_found_by_name(monkeypatch):
     monkeypatch.setattr(drills, "_drills", {})
-    found = drills.Finding(is_whole=True, looked_at=3, detail="3 rows.")
+    found = drills.DrillResult(is_whole=True, looked_at=3, detail="3 rows.")
     drills.register("sample")(lambda restored: found)
     assert drills.registered()["sample"](drills.Restored(using="scratch")) is found
 

@@ -273,7 +273,7 @@ print(passed, flush=True)
 
 
 def whose_window_lasts(seconds):
-    """Give the key of a person whose window does not turn soon."""
+    """Return the key of a person whose window does not turn soon."""
     for key in map(str, range(100)):
         verdict = take_place(scope="api", subject=replace(PERSON, user_id=key))
         if verdict.usages[0].reset_seconds > seconds:

@@ -16,7 +16,7 @@ from django.test import AsyncClient, RequestFactory
 from django.utils import timezone
 
 from garrison import health as registry
-from garrison.health import Finding, Status
+from garrison.health import CheckResult, Status
 from security_monitoring import health, services, tasks
 from security_monitoring.middleware import HealthMiddleware
 from security_monitoring.models import Heartbeat
@@ -111,14 +111,16 @@ def test_a_cache_that_forgets_is_degraded(settings, monkeypatch):
 
 
 def test_a_degraded_server_still_serves(client, checks):
-    checks("store", needed_to_serve=True)(lambda: Finding(Status.DEGRADED, "redis://secret@host"))
+    checks("store", needed_to_serve=True)(
+        lambda: CheckResult(Status.DEGRADED, "redis://secret@host")
+    )
     response = client.get("/health/ready")
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
     assert b"secret" not in response.content
 
 
 def test_a_broken_check_that_serving_does_not_need_changes_nothing(client, checks):
-    checks("mail")(lambda: Finding(Status.UNHEALTHY))
+    checks("mail")(lambda: CheckResult(Status.UNHEALTHY))
     assert client.get("/health/ready").status_code == 200
 
 
@@ -183,11 +185,11 @@ def test_background_work_is_seen_by_its_heartbeat(db):
 
 
 def test_the_report_command_fails_where_something_is_wrong(checks):
-    checks("good")(lambda: Finding(Status.HEALTHY))
+    checks("good")(lambda: CheckResult(Status.HEALTHY))
     out = io.StringIO()
     call_command("security_health", stdout=out)
     assert out.getvalue() == "ok         good\nAll in all: healthy.\n"
-    checks("slow")(lambda: Finding(Status.DEGRADED, "Slow."))
+    checks("slow")(lambda: CheckResult(Status.DEGRADED, "Slow."))
     out = io.StringIO()
     with pytest.raises(SystemExit) as ended:
         call_command("security_health", "--json", stdout=out)

@@ -34,7 +34,7 @@ NAMES = [
 
 
 def named(sql: str) -> str:
-    """Give a statement's name; one that has none here is a surprise, and shown whole."""
+    """Return a statement's name; one that has none here is a surprise, and shown whole."""
     return next((name for pattern, name in NAMES if re.match(pattern, sql, re.DOTALL)), sql)
 
 
@@ -54,7 +54,7 @@ def statements() -> Callable[[], Any]:
 
 @pytest.fixture
 def make_user(db: None) -> Callable[..., Any]:
-    """Give a factory of users."""
+    """Return a factory of users."""
 
     def make(email: str = "ada@example.org", **fields: Any) -> Any:
         return get_user_model().objects.create_user(email=email, **fields)
@@ -64,19 +64,19 @@ def make_user(db: None) -> Callable[..., Any]:
 
 @pytest.fixture
 def user(make_user: Callable[..., Any]) -> Any:
-    """Give somebody who can sign in."""
+    """Return somebody who can sign in."""
     return make_user()
 
 
 @pytest.fixture
 def pair(user: Any) -> TokenPair:
-    """Give a device that has just signed in."""
+    """Return a device that has just signed in."""
     return services.start_token_session(user=user, amr=["pwd"])
 
 
 @pytest.fixture
 def client_of() -> Callable[[TokenPair], APIClient]:
-    """Give a client that sends a pair's access token."""
+    """Return a client that sends a pair's access token."""
 
     def give(pair: TokenPair) -> APIClient:
         client = APIClient()
@@ -88,7 +88,7 @@ def client_of() -> Callable[[TokenPair], APIClient]:
 
 @pytest.fixture
 def events_of() -> Callable[[str], list[SecurityEvent]]:
-    """Give the stored events of one kind, oldest first."""
+    """Return the stored events of one kind, oldest first."""
 
     def give(kind: str) -> list[SecurityEvent]:
         return list(SecurityEvent.objects.filter(kind=kind).order_by("at"))

@@ -12,7 +12,7 @@ MAILERS = django.VERSION >= (6, 1)
 
 
 def flat(settings):
-    """Give both lines' settings in the words of the older one."""
+    """Return both lines' settings in the words of the older one."""
     if not MAILERS:
         return settings
     (entry,) = settings["MAILERS"].values()

@@ -76,7 +76,7 @@ class Site:
         return json.loads((self.var / "run" / f"{slug}.json").read_text())["pid"]
 
     def processes(self):
-        """Give every living process that works for this site, found by what was told to it."""
+        """Return every living process that works for this site, found by what was told to it."""
         traces = (str(self.var), str(unprivileged.home_for(self.var)))
         found = {}
         for entry in Path("/proc").glob("[0-9]*"):

@@ -40,7 +40,7 @@ def made(tmp_path):
 
 
 def modes_above(path):
-    """Give the permissions of every folder above a path, up to the root."""
+    """Return the permissions of every folder above a path, up to the root."""
     return {str(p): p.lstat().st_mode for p in Path(path).parents}
 
 

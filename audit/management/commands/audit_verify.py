@@ -26,7 +26,7 @@ USAGE = 2  # the exit code of a question that cannot be asked
 
 
 class Command(BaseCommand):
-    """Ask whether the evidence is what was sealed."""
+    """Return whether the evidence is what was sealed."""
 
     help = (
         "Verify every seal of the audit log and compare it with the signed checkpoints. Names what "
