@@ -15,16 +15,45 @@ back into Django's settings, so ``override_settings`` works and a host sees only
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from django.conf import settings as django_settings
+from django.core.signals import setting_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from functools import _lru_cache_wrapper
 
 T = TypeVar("T")
 
+MOST_REMEMBERED = 256  # results of one function
+
 _registry: dict[str, type[AppSettings]] = {}
+
+
+def remembered(
+    *prefixes: str,
+) -> Callable[[Callable[..., T]], _lru_cache_wrapper[T]]:
+    """Remember what a function made of the settings until one of them changes; a decorator.
+
+    ``prefixes`` are what the names of those settings begin with; without any, each change forgets.
+    Reading a setting that a host has not written costs Django some microseconds, and a request asks
+    for several. ``cache_clear()`` of the result forgets by hand.
+    """
+
+    def wrap(function: Callable[..., T]) -> _lru_cache_wrapper[T]:
+        cached = lru_cache(maxsize=MOST_REMEMBERED)(function)
+
+        def forget(*, setting: str, **_: object) -> None:
+            if setting.startswith(prefixes or ""):
+                cached.cache_clear()
+
+        name = f"{function.__module__}.{function.__qualname__}"
+        setting_changed.connect(forget, weak=False, dispatch_uid=f"garrison.conf.{name}")
+        return cached
+
+    return wrap
 
 
 class Setting(Generic[T]):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from garrison.registry import Registry
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,7 +32,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class DrillResult:
-    """What a drill found: whether all is whole, how many things were looked at, and a sentence."""
+    """What a drill returns; ``looked_at`` is how many things it read, ``detail`` a sentence."""
 
     is_whole: bool
     looked_at: int
@@ -38,25 +40,19 @@ class DrillResult:
 
 
 class Drill(Protocol):
-    """A function that reads the restored copy and tells; raising counts as broken."""
+    """A function that reads the restored copy; raising counts as broken."""
 
     def __call__(self, restored: Restored) -> DrillResult:
-        """Look, and tell."""
+        """Check the copy, and return the result."""
 
 
-_drills: dict[str, Drill] = {}
+DRILLS: Registry[Drill] = Registry("drill")
 
 
 def register(name: str) -> Callable[[Drill], Drill]:
     """Add a drill under a name; a decorator."""
 
     def add(drill: Drill) -> Drill:
-        _drills[name] = drill
-        return drill
+        return DRILLS.add(name, drill)
 
     return add
-
-
-def registered() -> dict[str, Drill]:
-    """Every drill by name."""
-    return dict(sorted(_drills.items()))

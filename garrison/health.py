@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from django.utils import timezone
 
+from garrison.registry import Registry
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -33,15 +35,15 @@ _BADNESS = (Status.HEALTHY, Status.DEGRADED, Status.UNHEALTHY)
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found; ``detail`` is a sentence for an operator and holds no secret."""
+    """What a check returns; ``detail`` is a sentence for an operator and holds no secret."""
 
     status: Status
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """A finding with the name of its check and the time it was made."""
+class CheckReport:
+    """A result with the name of its check and the time it was made."""
 
     name: str
     status: Status
@@ -50,10 +52,10 @@ class Result:
 
 
 class Check(Protocol):
-    """A function without arguments that looks and tells; it must return within about a second."""
+    """A function without arguments; it must return within about a second."""
 
     def __call__(self) -> CheckResult:
-        """Look, and tell."""
+        """Check, and return the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class _Registered:
     needed_to_serve: bool
 
 
-_checks: dict[str, _Registered] = {}
+CHECKS: Registry[_Registered] = Registry("health check")
 
 
 def register(name: str, *, needed_to_serve: bool = False) -> Callable[[Check], Check]:
@@ -73,31 +75,31 @@ def register(name: str, *, needed_to_serve: bool = False) -> Callable[[Check], C
     """
 
     def add(check: Check) -> Check:
-        _checks[name] = _Registered(check, needed_to_serve)
+        CHECKS.add(name, _Registered(check, needed_to_serve), source=check)
         return check
 
     return add
 
 
-def run(*, only_needed_to_serve: bool = False) -> list[Result]:
+def run(*, only_needed_to_serve: bool = False) -> list[CheckReport]:
     """Run the checks, each guarded: one that raises is unhealthy, and the others still run."""
     return [
         _run_one(name, entry.check)
-        for name, entry in sorted(_checks.items())
+        for name, entry in CHECKS.items()
         if entry.needed_to_serve or not only_needed_to_serve
     ]
 
 
-def _run_one(name: str, check: Check) -> Result:
+def _run_one(name: str, check: Check) -> CheckReport:
     try:
-        finding = check()
+        result = check()
     except Exception as failure:
         logger.exception("Health check %s failed.", name)
         # The class only: a driver's message may hold an address or a user name.
-        finding = CheckResult(Status.UNHEALTHY, f"The check failed with {type(failure).__name__}.")
-    return Result(name, finding.status, finding.detail, timezone.now())
+        result = CheckResult(Status.UNHEALTHY, f"The check failed with {type(failure).__name__}.")
+    return CheckReport(name, result.status, result.detail, timezone.now())
 
 
-def worst(results: list[Result]) -> Status:
+def worst(results: list[CheckReport]) -> Status:
     """Return the state of the whole; nothing checked is healthy."""
     return max((r.status for r in results), key=_BADNESS.index, default=Status.HEALTHY)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from garrison.registry import Registry
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
@@ -64,18 +66,17 @@ class Panel(abc.ABC):
         """Get the template's variables; bounded in queries and rows, whatever the table's size."""
 
 
-_panels: dict[str, Panel] = {}
+PANELS: Registry[type[Panel]] = Registry("panel")
 
 
 def register(panel: type[Panel]) -> type[Panel]:
-    """Add a panel; a class decorator. A second panel of the same slug replaces the first."""
-    _panels[panel.slug] = panel()
-    return panel
+    """Add a panel; a class decorator."""
+    return PANELS.add(panel.slug, panel)
 
 
-def registered() -> list[Panel]:
-    """Every panel in the order it is shown."""
-    return sorted(_panels.values(), key=lambda panel: (panel.order, panel.slug))
+def panels() -> list[Panel]:
+    """Return every panel in the order it is shown."""
+    return [panel() for panel in sorted(PANELS, key=lambda panel: (panel.order, panel.slug))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Figure:
     order: int = 100
 
 
-_figures: dict[str, Figure] = {}
+FIGURES: Registry[Figure] = Registry("figure")
 
 
 def figure(  # noqa: PLR0913 - a declaration reads by keyword
@@ -110,12 +111,13 @@ def figure(  # noqa: PLR0913 - a declaration reads by keyword
     """Add a figure; a decorator of the function that counts, in at most one bounded query."""
 
     def add(count: Callable[[Window], int]) -> Callable[[Window], int]:
-        _figures[name] = Figure(name, label, permission, count, link, tone, order)
+        entry = Figure(name, label, permission, count, link, tone, order)
+        FIGURES.add(name, entry, source=count)
         return count
 
     return add
 
 
 def figures() -> list[Figure]:
-    """Every figure in the order it is shown."""
-    return sorted(_figures.values(), key=lambda entry: (entry.order, entry.name))
+    """Return every figure in the order it is shown."""
+    return sorted(FIGURES, key=lambda entry: (entry.order, entry.name))

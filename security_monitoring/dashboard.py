@@ -84,7 +84,7 @@ def cards(request: HttpRequest, window: panels.Window) -> list[Card]:
     """Draw every panel the viewer may see."""
     return [
         Card(panel, _draw(panel, request, window))
-        for panel in panels.registered()
+        for panel in panels.panels()
         if request.user.has_perm(panel.permission)
     ]
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_the_drill_is_registered():
-    assert drills.registered()["accounts"] is people_can_sign_in
+    assert drills.DRILLS["accounts"] is people_can_sign_in
 
 
 def test_whole_accounts_are_whole(ada, admin_user):

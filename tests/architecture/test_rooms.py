@@ -21,8 +21,10 @@ GARRISON = {
     "events",
     "field_policy",
     "health",
+    "keys",
     "middleware",
     "panels",
+    "registry",
 }
 NEVER = {"utils", "helpers", "manager", "managers", "common", "data", "misc", "services2"}
 LONGEST_FILE = 300  # lines

@@ -140,7 +140,7 @@ def test_the_panel_tells_and_asks_few_questions(admin_client):
     sealer.catch_up(now=timezone.now())
     page = admin_client.get("/admin/").content.decode()
     assert "up to date" in page
-    (panel,) = [p for p in panels.registered() if p.slug == "audit-chain"]
+    (panel,) = [p for p in panels.panels() if p.slug == "audit-chain"]
     with CaptureQueriesContext(connection) as queries:
         panel.context(request=None, window=panels.window("24h", now=timezone.now()))
     assert len(queries) == 2

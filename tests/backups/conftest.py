@@ -150,8 +150,6 @@ def site(  # noqa: PLR0917 - fixtures are arguments
 ) -> Iterator[Site]:
     """A source database with one small table, two files, one target, and a key."""
     monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", _allow_made_up_aliases())
-    # What the apps bring is for their own tables, which a source database here does not have.
-    monkeypatch.setattr(registry, "_drills", {})
     identity, recipient = key_pair
     identity_file = tmp_path / "identity.txt"
     identity_file.write_text(identity)
@@ -163,7 +161,8 @@ def site(  # noqa: PLR0917 - fixtures are arguments
     settings.BACKUPS_REQUIRE_FRESH = ""
     site = Site(tmp_path, settings, engine, identity_file, recipient)
     site.media.mkdir()
-    with _source(site):
+    # What the apps bring is for their own tables, which a source database here does not have.
+    with registry.DRILLS.temporarily(), _source(site):
         site.script(
             "CREATE TABLE note (id integer PRIMARY KEY, text varchar(200));"
             f"INSERT INTO note VALUES (1, '{MARKER}'), (2, 'two'), (3, 'drei ß');"

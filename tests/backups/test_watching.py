@@ -99,7 +99,7 @@ def test_a_drill_that_is_overdue_is_said_once_a_day(site):
 def test_a_dashboard_shows_how_long_a_restore_takes_and_how_old_it_is(site):
     from django.template.loader import render_to_string
 
-    panel = next(each for each in panels.registered() if each.slug == "backups")
+    panel = next(each for each in panels.panels() if each.slug == "backups")
     window = panels.window("24h", now=timezone.now() + timedelta(minutes=1))
     assert "no backup yet" in render_to_string(
         panel.template, panel.context(request=None, window=window)
@@ -121,7 +121,7 @@ def test_a_dashboard_shows_how_long_a_restore_takes_and_how_old_it_is(site):
 
 
 def test_the_panel_and_the_figure_know_what_happened(site, django_assert_max_num_queries):
-    panel = next(each for each in panels.registered() if each.slug == "backups")
+    panel = next(each for each in panels.panels() if each.slug == "backups")
     window = panels.window("24h", now=timezone.now() + timedelta(minutes=1))
     assert panel.context(request=None, window=window)["last_drill"] is None
     site.back_up()

@@ -16,11 +16,12 @@ pytestmark = [
 ]
 
 
-BROUGHT_BY_APPS = registry.registered()
+BROUGHT_BY_APPS = dict(registry.DRILLS.items())
 
 
-def test_every_app_finds_its_data_whole_in_the_restored_copy(site, monkeypatch):
-    monkeypatch.setattr(registry, "_drills", BROUGHT_BY_APPS)
+def test_every_app_finds_its_data_whole_in_the_restored_copy(site):
+    for name, drill in BROUGHT_BY_APPS.items():
+        registry.register(name)(drill)
     site.settings.BACKUPS_DATABASE = "default"
     user_model = get_user_model()
     for number in range(20):
@@ -34,7 +35,7 @@ def test_every_app_finds_its_data_whole_in_the_restored_copy(site, monkeypatch):
     done = services.drill_now(now=timezone.now())
 
     found = {each["name"]: each["is_whole"] for each in done.findings}
-    assert set(found) == {"database", "migrations", "files", *registry.registered()}
+    assert set(found) == {"database", "migrations", "files", *BROUGHT_BY_APPS}
     assert all(found.values()), done.findings
     assert done.state == "good"
 

@@ -7,13 +7,15 @@ from django.contrib.auth.models import AnonymousUser, Permission
 
 from garrison import drills, field_policy, health, panels
 from garrison.admin import CappedPaginator, ReadOnlyAdmin
+from garrison.errors import ConfigurationError
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def no_checks(monkeypatch):
-    monkeypatch.setattr(health, "_checks", {})
+def no_checks():
+    with health.CHECKS.temporarily():
+        yield
 
 
 def test_the_whole_is_as_bad_as_its_worst_part(no_checks):
@@ -56,26 +58,26 @@ def test_a_window_ends_now_and_an_unknown_one_is_a_day(slug, hours):
     assert 0 < (window.end - window.start) / window.step <= 60
 
 
-def test_panels_come_in_order_and_a_slug_is_shown_once(monkeypatch):
-    monkeypatch.setattr(panels, "_panels", {})
-
+def test_panels_come_in_order_and_a_slug_is_declared_once():
     class Base(panels.Panel):
         title = template = permission = "x"
 
         def context(self, *, request, window):
             return {}
 
-    late = panels.register(type("Late", (Base,), {"slug": "late", "order": 200}))
-    panels.register(type("Early", (Base,), {"slug": "early", "order": 1}))
-    panels.register(type("Again", (Base,), {"slug": "early", "order": 2}))
-    assert [type(p).__name__ for p in panels.registered()] == ["Again", late.__name__]
+    with panels.PANELS.temporarily():
+        panels.register(type("Late", (Base,), {"slug": "late", "order": 200}))
+        panels.register(type("Early", (Base,), {"slug": "early", "order": 1}))
+        with pytest.raises(ConfigurationError, match=r"panel 'early' is declared twice"):
+            panels.register(type("Again", (Base,), {"slug": "early", "order": 2}))
+        assert [type(p).__name__ for p in panels.panels()] == ["Early", "Late"]
 
 
-def test_drills_are_found_by_name(monkeypatch):
-    monkeypatch.setattr(drills, "_drills", {})
-    found = drills.DrillResult(is_whole=True, looked_at=3, detail="3 rows.")
-    drills.register("sample")(lambda restored: found)
-    assert drills.registered()["sample"](drills.Restored(using="scratch")) is found
+def test_drills_are_found_by_name():
+    result = drills.DrillResult(is_whole=True, looked_at=3, detail="3 rows.")
+    with drills.DRILLS.temporarily():
+        drills.register("sample")(lambda restored: result)
+        assert drills.DRILLS["sample"](drills.Restored(using="scratch")) is result
 
 
 @pytest.mark.django_db
@@ -103,10 +105,12 @@ def test_evidence_is_neither_added_nor_changed_nor_deleted():
     assert not evidence.has_delete_permission(None)
 
 
-def test_figures_come_in_order_and_are_replaced_by_name(monkeypatch):
-    monkeypatch.setattr(panels, "_figures", {})
-    panels.figure("later", label="Later", permission="a.b", order=9)(lambda window: 1)
-    panels.figure("first", label="Old", permission="a.b", order=1)(lambda window: 2)
-    panels.figure("first", label="First", permission="a.b", order=1)(lambda window: 3)
-    shown = [(f.name, f.label, f.count(panels.window("1h", now=NOW))) for f in panels.figures()]
-    assert shown == [("first", "First", 3), ("later", "Later", 1)]
+def test_figures_come_in_order_and_a_name_is_declared_once():
+    with panels.FIGURES.temporarily():
+        panels.figure("later", label="Later", permission="a.b", order=9)(lambda window: 1)
+        panels.figure("first", label="First", permission="a.b", order=1)(lambda window: 2)
+        with pytest.raises(ConfigurationError, match="'first' is declared twice"):
+            panels.figure("first", label="Other", permission="a.b")(lambda window: 3)
+        window = panels.window("1h", now=NOW)
+        shown = [(f.name, f.label, f.count(window)) for f in panels.figures()]
+    assert shown == [("first", "First", 2), ("later", "Later", 1)]

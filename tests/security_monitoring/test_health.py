@@ -28,10 +28,10 @@ def _believe_nothing(monkeypatch):
 
 
 @pytest.fixture
-def checks(monkeypatch):
+def checks():
     """Have only the checks a test names."""
-    monkeypatch.setattr(registry, "_checks", {})
-    return registry.register
+    with registry.CHECKS.temporarily():
+        yield registry.register
 
 
 def test_liveness_needs_nothing(client):
