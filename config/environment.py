@@ -14,12 +14,10 @@ from environs import Env
 
 from audit.sealing import key_entries
 from encryption.keyring import entries
+from garrison import keys
 from garrison.errors import ConfigurationError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-SHORTEST_SECRET = 32  # characters; 128 bits even when the text is hexadecimal
-FEWEST_DIFFERENT = 8  # characters; random values have far more, patterns have fewer
-KNOWN_DEFAULTS = ("insecure", "changeme", "change-me", "secret", "django-insecure", "example")
 SIGNING_KEY = re.compile(r"^[A-Za-z0-9_-]{1,32}:.", re.ASCII)
 FRESH = "Run `manage.py generate_keys`"
 
@@ -83,14 +81,8 @@ def signing_keys(name: str, *, unlike: str) -> list[str]:
 
 
 def _refuse_weak(name: str, value: str, *, unlike: str | None) -> None:
-    if len(value) < SHORTEST_SECRET:
-        raise ConfigurationError(
-            f"{name} is {len(value)} characters; {SHORTEST_SECRET} are needed. {FRESH}."
-        )
-    if value.lower().startswith(KNOWN_DEFAULTS) or len(set(value)) < FEWEST_DIFFERENT:
-        raise ConfigurationError(
-            f"{name} looks like a default or a pattern, not like a random secret. {FRESH}."
-        )
+    if problem := keys.weakness(value):
+        raise ConfigurationError(f"{name} {problem}. {FRESH}.")
     if unlike and value == env.str(unlike, "").strip():
         raise ConfigurationError(f"{name} is the same as {unlike}; they must differ. {FRESH}.")
 

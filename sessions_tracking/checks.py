@@ -9,21 +9,18 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
 
 from garrison.errors import ConfigurationError
-from sessions_tracking.conf import settings
 from sessions_tracking.signing_keys import keyring
 
-E001 = "sessions_tracking.E001"  # signing keys missing, malformed, too short or doubled
-W002 = "sessions_tracking.W002"  # a signing secret that looks like a pattern
+E001 = "sessions_tracking.E001"  # signing keys missing, malformed, weak or doubled
 W003 = "sessions_tracking.W003"  # simplejwt's blacklist is installed, and is not used
 W004 = "sessions_tracking.W004"  # the middleware is missing or stands too early
 
 MIDDLEWARE = "sessions_tracking.middleware.TrackedSessionMiddleware"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
-FEWEST_CHARACTERS = 8  # different ones; a random secret of 32 hexadecimal digits has more
 
 
 def check_signing_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Refuse keys that cannot sign, and doubt those that look typed by hand."""
+    """Refuse keys that cannot sign, or that look typed by hand."""
     try:
         keyring()
     except ConfigurationError as failure:
@@ -31,15 +28,7 @@ def check_signing_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noq
             "SESSIONS_SIGNING_KEYS is a list of 'id:secret'; `manage.py generate_keys` makes one."
         )
         return [Error(str(failure), hint=hint, id=E001)]
-    return [
-        Warning(
-            f"Signing key {kid!r} has only {len(set(secret))} different characters.",
-            hint="Use a random secret; `manage.py generate_keys` makes one.",
-            id=W002,
-        )
-        for kid, _, secret in (entry.partition(":") for entry in settings.signing_keys)
-        if len(set(secret)) < FEWEST_CHARACTERS
-    ]
+    return []
 
 
 def check_blacklist_absent(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001

@@ -42,7 +42,7 @@ def unseal(sealed: bytes | memoryview, row_id: uuid.UUID) -> str | None:
     if sealed[:1] != VERSION or len(sealed) < 2:
         return None
     end = 2 + sealed[1]
-    key = keyring().by_kid.get(sealed[2:end].decode(errors="replace"))
+    key = keyring().by_id.get(sealed[2:end].decode(errors="replace"))
     nonce, text = sealed[end : end + NONCE_BYTES], sealed[end + NONCE_BYTES :]
     if key is None or len(nonce) < NONCE_BYTES:
         return None

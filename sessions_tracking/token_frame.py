@@ -12,13 +12,16 @@ from __future__ import annotations
 import base64
 import json
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError
 
 from sessions_tracking.conf import settings
-from sessions_tracking.signing_keys import Keyring, Signer, keyring
+from sessions_tracking.signing_keys import Signer, SigningKey, keyring
+
+if TYPE_CHECKING:
+    from garrison.keys import Keyring
 
 Use: TypeAlias = Literal["access", "refresh"]
 
@@ -112,10 +115,10 @@ class KeyringBackend(TokenBackend):
 
 
 @lru_cache(maxsize=16)
-def _backend(use: Use, keys: Keyring, issuer: str, audience: str) -> KeyringBackend:
+def _backend(use: Use, keys: Keyring[SigningKey], issuer: str, audience: str) -> KeyringBackend:
     return KeyringBackend(
         typ="at+jwt" if use == "access" else "rt+jwt",  # RFC 9068 §2.1; its sibling is ours
-        signers={kid: getattr(key, use) for kid, key in keys.by_kid.items()},
+        signers={kid: getattr(key, use) for kid, key in keys.by_id.items()},
         active_kid=keys.active.kid,
         issuer=issuer,
         audience=audience,

@@ -164,7 +164,7 @@ class SessionRefreshToken(_ClockedToken):
 
 def _jti(session_id: uuid.UUID, counter: int, kid: str) -> str:
     message = session_id.bytes + counter.to_bytes(8, "big")
-    return encode_segment(keyring().by_kid[kid].refresh_ids.sign(message)).decode()
+    return encode_segment(keyring().by_id[kid].refresh_ids.sign(message)).decode()
 
 
 def read_access(token: str | bytes, *, now: datetime | None = None) -> AccessClaims:

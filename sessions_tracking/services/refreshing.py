@@ -89,7 +89,7 @@ def _step(session: Session, *, now: datetime) -> bool:
 
 
 def _repeat(session: Session, *, now: datetime) -> TokenPair:
-    if session.key_id not in keyring().by_kid:  # retired within the grace
+    if session.key_id not in keyring().by_id:  # retired within the grace
         raise TokenInvalid
     _learn(session)
     return issue_pair(session=session, now=now)

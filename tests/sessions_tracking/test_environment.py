@@ -4,7 +4,7 @@ import pytest
 
 from config.environment import signing_keys
 from garrison.errors import ConfigurationError
-from sessions_tracking.signing_keys import parse
+from sessions_tracking.signing_keys import read as read_keys
 from tests.sessions_tracking.scenery import NEW, OLD, ed25519_pem
 
 SECRET = "wLr8-one-random-secret-of-some-length_Zq4"
@@ -27,13 +27,13 @@ def read(monkeypatch, value):
 )
 def test_one_secret_is_k1_and_several_have_ids(monkeypatch, value, entries):
     assert read(monkeypatch, value) == entries
-    assert [parse(entry).kid for entry in entries]
+    assert len(read_keys(entries).by_id) == len(entries)
 
 
 def test_a_private_key_in_one_line_is_one_entry(monkeypatch):
     one_line = "ed1:" + ed25519_pem().replace("\n", "\\n")
     (entry,) = read(monkeypatch, one_line)
-    assert parse(entry).public_jwk()["kid"] == "ed1"
+    assert read_keys([entry]).active.public_jwk()["kid"] == "ed1"
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class Command(BaseCommand):
     def _keys(self, sessions: SessionQuerySet, *, as_json: bool) -> None:
         tokens = sessions.alive(now=timezone.now()).filter(kind=Session.Kind.TOKEN)
         counted = Counter(tokens.values_list("key_id", flat=True).iterator())
-        configured = keyring().by_kid
+        configured = keyring().by_id
         counts = {kid: counted.get(kid, 0) for kid in (*configured, *sorted(counted))}
         lost = sorted(set(counted) - set(configured))
         if as_json:
