@@ -48,10 +48,8 @@ class Card:
 
 
 def build(request: HttpRequest, *, now: datetime | None = None) -> dict[str, Any]:
-    """Return the template's variables for the window that the request names."""
-    now = now or timezone.now()
-    window = panels.window(request.GET.get("window", ""), now=now)
-    _keep_up(now)
+    """Return the template's variables for the window that the request names; writes nothing."""
+    window = panels.window(request.GET.get("window", ""), now=now or timezone.now())
     with counts.remembering():
         return {
             "request": request,
@@ -115,10 +113,11 @@ def _guarded() -> AbstractContextManager[Any]:
     return transaction.atomic() if connection.in_atomic_block else nullcontext()
 
 
-def _keep_up(now: datetime) -> None:
+def keep_up() -> None:
+    """Count what nobody else has, when the page is opened: a site may have no Celery."""
     try:
         with _guarded():
-            rollups.keep_up(now=now)
+            rollups.keep_up(now=timezone.now())
     except DatabaseError:  # a read-only replica, for one: the page shows what is counted
         logger.exception("Events could not be counted for the dashboard.")
 

@@ -41,7 +41,10 @@ def ready(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view's sign
 @require_safe
 @never_cache
 def fresh_dashboard(request: HttpRequest) -> HttpResponse:
-    """Return the dashboard without the page around it; for ``dashboard.js``, and staff only."""
+    """Return the dashboard without the page around it; for ``dashboard.js``, and staff only.
+
+    A page polls this every half minute, so nothing here writes.
+    """
     return render(request, "security_monitoring/dashboard.html", dashboard.build(request))
 
 

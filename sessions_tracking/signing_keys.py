@@ -125,7 +125,7 @@ class SigningKey:
 def _material(text: str) -> Material:
     if "-----BEGIN" not in text:
         return Material(keys.random_text(text))
-    # An environment variable holds one line; \\n stands for the breaks.
+    # An environment variable holds one line; \n stands for the breaks.
     pem = text.replace("\\n", "\n").strip().encode()
     try:
         key = serialization.load_pem_private_key(pem, password=None)

@@ -27,6 +27,7 @@ UNITS = (("d", 2 * 86_400, 86_400), ("h", 3_600, 3_600), ("min", 60, 60))
 @register.inclusion_tag("security_monitoring/dashboard.html", takes_context=True)
 def security_dashboard(context: template.Context) -> dict[str, Any]:
     """Draw the dashboard of the page's request: its window, tiles and panels."""
+    dashboard.keep_up()
     return dashboard.build(context["request"])
 
 

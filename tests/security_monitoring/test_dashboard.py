@@ -264,6 +264,19 @@ def test_every_query_of_our_own_panels_is_known(client, officer, no_events, only
     ]
 
 
+@pytest.mark.parametrize("window", ["1h", "30d"])
+def test_what_an_open_page_polls_writes_nothing(admin_client, no_events, window):
+    """Not a row and not a cookie, with every panel of every app, on its very first visit."""
+    happened(7, 30)
+    with CaptureQueriesContext(connection) as queries:
+        answer = admin_client.get(f"/admin/dashboard?window={window}")
+    assert answer.content.count(b"sd-card") > 8
+    verbs = {query["sql"].split()[0] for query in queries}
+    assert verbs <= {"SELECT", "SAVEPOINT", "RELEASE"}, verbs
+    assert not answer.cookies
+    assert not EventCount.objects.exists()
+
+
 def test_all_panels_of_all_apps_together_stay_bounded(admin_client, no_events):
     """However many events there are, the page asks the same questions."""
     admin_client.get("/admin/")
