@@ -61,7 +61,8 @@ class Setting(Generic[T]):
 
     ``default`` also fixes the accepted type, unless ``kind`` names it (needed for ``None``).
     ``dotted_path=True`` marks a callable named by import path; a check resolves it at start.
-    ``validate`` returns a sentence saying what is wrong, or ``None``.
+    ``minimum`` is the least a number may be; ``validate`` returns a sentence saying what is wrong,
+    or ``None``.
     """
 
     def __init__(  # noqa: PLR0913 - a declaration reads by keyword
@@ -74,6 +75,7 @@ class Setting(Generic[T]):
         choices: tuple[T, ...] = (),
         dotted_path: bool = False,
         secret: bool = False,
+        minimum: float | None = None,
         validate: Callable[[T], str | None] | None = None,
     ) -> None:
         """Declare the setting; ``name`` overrides the one made of prefix and attribute."""
@@ -84,6 +86,7 @@ class Setting(Generic[T]):
         self.choices = choices
         self.dotted_path = dotted_path
         self.secret = secret
+        self.minimum = minimum
         self.validate = validate
 
     @overload
@@ -98,12 +101,14 @@ class Setting(Generic[T]):
 
     def problem(self) -> str | None:
         """Report what is wrong with the present value, or ``None``; a secret is never shown."""
-        value = getattr(django_settings, self.name, self.default)
+        value: Any = getattr(django_settings, self.name, self.default)
         shown = "the value" if self.secret else repr(value)
         if self._has_wrong_type(value):
             return f"{shown} is {type(value).__name__}; {self._kind_names()} is needed."
         if self.choices and value not in self.choices:
             return f"{shown} is not one of {', '.join(map(repr, self.choices))}."
+        if self.minimum is not None and value is not None and value < self.minimum:
+            return f"{shown} is too small; at least {self.minimum} is needed."
         return self.validate(value) if self.validate else None
 
     def _has_wrong_type(self, value: object) -> bool:

@@ -9,7 +9,7 @@ from garrison.conf import AppSettings, Setting
 class SampleSettings(AppSettings, prefix="SAMPLE"):
     """Settings of an app that exists only here."""
 
-    limit = Setting(5, "How many.")
+    limit = Setting(5, "How many.", minimum=1)
     ratio = Setting(0.5, "How much.")
     mode = Setting("a", "Which.", choices=("a", "b"))
     max_age_days = Setting[int | None](90, "How old, or None.", kind=(int, type(None)))
@@ -48,6 +48,7 @@ def test_nothing_is_written_back_into_django(settings):
     [
         ("SAMPLE_LIMIT", "7", "'7' is str; int is needed"),
         ("SAMPLE_LIMIT", True, "True is bool; int is needed"),
+        ("SAMPLE_LIMIT", 0, "0 is too small; at least 1 is needed"),
         ("SAMPLE_MODE", "c", "'c' is not one of 'a', 'b'"),
         ("SAMPLE_MAX_AGE_DAYS", "x", "int or None is needed"),
         ("SAMPLE_KEY", "hunter2", "too short"),
