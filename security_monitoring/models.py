@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Heartbeat(models.Model):
@@ -12,6 +17,16 @@ class Heartbeat(models.Model):
 
     name = models.CharField(primary_key=True, max_length=50)
     beat_at = models.DateTimeField()
+
+    @classmethod
+    def record(cls, *, name: str = BACKGROUND, now: datetime) -> None:
+        """Write that something ran; two at once leave one row."""
+        cls.objects.bulk_create(
+            [cls(name=name, beat_at=now)],
+            update_conflicts=True,
+            unique_fields=["name"],
+            update_fields=["beat_at"],
+        )
 
     def __str__(self) -> str:
         """Report what and when."""

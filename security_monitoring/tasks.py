@@ -5,11 +5,10 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from security_monitoring import services
 from security_monitoring.models import Heartbeat
 
 
 @shared_task(name="security_monitoring.tasks.beat")  # type: ignore[untyped-decorator, unused-ignore]
 def beat() -> None:
     """Show that beat sends tasks and a worker runs them."""
-    services.beat(name=Heartbeat.BACKGROUND, now=timezone.now())
+    Heartbeat.record(now=timezone.now())

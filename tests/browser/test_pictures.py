@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from audit import append_only
 from audit.models import SecurityEvent
-from security_monitoring import services
+from security_monitoring.models import Heartbeat
 from tests.browser.test_admin import DESKTOP, PHONE
 from tests.browser.traffic import a_month
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.postgresql, pytest.mark.slow]
 def test_pictures(site, watch, sign_in, administrator):
     now = timezone.now()
     a_month(now)
-    services.beat(name="background", now=now)
+    Heartbeat.record(now=now)
     append_only.protect(connection)  # the health report is to look as it does in production
     newest = SecurityEvent.objects.of_kinds(["sessions.refresh.reused"]).newest(1)[0]
     pages = {

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from garrison import health as registry
 from garrison.health import CheckResult, Status
-from security_monitoring import health, services, tasks
+from security_monitoring import health, tasks
 from security_monitoring.middleware import HealthMiddleware
 from security_monitoring.models import Heartbeat
 
@@ -178,7 +178,7 @@ def test_background_work_is_seen_by_its_heartbeat(db):
     assert health.background_work().status is Status.HEALTHY
     tasks.beat()
     assert Heartbeat.objects.count() == 1
-    services.beat(name=Heartbeat.BACKGROUND, now=timezone.now() - timedelta(minutes=9))
+    Heartbeat.record(now=timezone.now() - timedelta(minutes=9))
     late = health.background_work()
     assert late.status is Status.DEGRADED
     assert "has run for 9" in late.detail
@@ -188,7 +188,7 @@ def test_the_report_command_fails_where_something_is_wrong(checks):
     checks("good")(lambda: CheckResult(Status.HEALTHY))
     out = io.StringIO()
     call_command("security_health", stdout=out)
-    assert out.getvalue() == "ok         good\nAll in all: healthy.\n"
+    assert out.getvalue() == "ok         good\nOverall: healthy.\n"
     checks("slow")(lambda: CheckResult(Status.DEGRADED, "Slow."))
     out = io.StringIO()
     with pytest.raises(SystemExit) as ended:

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print the report as JSON.")
 
     def handle(self, **options: Any) -> None:
-        """Look, tell, and fail where something is not healthy."""
+        """Run the checks, print the report, and fail where something is not healthy."""
         results = health.run()
         worst = health.worst(results)
         if options["json"]:
@@ -44,12 +44,12 @@ class Command(BaseCommand):
                 self.stdout.write(
                     f"{MARKS[result.status]:<10} {result.name:<20} {result.detail}".rstrip()
                 )
-            self.stdout.write(f"All in all: {worst}.")
+            self.stdout.write(f"Overall: {worst}.")
         if worst is not health.Status.HEALTHY:
             sys.exit(1)
 
 
-def _report(results: list[health.Result], worst: health.Status) -> dict[str, Any]:
+def _report(results: list[health.CheckReport], worst: health.Status) -> dict[str, Any]:
     checks = [
         {
             "name": result.name,
