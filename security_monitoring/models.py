@@ -18,16 +18,16 @@ class Heartbeat(models.Model):
     name = models.CharField(primary_key=True, max_length=50)
     beat_at = models.DateTimeField()
 
-    @classmethod
-    def record(cls, *, name: str = BACKGROUND, now: datetime) -> None:
+    def __str__(self) -> str:
+        """Report what and when."""
+        return f"{self.name} at {self.beat_at:%Y-%m-%d %H:%M:%S}"
+
+    @staticmethod
+    def record(*, name: str = BACKGROUND, now: datetime) -> None:
         """Write that something ran; two at once leave one row."""
-        cls.objects.bulk_create(
-            [cls(name=name, beat_at=now)],
+        Heartbeat.objects.bulk_create(
+            [Heartbeat(name=name, beat_at=now)],
             update_conflicts=True,
             unique_fields=["name"],
             update_fields=["beat_at"],
         )
-
-    def __str__(self) -> str:
-        """Report what and when."""
-        return f"{self.name} at {self.beat_at:%Y-%m-%d %H:%M:%S}"
