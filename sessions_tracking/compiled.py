@@ -3,16 +3,19 @@
 Every authenticated request asks the same question, and so does every refresh. Django builds its SQL
 anew each time, which for two joined tables takes twice as long as PostgreSQL takes to answer; so it
 is built once for each connection, by Django itself, and only executed from then on. What comes out
-is what the QuerySet would give, by the same converters (a test compares the two on each database).
+is what the QuerySet would give, by the same converters (a test compares the two on each database);
+and where Django's compiler is not what it was, the QuerySet itself answers (ADR 0002).
 """
 
 from __future__ import annotations
 
+import logging
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db import connections, router
+from django.db.models.functions import Now
 
 from sessions_tracking.models import Session
 
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model
+
+    from sessions_tracking.models import SessionQuerySet
+
+logger = logging.getLogger("sessions_tracking")
 
 # What each asker does without; it is loaded if somebody reads it all the same.
 ROTATION_NEEDS_NO = ("sealed_cookie_key", "device", "fingerprint", "location", "risk", "end_reason")
@@ -34,8 +41,27 @@ AUTHENTICATION_NEEDS_NO = (
     "ip",
     "user_agent",
 )
+CLOCK: dict[str, Any] = {"read_at": Now()}  # the database's
 USER: Any = Session._meta.get_field("user")
 KEPT_AS = "_sessions_tracking_lookups"  # on the connection: one thread's, and gone when it goes
+
+
+class Lookup(Protocol):
+    """One session with its user, by its id."""
+
+    def get(self, session_id: uuid.UUID) -> Session | None:
+        """Return the session, in one statement; ``None`` where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainLookup:
+    """The same by the QuerySet, compiled anew each time."""
+
+    sessions: SessionQuerySet
+
+    def get(self, session_id: uuid.UUID) -> Session | None:
+        """Return the session, in one statement; ``None`` where there is none."""
+        return self.sessions.filter(pk=session_id).first()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +86,10 @@ class CompiledLookup:
     convert: Callable[[Sequence[Any]], Sequence[Any]]
     session: Columns
     user: Columns
+    clock: int | None  # the place of ``read_at`` in a row
 
     def get(self, session_id: uuid.UUID) -> Session | None:
-        """Ask, in one statement."""
+        """Return the session, in one statement; ``None`` where there is none."""
         key = Session._meta.pk.get_db_prep_value(session_id, self.connection)
         with self.connection.cursor() as cursor:
             cursor.execute(self.sql, (key,))
@@ -72,21 +99,37 @@ class CompiledLookup:
         row = self.convert(row)
         session: Session = self.session.instance(row, self.connection.alias)
         USER.set_cached_value(session, self.user.instance(row, self.connection.alias))
+        if self.clock is not None:
+            session.read_at = row[self.clock]
         return session
 
 
-def lookup(*, without: tuple[str, ...]) -> CompiledLookup:
-    """Get this thread's lookup; in the database that is written to, never a replica behind it."""
+def lookup(*, without: tuple[str, ...], with_clock: bool = False) -> Lookup:
+    """Return this thread's lookup; in the database that is written to, never a replica behind it.
+
+    ``without`` names columns to defer; ``with_clock`` reads the database's clock into ``read_at``.
+    """
     connection = connections[router.db_for_write(Session)]
-    known: dict[tuple[str, ...], CompiledLookup] = connection.__dict__.setdefault(KEPT_AS, {})
-    if without not in known:
-        known[without] = _compile(connection, without)
-    return known[without]
+    known: dict[Any, Lookup] = connection.__dict__.setdefault(KEPT_AS, {})
+    if (without, with_clock) not in known:
+        sessions = Session.objects.using(connection.alias).select_related("user").defer(*without)
+        known[without, with_clock] = compiled(
+            connection, sessions.annotate(**CLOCK) if with_clock else sessions
+        )
+    return known[without, with_clock]
 
 
-def _compile(connection: BaseDatabaseWrapper, without: tuple[str, ...]) -> CompiledLookup:
-    joined = Session.objects.select_related("user").defer(*without)
-    compiler = joined.filter(pk=uuid.UUID(int=0)).query.get_compiler(connection=connection)
+def compiled(connection: BaseDatabaseWrapper, sessions: SessionQuerySet) -> Lookup:
+    """Return the compiled lookup, or the plain one where Django cannot be read any more."""
+    try:
+        return _compile(connection, sessions)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # a Django yet unknown
+        logger.exception("Sessions are looked up by the QuerySet: slower, and right.")
+        return PlainLookup(sessions)
+
+
+def _compile(connection: BaseDatabaseWrapper, sessions: SessionQuerySet) -> CompiledLookup:
+    compiler: Any = sessions.filter(pk=uuid.UUID(int=0)).query.get_compiler(connection=connection)
     sql, _ = compiler.as_sql()
     converters = compiler.get_converters([entry[0] for entry in compiler.select])
 
@@ -101,6 +144,7 @@ def _compile(connection: BaseDatabaseWrapper, without: tuple[str, ...]) -> Compi
         convert=convert,
         session=_columns(compiler, of_session),
         user=_columns(compiler, of_user),
+        clock=(compiler.annotation_col_map or {}).get("read_at"),
     )
 
 

@@ -17,14 +17,20 @@ if TYPE_CHECKING:
 
 
 def living_session(
-    *, session_id: uuid.UUID, now: datetime, without: tuple[str, ...] = ()
+    *,
+    session_id: uuid.UUID,
+    now: datetime,
+    without: tuple[str, ...] = (),
+    with_clock: bool = False,
 ) -> Session:
     """Return the session joined with its user, in one statement; columns ``without`` are deferred.
+
+    ``with_clock`` also reads what time it is by the database's clock (``read_at``).
 
     Raises ``SessionEnded`` where the row is gone (with its user, or cleaned away), was ended, has
     lapsed, or its user is disabled; a client cannot tell which.
     """
-    session = lookup(without=without).get(session_id)
+    session = lookup(without=without, with_clock=with_clock).get(session_id)
     if session is None or not session.is_alive(now=now) or not session.user.is_active:
         raise SessionEnded
     return session

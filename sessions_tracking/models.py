@@ -99,6 +99,8 @@ class Session(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=LONGEST_REASON, blank=True)
 
+    read_at: datetime  # by the database's clock, where a query has asked for it
+
     objects = SessionQuerySet.as_manager()
 
     class Meta:

@@ -26,7 +26,7 @@ from sessions_tracking.tokens import SessionRefreshToken, read_refresh
 if TYPE_CHECKING:
     from garrison.events import EventKind, SecurityEvent
 
-LOOKS = 2  # one, and a second where somebody else rotated between our reading and our writing
+ATTEMPTS = 2  # the second where somebody else rotated between our reading and our writing
 
 
 def rotate(*, refresh_token: str, now: datetime | None = None) -> TokenPair:
@@ -39,19 +39,28 @@ def rotate(*, refresh_token: str, now: datetime | None = None) -> TokenPair:
     Raises ``TokenInvalid``, ``TokenExpired``, ``SessionEnded``, or ``RefreshReused`` where a
     replaced token came back later; then the session is ended and its user mailed. That survives the
     rollback of a transaction the caller may hold. A rotation is no event (see ``events.py``).
+
+    Time is the database's unless ``now`` is given: the clocks of two servers may be further apart
+    than the grace is long, and that is no theft.
     """
-    now = now or timezone.now()
-    token = read_refresh(refresh_token, now=now)
-    for _ in range(LOOKS):
-        session = living_session(session_id=token.session_id, now=now, without=ROTATION_NEEDS_NO)
-        verdict = _judge(token, session, now=now)
+    read_now = now or timezone.now()
+    token = read_refresh(refresh_token, now=read_now)
+    for _ in range(ATTEMPTS):
+        session = living_session(
+            session_id=token.session_id,
+            now=read_now,
+            without=ROTATION_NEEDS_NO,
+            with_clock=now is None,
+        )
+        at = now or session.read_at
+        verdict = _judge(token, session, now=at)
         if verdict is Verdict.REPEAT:
-            return _repeat(session, now=now)
+            return _repeat(session, now=at)
         if verdict is not Verdict.ROTATE:
-            _refuse(token, session, verdict, now=now)
-        if _step(session, now=now):
+            _refuse(token, session, verdict, now=at)
+        if _step(session, now=at):
             _learn(session)
-            return issue_pair(session=session, now=now)
+            return issue_pair(session=session, now=at)
     raise SessionEnded
 
 
@@ -139,7 +148,7 @@ def finish_refusal(event: SecurityEvent) -> None:
     if ended and event.kind is events.REFRESH_REUSED:
         session = Session.objects.select_related("user").get(pk=key)
 
-        def tell() -> None:
+        def mail() -> None:
             notices.mail_reuse(session, seen_from=event.context, at=event.at)
 
-        transaction.on_commit(tell, robust=True)
+        transaction.on_commit(mail, robust=True)

@@ -5,9 +5,12 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+import time_machine
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
+from django.db.models import F
 from django.test import override_settings
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +67,30 @@ def test_the_verdict_depends_on_counters_and_the_distance_from_the_rotation(
         presented < current - 1: Verdict.REUSED,
     }
     assert verdict is expected[True]
+
+
+@pytest.mark.parametrize("seconds", [30, -30, 600, -600])
+def test_a_server_whose_clock_is_wrong_takes_nobody_for_a_thief(user, seconds):
+    first = services.start_token_session(user=user, amr=["pwd"])
+    second = services.rotate(refresh_token=first.refresh)
+    with time_machine.travel(timezone.now() + timedelta(seconds=seconds)):
+        again = services.rotate(refresh_token=first.refresh)
+    assert again.refresh == second.refresh
+
+
+def test_a_server_whose_clock_is_wrong_does_not_write_it_into_the_row(user):
+    first = services.start_token_session(user=user, amr=["pwd"])
+    with time_machine.travel(timezone.now() + timedelta(seconds=600)):
+        services.rotate(refresh_token=first.refresh)
+    assert abs(row(first).rotated_at - timezone.now()) < timedelta(seconds=5)
+
+
+def test_the_grace_ends_by_the_clock_of_the_database(user):
+    first = services.start_token_session(user=user, amr=["pwd"])
+    services.rotate(refresh_token=first.refresh)
+    Session.objects.update(rotated_at=F("rotated_at") - timedelta(seconds=21))
+    with pytest.raises(RefreshReused):
+        services.rotate(refresh_token=first.refresh)
 
 
 def test_a_rotation_gives_a_new_pair_and_advances_the_counter(user):
