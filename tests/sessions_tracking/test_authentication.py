@@ -19,6 +19,7 @@ from sessions_tracking import compiled, services, tokens
 from sessions_tracking.authentication import SessionTokenAuthentication, bearer_token
 from sessions_tracking.compiled import AUTHENTICATION_NEEDS_NO, ROTATION_NEEDS_NO, lookup
 from sessions_tracking.errors import SessionEnded, TokenExpired, TokenInvalid
+from sessions_tracking.living import note_use
 from sessions_tracking.models import Session
 
 ONE = "session joined with its user"
@@ -67,6 +68,19 @@ def test_noting_the_use_pushes_the_idle_expiry_but_never_past_the_lifetime(user)
                 authenticate(pair.access)
         session.refresh_from_db()
         assert session.idle_expires_at == session.expires_at == start + timedelta(days=30)
+
+
+def test_a_session_that_was_ended_meanwhile_notes_no_use(pair):
+    """Read while it was alive, ended by somebody else, and only then noted."""
+    session = Session.objects.get(pk=pair.session.pk)
+    services.end_session(session_id=session.pk, reason="ended_by_owner")
+    ended = Session.objects.get(pk=session.pk)
+    note_use(session, now=timezone.now() + timedelta(seconds=61))
+    after = Session.objects.get(pk=session.pk)
+    assert (after.last_seen_at, after.idle_expires_at) == (
+        ended.last_seen_at,
+        ended.idle_expires_at,
+    )
 
 
 def test_noting_the_use_writes_the_present_address(pair):
