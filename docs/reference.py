@@ -50,7 +50,7 @@ def settings_page() -> str:
     from garrison import conf
 
     lines = ["# Settings", "", NOTE, "", "Written in Django's settings; safe as they stand.", ""]
-    for prefix, cls in conf.registered().items():
+    for prefix, cls in conf.SETTINGS.items():
         declared = list(cls.declared())
         if not declared:
             continue

@@ -34,7 +34,7 @@ def _unknown() -> Iterator[CheckMessage]:
 
 
 def _declared() -> Iterator[conf.Setting[Any]]:
-    for cls in conf.registered().values():
+    for cls in conf.SETTINGS:
         for item in cls.declared():
             yield item.setting
 

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
+from garrison.registry import Registry
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from functools import _lru_cache_wrapper
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_REMEMBERED = 256  # results of one function
-
-_registry: dict[str, type[AppSettings]] = {}
 
 
 def remembered(
@@ -143,7 +143,7 @@ class AppSettings:
         for declared in cls.declared():
             setting = declared.setting
             setting.name = setting.name or f"{prefix}_{declared.attribute.upper()}"
-        _registry[prefix] = cls
+        SETTINGS.add(prefix, cls)
 
     @classmethod
     def declared(cls) -> Iterator[Declared]:
@@ -153,17 +153,16 @@ class AppSettings:
                 yield Declared(attribute, value)
 
 
-def registered() -> dict[str, type[AppSettings]]:
-    """Every settings class by prefix, as far as its app's ``conf`` has been imported."""
-    return dict(sorted(_registry.items()))
+SETTINGS: Registry[type[AppSettings]] = Registry("settings prefix")
+"""Every settings class by prefix, as far as its app's ``conf`` has been imported."""
 
 
 def unknown_names() -> Iterator[tuple[str, list[str]]]:
     """Names in Django's settings under a known prefix that no app declares, with near matches."""
     import difflib
 
-    known = {item.setting.name for cls in _registry.values() for item in cls.declared()}
-    prefixes = tuple(f"{prefix}_" for prefix in _registry)
+    known = {item.setting.name for cls in SETTINGS for item in cls.declared()}
+    prefixes = tuple(f"{prefix}_" for prefix, _ in SETTINGS.items())
     for name in dir(django_settings):
         if name.isupper() and name.startswith(prefixes) and name not in known:
             yield name, difflib.get_close_matches(name, known, n=1)

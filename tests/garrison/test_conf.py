@@ -4,28 +4,36 @@ import pytest
 
 from garrison import checks, conf
 from garrison.conf import AppSettings, Setting
+from garrison.errors import ConfigurationError
 
+with conf.SETTINGS.temporarily():
 
-class SampleSettings(AppSettings, prefix="SAMPLE"):
-    """Settings of an app that exists only here."""
+    class SampleSettings(AppSettings, prefix="SAMPLE"):
+        """Settings of an app that exists only here."""
 
-    limit = Setting(5, "How many.", minimum=1)
-    ratio = Setting(0.5, "How much.")
-    mode = Setting("a", "Which.", choices=("a", "b"))
-    max_age_days = Setting[int | None](90, "How old, or None.", kind=(int, type(None)))
-    hook = Setting("garrison.context.current", "What to call.", dotted_path=True)
-    key = Setting(
-        "", "A secret.", secret=True, validate=lambda value: "too short" if value else None
-    )
+        limit = Setting(5, "How many.", minimum=1)
+        ratio = Setting(0.5, "How much.")
+        mode = Setting("a", "Which.", choices=("a", "b"))
+        max_age_days = Setting[int | None](90, "How old, or None.", kind=(int, type(None)))
+        hook = Setting("garrison.context.current", "What to call.", dotted_path=True)
+        key = Setting(
+            "", "A secret.", secret=True, validate=lambda value: "too short" if value else None
+        )
 
 
 sample = SampleSettings()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _forget_sample():
-    yield
-    conf._registry.pop("SAMPLE")
+@pytest.fixture(autouse=True)
+def _with_sample():
+    known = dict(conf.SETTINGS.items())
+    with conf.SETTINGS.temporarily({**known, "SAMPLE": SampleSettings}):
+        yield
+
+
+def test_two_apps_cannot_have_one_prefix():
+    with pytest.raises(ConfigurationError, match="settings prefix 'SAMPLE' is declared twice"):
+        type("Other", (AppSettings,), {}, prefix="SAMPLE")
 
 
 def problems(settings_id):
