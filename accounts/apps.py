@@ -21,4 +21,7 @@ class AccountsConfig(AppConfig):
         register(checks.check_hashers)
         register(checks.check_axes)
         register(checks.check_user_model)
-        user_logged_in.connect(receivers.tell_cookie_sign_in, dispatch_uid="accounts.tell_sign_in")
+        register(checks.check_steps)
+        user_logged_in.connect(
+            receivers.complete_cookie_sign_in, dispatch_uid="accounts.complete_sign_in"
+        )

@@ -6,15 +6,18 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from accounts import events, lockout
+from accounts import axes_records, events, lockout
 from accounts.login_name import fingerprint
 from garrison import context
 from garrison.events import emit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from django.contrib.auth.base_user import AbstractBaseUser
+
+    from accounts.lockout import Reservation
 
 
 class Reason(enum.StrEnum):
@@ -26,6 +29,10 @@ class Reason(enum.StrEnum):
     CHANGED = "changed"  # the password or the account, between the check and the session
     LOCKED = "locked"
     UNVERIFIED = "unverified"
+    WRONG_ANSWER = "wrong_answer"  # to a step that asked for more
+    REFUSED = "refused"  # by a step, or by the door: the admin's is for staff
+    EXPIRED = "expired"  # a half-done sign-in: its minutes, or its tries
+    MOVED = "moved"  # a half-done sign-in: another device or network
     OTHER_BACKEND = "other_backend"
 
 
@@ -42,12 +49,31 @@ class Attempt:
         """Begin one from the present request's address."""
         return cls(login_name=login_name, now=now, ip=context.current().ip)
 
-    def take_places(self) -> list[lockout.Place]:
-        """Take a place in every bucket; raises ``LockedOut``."""
+    def reserve(self) -> list[Reservation]:
+        """Reserve it in every bucket; raises ``LockedOut``."""
         buckets = lockout.buckets_for(login_name=self.login_name, ip=self.ip)
-        return lockout.take_places(buckets=buckets, now=self.now)
+        return lockout.reserve(buckets=buckets, now=self.now)
 
-    def say_failed(self, *, account: AbstractBaseUser | None, reason: Reason) -> None:
+    def fail(
+        self,
+        *,
+        account: AbstractBaseUser | None,
+        reservations: Sequence[Reservation],
+        reason: Reason,
+    ) -> None:
+        """Leave the reservations taken, record and emit the failure, and lock what is full."""
+        self.emit_failed(account=account, reason=reason)
+        axes_records.record_failure(
+            login_name=self.login_name, account=account, ip=self.ip, now=self.now
+        )
+        for reservation in reservations:
+            owner = account if reservation.is_account else None
+            user_id = owner.pk if owner is not None else None
+            until = lockout.lock(reservation=reservation, user_id=user_id, now=self.now)
+            if until is not None:
+                _emit_locked(reservation, owner, until)
+
+    def emit_failed(self, *, account: AbstractBaseUser | None, reason: Reason) -> None:
         """Emit the failure; the account is named where there is one, and what was typed never."""
         data: dict[str, Any] = {
             "reason": str(reason),
@@ -56,6 +82,13 @@ class Attempt:
         if account is not None:
             data["account"] = account.get_username()
         emit(events.LOGIN_FAILED, target=target_of(account), data=data, now=self.now)
+
+
+def _emit_locked(
+    reservation: Reservation, account: AbstractBaseUser | None, until: datetime
+) -> None:
+    data = {"bucket": reservation.key, "until": until.isoformat(), "locks": reservation.locks + 1}
+    emit(events.LOCKOUT_STARTED, target=target_of(account) or reservation.key, data=data)
 
 
 def target_of(account: AbstractBaseUser | None) -> str:

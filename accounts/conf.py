@@ -62,6 +62,15 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         "The longest lock; after this long without one, the next starts short again.",
         validate=_positive,
     )
+    sign_in_steps = Setting[list[str]](
+        ["accounts.steps.VerifiedAddress"],
+        "Dotted paths of the steps that a sign-in passes after its password, in order.",
+    )
+    pending_sign_in_seconds = Setting(
+        300,
+        "How long a sign-in that a step has halted may be continued.",
+        validate=_positive,
+    )
     code_seconds = Setting(600, "How long a mailed code is good for.", validate=_positive)
     code_tries = Setting(5, "How many guesses a mailed code stands.", validate=_positive)
     mails_per_hour = Setting(

@@ -64,6 +64,11 @@ PASSWORD_SET_BY_STAFF = EventKind(
     "Staff set an account's password; its sessions were ended.",
 )
 LOGIN_SUCCEEDED = EventKind("accounts.login.succeeded", Severity.INFO, "A person signed in.")
+LOGIN_CHALLENGED = EventKind(
+    "accounts.login.challenged",
+    Severity.LOW,
+    "The password was right, and a step asked for more: the sign-in stands half-done.",
+)
 LOGIN_FAILED = EventKind(
     "accounts.login.failed", Severity.LOW, "A sign-in failed; the reason says why.", Outcome.REFUSED
 )

@@ -18,12 +18,17 @@ from rest_framework.views import APIView
 
 from accounts import background, services
 from accounts.api import serializers
+from accounts.errors import StepRequired
 from accounts.password.advice import advise
 from accounts.user_model import missing_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rest_framework.request import Request
     from rest_framework.serializers import Serializer
+
+    from accounts.services import SignedIn
 
 ALWAYS_ALIKE = OpenApiResponse(description="The same for every address.")
 
@@ -78,20 +83,45 @@ class ResendView(PublicView):
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
-class LoginView(PublicView):
-    """Sign in; a success gives its place under the rate limit back."""
+class SignInView(PublicView):
+    """Base of the doors that start a session; one that is complete is not counted as a try."""
 
     throttle_refunds_success = True
 
-    @extend_schema(
-        request=serializers.LoginInput, responses={200: serializers.LoginOutput}, auth=[]
-    )
+    def answer(self, sign_in: Callable[[], SignedIn]) -> Response:
+        """Return the tokens, or what a step asks for; the latter is no success yet."""
+        try:
+            return Response(serializers.LoginOutput(sign_in()).data)
+        except StepRequired as required:
+            response = Response(serializers.StepOutput(required).data)
+            response.is_refundable = False  # type: ignore[attr-defined]  # read by rate_limiting
+            return response
+
+
+class LoginView(SignInView):
+    """Sign in; a complete sign-in gives its place under the rate limit back."""
+
+    @extend_schema(request=serializers.LoginInput, responses=serializers.SIGN_IN_OUTPUT, auth=[])
     @sensitive_variables()
     def post(self, request: Request) -> Response:
-        """Check the name and the password, and start a session."""
+        """Check the name and the password; start a session, or say what is still asked for."""
         given = _input(serializers.LoginInput, request.data)
-        signed_in = services.sign_in(login_name=given["email"], password=given["password"])
-        return Response(serializers.LoginOutput(signed_in).data)
+        name, password = given["email"], given["password"]
+        return self.answer(partial(services.sign_in, login_name=name, password=password))
+
+
+class LoginStepView(SignInView):
+    """Go on with a sign-in that a step has halted."""
+
+    @extend_schema(request=serializers.StepInput, responses=serializers.SIGN_IN_OUTPUT, auth=[])
+    @sensitive_variables()
+    def post(self, request: Request) -> Response:
+        """Answer the step; start the session where it was the last one."""
+        given = _input(serializers.StepInput, request.data)
+        token, method, code = given["mfa_token"], given["method"], given["code"]
+        return self.answer(
+            partial(services.continue_sign_in, token=token, method=method, answer=code)
+        )
 
 
 class ResetView(PublicView):

@@ -50,7 +50,7 @@ def may_mail(*, user: User, now: datetime) -> bool:
     """
     bucket = lockout.Bucket(f"mail:{user.pk}", settings.mails_per_hour)
     try:
-        lockout.take_places(buckets=[bucket], now=now, window=MAIL_WINDOW)
+        lockout.reserve(buckets=[bucket], now=now, window=MAIL_WINDOW)
     except LockedOut:  # no lock of anybody's: the hour's mails are used up
         return False
     return True
