@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Reason(enum.StrEnum):
-    """Why a sign-in failed, as events tell it; a client is told far less."""
+    """Why a sign-in failed, as events record it; a client learns far less."""
 
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the name of a reason
     UNKNOWN = "unknown"

@@ -1,9 +1,9 @@
-"""What django-axes asks and is told, in ``AXES_HANDLER``.
+"""The lockout as a handler for django-axes, in ``AXES_HANDLER``.
 
 ``axes`` checks before the hash and counts after it, so forty guesses at once are all evaluated.
 Here its question "is this locked?" is answered by :mod:`accounts.lockout`, which counts before; its
-records are kept in one statement; and the failures of other authentication backends, which it is
-told of by Django's signal, are counted in the same buckets.
+records are kept in one statement; and the failures of other authentication backends, which reach
+it by Django's signal, are counted in the same buckets.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from accounts import axes_records, lockout
 from accounts.attempt import Attempt, Reason
 from accounts.backends import OWN_BACKEND, refusal_of
 from accounts.errors import LockedOut
-from accounts.finding import find_account
 from accounts.services.administration import forget_lockout
+from accounts.user_model import find_account
 from garrison.client_ip import client_ip
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def client_ip_of(request: HttpRequest) -> str | None:
 
 
 def login_name_of(credentials: dict[str, Any] | None) -> str:
-    """Read the typed name off what Django's signal or a backend gives."""
+    """Read the typed name off what Django's signal or a backend passes."""
     given = credentials or {}
     return str(given.get("username") or given.get(get_user_model().USERNAME_FIELD) or "")
 

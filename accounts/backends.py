@@ -87,7 +87,7 @@ def hand_over(request: HttpRequest | None, sign_in: SignIn) -> AbstractBaseUser:
     """Return the user for ``login()``, which starts the session with what was really proved."""
     if request is not None:
         request.authentication_methods = sign_in.amr  # type: ignore[attr-defined]
-    sign_in.account.backend = OWN_BACKEND  # type: ignore[attr-defined]
+    sign_in.account.backend = OWN_BACKEND
     setattr(sign_in.account, SIGN_IN_ATTRIBUTE, sign_in)
     return sign_in.account
 

@@ -1,4 +1,4 @@
-"""What accounts says.
+"""The events of accounts.
 
 A failed sign-in has ``data["reason"]``, one of the values of :class:`accounts.attempt.Reason`, and
 ``data["name_fingerprint"]``; its target is the account, where there is one. What was typed, name or

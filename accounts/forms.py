@@ -39,6 +39,8 @@ class SignInForm(AdminAuthenticationForm):
     Where the browser's sign-in stands half-done, its fields are ``method`` and ``answer``.
     """
 
+    request: Any  # Django's may be None; where a sign-in stands half-done there is one
+    user_cache: Any  # of whatever user model
     password = forms.CharField(
         label="Password",
         strip=False,
@@ -181,7 +183,7 @@ class PasswordByStaffForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
     """A password set by staff: its sessions end, and who set it is told."""
 
     def save(self, commit: bool = True) -> AbstractBaseUser:  # noqa: FBT001, FBT002 - Django's
-        """Set the password, end the account's sessions, tell; all of it or nothing."""
+        """Set the password, end the account's sessions, emit; all of it or nothing."""
         with transaction.atomic():
             user: AbstractBaseUser = super().save(commit)
             end_sessions(user=user, reason="password_set_by_staff")

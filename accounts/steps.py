@@ -6,13 +6,13 @@ Each door runs all of them: the API, the admin's form, ``authenticate()`` and ho
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from django.utils.module_loading import import_string
 
 from accounts.conf import settings
 from accounts.errors import EmailUnverified
+from garrison.conf import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,14 +57,10 @@ class VerifiedAddress(Step):
         return ()
 
 
-@lru_cache(maxsize=8)
-def _load(paths: tuple[str, ...]) -> tuple[Step, ...]:
-    return tuple(import_string(path)() for path in paths)
-
-
+@remembered("ACCOUNTS_SIGN_IN_STEPS")
 def sign_in_steps() -> tuple[Step, ...]:
     """Return the configured steps; imported once for each value the setting takes."""
-    return _load(tuple(settings.sign_in_steps))
+    return tuple(import_string(path)() for path in settings.sign_in_steps)
 
 
 def methods_asked(sign_in: SignIn, *, method: str = "", answer: str = "") -> Sequence[str]:

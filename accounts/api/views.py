@@ -131,7 +131,7 @@ class ResetView(PublicView):
     def post(self, request: Request) -> Response:
         """Mail a code to the owner of an account; answered before it is looked up."""
         given = _input(serializers.ResetInput, request.data)
-        background.run(partial(services.ask_for_reset, **given))
+        background.run(partial(services.request_reset, **given))
         return Response(status=status.HTTP_202_ACCEPTED)
 
 

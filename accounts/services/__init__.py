@@ -9,7 +9,7 @@ from accounts.services.administration import (
 )
 from accounts.services.history import sign_ins_of
 from accounts.services.password_change import change_password, prove_password, set_own_password
-from accounts.services.password_reset import ask_for_reset, reset_password
+from accounts.services.password_reset import request_reset, reset_password
 from accounts.services.profile import rename
 from accounts.services.registration import register
 from accounts.services.signing_in import SignedIn, check_credentials, continue_sign_in, sign_in
@@ -17,7 +17,6 @@ from accounts.services.verification import resend_code, verify_email
 
 __all__ = [
     "SignedIn",
-    "ask_for_reset",
     "change_password",
     "check_credentials",
     "continue_sign_in",
@@ -25,6 +24,7 @@ __all__ = [
     "prove_password",
     "register",
     "rename",
+    "request_reset",
     "resend_code",
     "reset_password",
     "set_active",

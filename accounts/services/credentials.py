@@ -10,9 +10,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from accounts.attempt import Attempt, Reason
 from accounts.errors import InvalidCredentials, LockedOut
-from accounts.finding import find_account
 from accounts.password.verification import verify
 from accounts.sign_in import SignIn, released_on_error
+from accounts.user_model import find_account
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,7 +41,7 @@ def prove(*, login_name: str, password: str, now: datetime | None = None) -> Sig
         raise
     with released_on_error(reservations):
         account = find_account(login_name)
-        reason = _judge(account, password)
+        reason = _reason_against(account, password)
     if account is None or reason is not None:
         reason = reason or Reason.UNKNOWN
         attempt.fail(account=account, reservations=reservations, reason=reason)
@@ -50,8 +50,8 @@ def prove(*, login_name: str, password: str, now: datetime | None = None) -> Sig
 
 
 @sensitive_variables("password")
-def _judge(account: AbstractBaseUser | None, password: str) -> Reason | None:
-    """Hash once, whoever it is, and only then tell cases apart."""
+def _reason_against(account: AbstractBaseUser | None, password: str) -> Reason | None:
+    """Hash once, whoever it is, and only then distinguish the cases."""
     verdict = verify(password, account.password if account is not None else None)
     if account is None:
         return Reason.UNKNOWN
