@@ -21,7 +21,6 @@ class AccountsConfig(AppConfig):
         register(checks.check_hashers)
         register(checks.check_axes)
         register(checks.check_user_model)
-        register(checks.check_steps)
         user_logged_in.connect(
             receivers.complete_cookie_sign_in, dispatch_uid="accounts.complete_sign_in"
         )

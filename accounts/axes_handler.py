@@ -71,12 +71,11 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no 
         attempt = Attempt.of(login_name_of(credentials), now=timezone.now())
         account = find_account(attempt.login_name)
         try:
-            reservations = attempt.reserve()
+            attempt.reserve()
         except LockedOut:  # emitted; a signal's receiver has nobody to refuse
             attempt.emit_failed(account=account, reason=Reason.LOCKED)
             return
-        reason = Reason.OTHER_BACKEND
-        attempt.fail(account=account, reservations=reservations, reason=reason)
+        attempt.fail(account=account, reason=Reason.OTHER_BACKEND)
 
     def user_logged_in(
         self,

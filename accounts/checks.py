@@ -10,9 +10,7 @@ from django.contrib.auth.hashers import get_hashers
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
 from django.utils.module_loading import import_string
 
-from accounts.conf import settings
 from accounts.password.hashers import GarrisonArgon2PasswordHasher
-from accounts.steps import Step
 from accounts.user_model import missing_fields
 
 W001 = "accounts.W001"  # the backend is not listed, so the admin goes around the lockout
@@ -20,7 +18,6 @@ W002 = "accounts.W002"  # passwords are hashed in another way
 W003 = "accounts.W003"  # several hashers: every sign-in pays for each of them
 W004 = "accounts.W004"  # django-axes with a handler that stores what was posted
 E005 = "accounts.E005"  # ModelBackend beside ours: a second door without a lockout
-E007 = "accounts.E007"  # a step of the sign-in that is none
 I006 = "accounts.I006"  # a user model without the fields that registering needs
 
 MODEL_BACKENDS = {
@@ -107,25 +104,3 @@ def check_user_model(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa:
             id=I006,
         )
     ]
-
-
-def check_steps(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Find steps of the sign-in that cannot be imported, or are none."""
-    return [
-        Error(
-            f"ACCOUNTS_SIGN_IN_STEPS holds {path!r}: {problem}",
-            hint="Name a subclass of accounts.steps.Step by its full path: package.module.Name.",
-            id=E007,
-        )
-        for path in settings.sign_in_steps
-        if (problem := _step_problem(path))
-    ]
-
-
-def _step_problem(path: str) -> str | None:
-    try:
-        step = import_string(path)
-    except ImportError as failure:
-        return f"it does not resolve ({failure})."
-    is_step = isinstance(step, type) and issubclass(step, Step)
-    return None if is_step else "it is no subclass of accounts.steps.Step."

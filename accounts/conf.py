@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from django.utils.module_loading import import_string
+
 from garrison.conf import AppSettings, Setting
+
+
+def _is_no_step(paths: list[str]) -> str | None:
+    from accounts.steps import Step
+
+    for path in paths:
+        try:
+            step = import_string(path)
+        except ImportError as failure:
+            return f"{path!r} does not resolve ({failure})."
+        if not (isinstance(step, type) and issubclass(step, Step)):
+            return f"{path!r} is no subclass of accounts.steps.Step."
+    return None
 
 
 class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
@@ -61,6 +76,7 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
     sign_in_steps = Setting[list[str]](
         ["accounts.steps.VerifiedAddress"],
         "Dotted paths of the steps that a sign-in passes after its password, in order.",
+        validate=_is_no_step,
     )
     pending_sign_in_seconds = Setting(
         300,

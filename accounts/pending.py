@@ -59,8 +59,8 @@ def hold(sign_in: SignIn, *, methods: list[str], now: datetime) -> str:
         user=sign_in.account,  # type: ignore[misc]  # whatever AUTH_USER_MODEL is
         state=sign_in.account.get_session_auth_hash(),
         origin=_origin(),
-        bucket=next((made.key for made in sign_in.reservations if made.is_account), ""),
-        reservations=[_to_json(made) for made in sign_in.reservations],
+        bucket=next((made.key for made in sign_in.attempt.reservations if made.is_account), ""),
+        reservations=[_to_json(made) for made in sign_in.attempt.reservations],
         amr=sign_in.amr,
         passed=sign_in.passed,
         expires_at=sign_in.pending.expires_at if sign_in.pending else now + lifetime,
@@ -89,8 +89,8 @@ def resume(digest: str, *, now: datetime) -> SignIn:
     if reason is not None:
         attempt.emit_failed(account=account, reason=reason)
         raise SignInExpired
-    reservations = [_from_json(made) for made in row.reservations]
-    return SignIn(account, attempt, reservations, row.amr, row.passed, pending=row)
+    attempt.reservations = [_from_json(made) for made in row.reservations]
+    return SignIn(account, attempt, row.amr, row.passed, pending=row)
 
 
 def _why_void(row: PendingSignIn, account: Any, *, now: datetime) -> Reason | None:

@@ -1,27 +1,21 @@
-"""A sign-in on its way: what it has proved, and the reservations that count it until it ends."""
+"""A sign-in on its way: who it is, and what has been proved so far."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError
-
-from accounts import axes_records, lockout
 from accounts.attempt import Reason
 from accounts.errors import SignInExpired
 from accounts.models import PendingSignIn
-from garrison.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from django.contrib.auth.base_user import AbstractBaseUser
 
     from accounts.attempt import Attempt
-    from accounts.lockout import Reservation
 
 PASSWORD_METHOD = "pwd"  # noqa: S105 - the name of a method in RFC 8176
 
@@ -36,7 +30,6 @@ class SignIn:
 
     account: AbstractBaseUser
     attempt: Attempt
-    reservations: list[Reservation]
     amr: list[str] = field(default_factory=lambda: [PASSWORD_METHOD])
     passed: list[str] = field(default_factory=list)
     pending: PendingSignIn | None = None
@@ -52,32 +45,12 @@ class SignIn:
 
     def clear(self, *, now: datetime) -> None:
         """Forget the account's failures, because the sign-in is complete: never before that."""
-        lockout.clear(reservations=self.reservations, now=now)
-        if any(made.is_after_failures for made in self.reservations if made.is_account):
-            axes_records.forget(account=self.account)
+        self.attempt.clear(account=self.account, now=now)
 
     def fail(self, reason: Reason) -> None:
         """Count it as a failure: the password was right, and that is all it was."""
-        self.attempt.fail(account=self.account, reservations=self.reservations, reason=reason)
+        self.attempt.fail(account=self.account, reason=reason)
 
-    @contextmanager
-    def released_on_error(self) -> Iterator[None]:
-        """Do so, unless it stands half-done: the row that holds its reservations is still there."""
-        with released_on_error([] if self.pending else self.reservations):
-            yield
-
-
-@contextmanager
-def released_on_error(reservations: Sequence[Reservation]) -> Iterator[None]:
-    """Release the reservations where the block ends in an error that is no verdict on the person.
-
-    What broke while nothing was decided costs nobody a place: else an outage of the database would
-    lock people out after it. A refusal of the 500s ("busy", "not recorded") is such an error.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, Refusal) or error.status >= 500:
-            with suppress(DatabaseError):  # gone, and with it the way to release; the window ends
-                lockout.release(reservations=reservations)
-        raise
+    def released_on_error(self) -> AbstractContextManager[None]:
+        """Release what was reserved, unless a row that stands half-done still holds it."""
+        return nullcontext() if self.pending else self.attempt.released_on_error()

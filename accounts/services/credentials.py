@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from accounts.attempt import Attempt, Reason
 from accounts.errors import InvalidCredentials, LockedOut
 from accounts.password.verification import verify
-from accounts.sign_in import SignIn, released_on_error
+from accounts.sign_in import SignIn
 from accounts.user_model import find_account
 
 if TYPE_CHECKING:
@@ -35,18 +35,18 @@ def prove(*, login_name: str, password: str, now: datetime | None = None) -> Sig
     """
     attempt = Attempt.of(login_name, now=now or timezone.now())
     try:
-        reservations = attempt.reserve()
+        attempt.reserve()
     except LockedOut:  # raised on; emitted first, with the account where there is one
         attempt.emit_failed(account=find_account(login_name), reason=Reason.LOCKED)
         raise
-    with released_on_error(reservations):
+    with attempt.released_on_error():
         account = find_account(login_name)
         reason = _reason_against(account, password)
     if account is None or reason is not None:
         reason = reason or Reason.UNKNOWN
-        attempt.fail(account=account, reservations=reservations, reason=reason)
-        raise InvalidCredentials(retry_after_seconds=_advised_wait(reservations))
-    return SignIn(account, attempt, reservations)
+        attempt.fail(account=account, reason=reason)
+        raise InvalidCredentials(retry_after_seconds=_advised_wait(attempt.reservations))
+    return SignIn(account, attempt)
 
 
 @sensitive_variables("password")

@@ -12,14 +12,14 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import checks, lockout
+from accounts import lockout
 from accounts.backends import refusal_of
 from accounts.errors import InvalidCredentials, SignInExpired, StepRequired
 from accounts.models import LockoutBucket, PendingSignIn
 from accounts.services import check_credentials, continue_sign_in, set_active, sign_in
 from accounts.services import credentials as proving
 from audit.models import SecurityEvent
-from garrison import context
+from garrison import checks, context
 from garrison.context import RequestContext
 from garrison.errors import EventNotRecorded, Refusal
 from sessions_tracking.models import Session
@@ -418,10 +418,10 @@ def test_a_wrong_password_is_never_asked_for_more(client, ada):
 @pytest.mark.parametrize("path", ["no.such.Step", "accounts.steps.sign_in_steps", "step"])
 def test_a_step_that_is_none_is_refused_at_start(settings, path):
     settings.ACCOUNTS_SIGN_IN_STEPS = [VERIFIED, path]
-    (found,) = checks.check_steps(None)
-    assert (found.id, path in found.msg) == ("accounts.E007", True)
+    (found,) = checks.check_settings(None)
+    assert (found.id, path in found.msg) == ("garrison.E002", True)
     settings.ACCOUNTS_SIGN_IN_STEPS = [VERIFIED, COLOUR]
-    assert checks.check_steps(None) == []
+    assert checks.check_settings(None) == []
 
 
 def test_the_example_in_the_docs_is_the_one_that_is_tested():
