@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from django.utils.module_loading import import_string
 
 from accounts.conf import settings
-from accounts.errors import EmailUnverified
+from accounts.errors import AnswerInvalid, EmailUnverified
 from garrison.conf import remembered
 
 if TYPE_CHECKING:
@@ -63,10 +63,11 @@ def sign_in_steps() -> tuple[Step, ...]:
     return tuple(import_string(path)() for path in settings.sign_in_steps)
 
 
-def methods_asked(sign_in: SignIn, *, method: str = "", answer: str = "") -> Sequence[str]:
+def methods_asked(sign_in: SignIn, *, method: str | None = None, answer: str = "") -> Sequence[str]:
     """Run the steps; return the methods of the first one that asks for more, nothing if none does.
 
-    ``method`` and ``answer`` answer the step that asked, once. Raises what the steps raise.
+    ``method`` and ``answer`` answer the step that asked, once; a method that it did not name is a
+    wrong answer. Raises what the steps raise.
     """
     for step in sign_in_steps():
         if step.path in sign_in.passed:
@@ -74,10 +75,12 @@ def methods_asked(sign_in: SignIn, *, method: str = "", answer: str = "") -> Seq
         methods = step.require(sign_in)
         if not methods:
             continue
-        if method not in methods:
+        if method is None:
             return methods
+        if method not in methods:
+            raise AnswerInvalid
         proved = step.verify(sign_in, method=method, answer=answer)
         sign_in.amr += [name for name in proved if name not in sign_in.amr]
         sign_in.passed.append(step.path)
-        method = ""
+        method = None
     return ()

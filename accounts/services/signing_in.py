@@ -103,7 +103,9 @@ def resume(*, digest: str, method: str, answer: str, now: datetime | None = None
 
 
 @sensitive_variables("answer")
-def _require(begun: SignIn, *, now: datetime, method: str = "", answer: str = "") -> SignIn:
+def _require(
+    begun: SignIn, *, now: datetime, method: str | None = None, answer: str = ""
+) -> SignIn:
     with begun.released_on_error():
         try:
             methods = list(methods_asked(begun, method=method, answer=answer))

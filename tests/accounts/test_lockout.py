@@ -150,6 +150,14 @@ def test_giving_back_never_goes_below_nothing():
 
 
 @pytest.mark.django_db
+def test_releasing_leaves_a_window_that_has_begun_since_alone():
+    made = take()
+    take(at=NOW + minutes(15))
+    lockout.release(reservations=made)
+    assert LockoutBucket.objects.get(key=BUCKET.key).taken == 1
+
+
+@pytest.mark.django_db
 def test_forgetting_removes_failures_and_lock():
     fail(), fail(), fail()
     assert lockout.forget(keys=[BUCKET.key]) == 1

@@ -148,6 +148,16 @@ def test_after_the_window_has_begun_anew_nobody_elses_failure_is_released(
     assert taken(ADDRESS) == 1
 
 
+def test_completing_ends_no_lock_of_the_address(client, ada, settings):
+    settings.ACCOUNTS_LOCKOUT_ADDRESS_FAILURES = 3
+    token = begin(client)["mfa_token"]
+    for number in range(2):
+        post(client, "login", email=f"user{number}@example.org", password=WRONG)
+    assert go_on(client, token).status_code == 200
+    assert LockoutBucket.objects.get(key=ADDRESS).is_locked(now=timezone.now())
+    assert post(client, "login", email="ada@example.org", password=PASSWORD).status_code == 429
+
+
 @pytest.mark.parametrize(
     "moved", [{"HTTP_USER_AGENT": "another browser"}, {"REMOTE_ADDR": "203.0.113.9"}]
 )
@@ -193,11 +203,13 @@ def test_its_token_is_no_other_and_no_other_is_its(client, ada):
     assert Session.objects.count() == 1
 
 
-def test_a_method_that_was_not_named_is_asked_for_again(client, ada):
-    halted = begin(client)
-    again = go_on(client, halted["mfa_token"], method="totp").json()
-    assert again["methods"] == ["colour"]
-    assert not Session.objects.exists()
+def test_a_method_that_was_not_named_is_a_wrong_answer_and_earns_no_further_tries(client, ada):
+    token = begin(client)["mfa_token"]
+    for _ in range(5):
+        answer = go_on(client, token, method="totp")
+        assert (answer.status_code, answer.json()["code"]) == (401, "code_invalid")
+    assert go_on(client, token).json()["code"] == "mfa_token_invalid"
+    assert PendingSignIn.objects.count() == 1
 
 
 def test_two_steps_are_asked_one_after_the_other_in_the_minutes_of_the_first(
