@@ -100,3 +100,16 @@ def test_forty_first_steps_of_one_account_hold_five_places(ada, settings):
     answers = all_at_once(lambda _: post(APIClient(), "login", **body).status_code, times=40)
     assert collections.Counter(answers) == {200: 5, 429: 35}
     assert PendingSignIn.objects.count() == 5
+
+
+def left_of_the_rate(answer):
+    return int(answer.headers["RateLimit"].partition("r=")[2].partition(";")[0])
+
+
+def test_the_rate_limit_refunds_no_half_way_answer_and_one_completion(ada, settings):
+    settings.RATE_LIMITS = {"auth": ["200/d address"], "api": []}
+    tokens = all_at_once(lambda _: begin(), times=THREADS)
+    completed = complete(tokens[0])
+    assert left_of_the_rate(completed) == 200 - THREADS - 1
+    wrong = complete("x")
+    assert left_of_the_rate(wrong) == 200 - THREADS - 1  # the completion was refunded, and only it
