@@ -15,7 +15,6 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.http import HttpResponse
 
-from garrison import client_ip
 from http_hardening.conf import settings
 
 if TYPE_CHECKING:
@@ -123,23 +122,11 @@ def problem_of_permissions(policy: Mapping[str, list[str]]) -> str | None:
     return None
 
 
-def came_over_tls(request: HttpRequest) -> bool:
-    """Return whether the client's own connection is encrypted.
-
-    The word of a proxy counts only when the proxy is one of ``GARRISON_TRUSTED_PROXIES``.
-    """
-    if request.scheme == "https":
-        return True
-    meta = request.META
-    forwarded = str(meta.get("HTTP_X_FORWARDED_PROTO") or "")
-    return forwarded.strip().lower() == "https" and client_ip.peer_is_trusted(meta)
-
-
 def harden(request: HttpRequest, response: HttpResponseBase) -> None:
     """Set what is missing, and take away what tells an attacker which software this is."""
     known, headers = preset(), response.headers
     _add(headers, known.always)
-    if known.tls and came_over_tls(request):
+    if known.tls and request.is_secure():
         _add(headers, known.tls)
     if response.status_code != 304 and not is_page(response):
         # A 304 says nothing anew: it would change the policy of the page a browser has kept.
