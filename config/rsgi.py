@@ -17,7 +17,9 @@ import asyncio
 import io
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -68,7 +70,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
     environ = {
         **ALWAYS,
         "REQUEST_METHOD": scope.method,
-        "PATH_INFO": scope.path.encode("utf-8", "surrogateescape").decode("latin-1"),
+        "PATH_INFO": scope.path.encode().decode("latin-1"),
         "QUERY_STRING": scope.query_string,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
         "SERVER_NAME": host,
@@ -124,19 +126,33 @@ def _refuse_to_write(_data: bytes) -> object:
 
 
 class RSGIApplication:
-    """A WSGI application, answering in a pool of ``threads``, each of which serves one request."""
+    """A WSGI application, answering in ``threads`` threads, each of which serves one request.
+
+    A queue of its own, for an executor's futures cost as much as all else here together.
+    """
 
     def __init__(
         self, application: WSGIApplication, *, threads: int, longest_body: int | None
     ) -> None:
-        """Keep what serves; the pool starts with the first request."""
+        """Keep what serves."""
         self.application = application
+        self.threads = threads
         self.longest_body = longest_body
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self.waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    def __rsgi_init__(self, _loop: asyncio.AbstractEventLoop) -> None:
+        """Start the threads with the worker."""
+        for number in range(self.threads):
+            Thread(target=self._work, name=f"web-{number}", daemon=True).start()
 
     def __rsgi_del__(self, _loop: asyncio.AbstractEventLoop) -> None:
         """End the threads with the worker."""
-        self.pool.shutdown()
+        for _ in range(self.threads):
+            self.waiting.put(None)
+
+    def _work(self) -> None:
+        while (request := self.waiting.get()) is not None:
+            request()
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Serve one request."""
@@ -147,7 +163,20 @@ class RSGIApplication:
             _refuse_slow_body(protocol)
             return
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.pool, self._answer, environ, protocol, loop)
+        answered = loop.create_future()
+        self.waiting.put(partial(self._serve, environ, protocol, answered))
+        if failure := await answered:
+            raise failure
+
+    def _serve(
+        self, environ: dict[str, Any], protocol: HTTPProtocol, answered: asyncio.Future[Any]
+    ) -> None:
+        loop, failure = answered.get_loop(), None
+        try:
+            self._answer(environ, protocol, loop)
+        except BaseException as broken:  # noqa: BLE001 - granian logs it, and answers 500
+            failure = broken
+        loop.call_soon_threadsafe(_settle, answered, failure)
 
     def _answer(
         self, environ: dict[str, Any], protocol: HTTPProtocol, loop: asyncio.AbstractEventLoop
@@ -165,6 +194,11 @@ class RSGIApplication:
         finally:
             if close := getattr(chunks, "close", None):
                 close()
+
+
+def _settle(answered: asyncio.Future[Any], failure: BaseException | None) -> None:
+    if not answered.done():
+        answered.set_result(failure)
 
 
 async def _send(transport: Any, chunk: bytes) -> None:

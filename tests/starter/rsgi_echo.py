@@ -6,7 +6,7 @@ import time
 from config import rsgi
 from config.rsgi import RSGIApplication
 
-rsgi.BODY_SECONDS = 0.5
+rsgi.BODY_SECONDS = 3
 PREFIXES = ("HTTP_", "CONTENT_", "PATH_", "QUERY_", "REMOTE_", "REQUEST_", "SERVER_", "wsgi.url")
 
 
@@ -31,7 +31,7 @@ def echo(environ, start_response):
     if path == "/broken":
         raise ZeroDivisionError
     if path == "/slow":
-        time.sleep(0.3)
+        time.sleep(1)
     told = {name: value for name, value in environ.items() if name.startswith(PREFIXES)}
     told |= {"closed": Stream.closed}
     if length := int(environ.get("CONTENT_LENGTH") or 0):
