@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from django.db import connections
 
-from garrison import context, events
+from garrison import context
+from garrison.deferral import deferred_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def run(job: Callable[[], object]) -> None:
 
 def _run(job: Callable[[], object], known: context.RequestContext) -> None:
     try:
-        with context.bound(known), events.kept_refusals():
+        with context.bound(known), deferred_events():
             job()
     except Exception:  # nobody waits for the result, so the log is the only place to report it
         logger.exception("A job failed.")

@@ -11,6 +11,7 @@ from accounts.models import LockoutBucket
 from audit import counts
 from audit.models import SecurityEvent
 from garrison import panels
+from garrison.events import kind_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 8
 MOST_LOOKED_AT = 60  # events; the others among them are refusals at other doors
-RATE_LIMITED = "rate_limiting.request.refused"
+RATE_LIMITED = kind_name("rate_limiting.request.refused", used_by=__name__)
 LOGIN_ENDPOINT = "accounts:login"
 
 

@@ -47,6 +47,7 @@ DROP TRIGGER {table}_no_truncate ON {table};
 DROP TRIGGER {table}_no_change ON {table};
 DROP FUNCTION {table}_refuse();
 """
+_POSTGRESQL_ALLOW_CHANGE = "DROP TRIGGER IF EXISTS {table}_no_change ON {table}"
 _POSTGRESQL_PERMIT = "ALTER TABLE {table} DISABLE TRIGGER {table}_no_truncate"
 _SQLITE_UPDATE = """
 CREATE TRIGGER IF NOT EXISTS {table}_no_update BEFORE UPDATE ON {table}
@@ -152,6 +153,16 @@ def door_open(connection: BaseDatabaseWrapper) -> Iterator[None]:
             postgresql=[_DOOR_SHUTS],
             sqlite=[_SQLITE_DROP_DELETE, _SQLITE_DELETE],
         )
+
+
+@contextmanager
+def changing_events(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Let a migration correct events inside its own transaction, which shuts everybody else out."""
+    if not connection.in_atomic_block:
+        raise ConfigurationError("Events are corrected in one transaction or not at all.")
+    _run(connection, [EVENTS], postgresql=[_POSTGRESQL_ALLOW_CHANGE], sqlite=[_SQLITE_DROP_UPDATE])
+    yield
+    _protect(connection, [EVENTS])
 
 
 def missing(connection: BaseDatabaseWrapper) -> list[str]:

@@ -23,3 +23,19 @@ class CheckpointRefused(Refusal):
     code = "checkpoint_refused"
     status = 409
     title = "The checkpoint cannot be believed"
+
+
+class CursorLost(Refusal):
+    """A reader cannot go on from its cursor: what follows it is gone, or is another history."""
+
+    code = "cursor_lost"
+    status = 410
+    title = "Events behind the cursor cannot be read"
+
+
+class ReaderOvertaken(Refusal):
+    """Two processes read under one name."""
+
+    code = "reader_overtaken"
+    status = 409
+    title = "Another process reads under this name"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from garrison.events import EventKind, Outcome, Severity
+from garrison.events import Delivery, EventKind, Outcome, Severity
 
 KEY_ADOPTED = EventKind(
     "audit.key.adopted",
@@ -16,5 +16,6 @@ CHAIN_BROKEN = EventKind(
     "audit.chain.broken",
     Severity.CRITICAL,
     "The audit log does not verify: events were changed, removed, added or moved.",
-    Outcome.REFUSED,
+    Outcome.FAILURE,
+    Delivery.AFTER_ROLLBACK,
 )

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from audit import services
 from audit.conf import settings
-from garrison.events import Outcome, listener, security_event
+from garrison.events import Delivery, listener, security_event
 
 if TYPE_CHECKING:
     from garrison.events import SecurityEvent
@@ -20,8 +20,8 @@ def store(event: SecurityEvent) -> None:
 
 
 def log(event: SecurityEvent) -> None:
-    """Write the event to the log: a refusal at once, a success when it is committed."""
-    if settings.log_events and event.kind.outcome is Outcome.REFUSED:
+    """Write the event to the log: when its change is committed, if it has one."""
+    if settings.log_events and event.kind.delivery is Delivery.AFTER_ROLLBACK:
         services.write_to_log(event=event)
     elif settings.log_events:
         transaction.on_commit(lambda: services.write_to_log(event=event), robust=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from garrison.events import EventKind, Outcome, Severity
+from garrison.events import Delivery, EventKind, Outcome, Severity
 
 BACKUP_REQUESTED = EventKind(
     "backups.backup.requested", Severity.INFO, "Somebody or the schedule asked for a backup."
@@ -11,16 +11,32 @@ BACKUP_CREATED = EventKind(
     "backups.backup.created", Severity.INFO, "A backup was completed on at least one target."
 )
 BACKUP_FAILED = EventKind(
-    "backups.backup.failed", Severity.HIGH, "A backup ended without a result."
+    "backups.backup.failed",
+    Severity.HIGH,
+    "A backup ended without a result.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
 )
 BACKUP_MISSED = EventKind(
-    "backups.backup.missed", Severity.CRITICAL, "There is no good backup within the limit."
+    "backups.backup.missed",
+    Severity.CRITICAL,
+    "There is no good backup within the limit.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
 )
 COPY_FAILED = EventKind(
-    "backups.copy.failed", Severity.HIGH, "One of several targets could not store a backup."
+    "backups.copy.failed",
+    Severity.HIGH,
+    "One of several targets could not store a backup.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
 )
 LEASE_EXPIRED = EventKind(
-    "backups.lease.expired", Severity.MEDIUM, "A run stopped answering and was declared dead."
+    "backups.lease.expired",
+    Severity.MEDIUM,
+    "A run stopped answering and was declared dead.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
 )
 BACKUP_VERIFIED = EventKind(
     "backups.backup.verified", Severity.INFO, "Every byte of a backup was read and found right."
@@ -29,11 +45,15 @@ VERIFICATION_FAILED = EventKind(
     "backups.verification.failed",
     Severity.CRITICAL,
     "A backup is damaged, incomplete, not genuine, or cannot be opened.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
 )
 FILE_LOST = EventKind(
     "backups.file.lost",
     Severity.HIGH,
     "An encrypted file that backups need is gone from a target, or damaged there.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
 )
 BACKUP_PRUNED = EventKind(
     "backups.backup.pruned", Severity.INFO, "A backup was deleted because its time had come."
@@ -42,15 +62,25 @@ DRILL_PASSED = EventKind(
     "backups.drill.passed", Severity.INFO, "A backup was restored into a scratch database, whole."
 )
 DRILL_FAILED = EventKind(
-    "backups.drill.failed", Severity.CRITICAL, "A drill found that a backup does not restore whole."
+    "backups.drill.failed",
+    Severity.CRITICAL,
+    "A drill found that a backup does not restore whole.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
 )
 DRILL_MISSED = EventKind(
-    "backups.drill.missed", Severity.HIGH, "No drill has passed within the limit."
+    "backups.drill.missed",
+    Severity.HIGH,
+    "No drill has passed within the limit.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
 )
 IDENTITY_UNPROVEN = EventKind(
     "backups.identity.unproven",
     Severity.HIGH,
     "No identity has opened a backup for so long that the key may be lost.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
 )
 RESTORE_STARTED = EventKind(
     "backups.restore.started", Severity.CRITICAL, "A restore over existing data was begun."

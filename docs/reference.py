@@ -74,11 +74,15 @@ def events_page() -> str:
         "",
         NOTE,
         "",
-        "| kind | severity | outcome | meaning |",
-        "| --- | --- | --- | --- |",
+        "The outcome is what happened. The delivery is when listeners run:",
+        "`with_change` in the transaction of the change, `after_rollback` after the request.",
+        "",
+        "| kind | severity | outcome | delivery | meaning |",
+        "| --- | --- | --- | --- | --- |",
     ]
     rows = [
-        f"| `{kind.name}` | {kind.severity.name.lower()} | {kind.outcome} | {kind.description} |"
+        f"| `{kind.name}` | {kind.severity.name.lower()} | {kind.outcome} | {kind.delivery} "
+        f"| {kind.description} |"
         for kind in events.kinds().values()
     ]
     return "\n".join([*head, *rows, ""])

@@ -24,7 +24,7 @@ class EncryptionConfig(AppConfig):
         register(checks.check_admin)
         register(checks.check_versions, Tags.database)
         security_event.connect(
-            listener(receivers.count_failure, kinds=[events.DECRYPTION_FAILED]),
+            listener(receivers.count_failure, kinds=[events.DECRYPTION_FAILED.name]),
             weak=False,
             dispatch_uid="encryption.count_failure",
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from garrison.events import EventKind, Outcome, Severity
+from garrison.events import Delivery, EventKind, Outcome, Severity
 
 DECRYPTION_FAILED = EventKind(
     "encryption.value.unreadable",
     Severity.HIGH,
     "A stored value could not be decrypted: changed, moved, or its key is missing.",
-    Outcome.REFUSED,
+    Outcome.FAILURE,
+    Delivery.AFTER_ROLLBACK,
 )
 ERASED_READ = EventKind(
     "encryption.erased.read",

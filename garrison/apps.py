@@ -19,5 +19,7 @@ class GarrisonConfig(AppConfig):
         register(checks.check_dotted_paths)
         register(checks.check_middleware)
         register(checks.check_proxies)
+        register(checks.check_kind_names)
+        register(checks.check_links)
         context.carry_into_tasks()
-        autodiscover_modules("panels", "health", "drills")
+        autodiscover_modules("events", "panels", "health", "drills")

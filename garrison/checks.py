@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
+from django.urls import NoReverseMatch, get_resolver, reverse
 from django.utils.module_loading import import_string
 
-from garrison import conf
+from garrison import conf, events, panels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,9 @@ E002 = "garrison.E002"  # a setting of the wrong type or value
 E003 = "garrison.E003"  # a dotted path that does not resolve
 W004 = "garrison.W004"  # the context middleware is missing or not first
 E005 = "garrison.E005"  # a trusted proxy that is not a CIDR
-W006 = "garrison.W006"  # Django is to believe a proxy, and none is trusted
+E006 = "garrison.E006"  # a kind of event that is referred to by name and not declared
+W007 = "garrison.W007"  # a figure of the dashboard that links to a page that is not there
+W008 = "garrison.W008"  # Django is to believe a proxy, and none is trusted
 
 NEED_A_PROXY = ("SECURE_PROXY_SSL_HEADER", "USE_X_FORWARDED_HOST", "USE_X_FORWARDED_PORT")
 CONTEXT_MIDDLEWARE = "garrison.middleware.RequestContextMiddleware"
@@ -70,7 +73,7 @@ def check_proxies(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: AR
         Warning(
             f"Without a trusted proxy, {', '.join(named)} has no effect.",
             hint="Name the proxy's address in GARRISON_TRUSTED_PROXIES, or remove the setting.",
-            id=W006,
+            id=W008,
         )
     ]
 
@@ -103,3 +106,41 @@ def check_middleware(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa:
             id=W004,
         )
     ]
+
+
+def check_kind_names(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Find names of kinds that no installed app declares; an app that is not here is fine."""
+    used_by = events.referred()
+    return [
+        Error(
+            f"{', '.join(sorted(used_by[name]))} names the event kind {name!r}, which its app does "
+            "not declare.",
+            hint=f"Did you mean {' or '.join(near)}?" if near else "docs/events.md lists them.",
+            id=E006,
+        )
+        for name, near in events.undeclared(used_by).items()
+    ]
+
+
+def check_links(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Find figures that link to a page that a mounted admin (or other namespace) does not have."""
+    if not getattr(django_settings, "ROOT_URLCONF", None):
+        return []
+    return [
+        Warning(
+            f"The figure {figure.name!r} links to {figure.link!r}, which does not resolve.",
+            hint="Register the model in the admin, or correct the name.",
+            id=W007,
+        )
+        for figure in panels.figures()
+        if figure.link.partition(":")[0] in get_resolver().namespace_dict
+        and not _resolves(figure.link)
+    ]
+
+
+def _resolves(name: str) -> bool:
+    try:
+        reverse(name)
+    except NoReverseMatch:  # what is asked here
+        return False
+    return True

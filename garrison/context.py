@@ -113,8 +113,8 @@ def from_header(fields: Mapping[str, Any] | None) -> RequestContext:
 def carry_into_tasks() -> None:
     """Connect Celery's signals, where Celery is installed.
 
-    Each sent message carries the sender's context; a task runs with it bound, and its refusals are
-    written when it ends, outside the task's own transactions.
+    Each sent message carries the sender's context; a task runs with it bound, and what it defers is
+    done when it ends, outside the task's own transactions.
     """
     try:
         from celery import signals
@@ -134,12 +134,12 @@ def _write_header(headers: dict[str, Any] | None = None, **_: object) -> None:
 
 
 def _enter_task(task: Any = None, **_: object) -> None:
-    from garrison import events
+    from garrison.deferral import deferred_events
 
     request = getattr(task, "request", None)
     # A worker puts the message's headers on the request itself, an eager call into its headers.
     fields = getattr(request, HEADER, None) or (getattr(request, "headers", None) or {}).get(HEADER)
-    scope = events.kept_refusals()
+    scope = deferred_events()
     scope.__enter__()
     # An eager task runs inside another one: remember the outer entry, and come back to it.
     _entered.set((scope, bind(from_header(fields)), _entered.get()))

@@ -1,36 +1,37 @@
-"""How anything security-relevant is said.
+"""How anything security-relevant is reported.
 
-An app declares its kinds as constants in its ``events.py`` and says them with :func:`emit`. The
-emitter knows no listener. Two rules decide when listeners run:
+An app declares its kinds as constants in its ``events.py`` and reports them with :func:`emit`. The
+emitter knows no listener. A kind says two things: its **outcome**, which is what happened, and its
+**delivery**, which is when listeners run:
 
-* A **success** describes a change: listeners run at once, inside the caller's transaction, so the
-  event commits with the change or not at all.
-* A **refusal** must survive the rollback of what was refused: it is kept until the request (or the
-  Celery task) has ended its transactions, and only then given to the listeners.
+* ``with_change``: at once, inside the caller's transaction, so that the event commits with the
+  change it describes or not at all.
+* ``after_rollback``: when the request (or the Celery task) has ended its transactions, so that the
+  event survives the rollback of what was refused or failed.
 """
 
 from __future__ import annotations
 
+import difflib
 import enum
 import functools
 import logging
 import re
-import threading
 import uuid
-from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import transaction
 from django.dispatch import Signal
 from django.utils import timezone
 
 from garrison import context as request_context
+from garrison import deferral
 from garrison.errors import ConfigurationError, EventNotRecorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
     from garrison.context import RequestContext
@@ -51,10 +52,25 @@ class Severity(enum.IntEnum):
 
 
 class Outcome(enum.StrEnum):
-    """Whether a change happened or was refused; decides when listeners run."""
+    """What happened: something was done, could not be done, or was not allowed."""
 
     SUCCESS = "success"
+    FAILURE = "failure"
     REFUSED = "refused"
+
+
+class Delivery(enum.StrEnum):
+    """When listeners run: within the caller's transaction, or after it, whatever became of it."""
+
+    WITH_CHANGE = "with_change"
+    AFTER_ROLLBACK = "after_rollback"
+
+
+# A failure is recorded with a change of state as often as it ends in a rollback: its kind says so.
+_USUAL_DELIVERY = {
+    Outcome.SUCCESS: Delivery.WITH_CHANGE,
+    Outcome.REFUSED: Delivery.AFTER_ROLLBACK,
+}
 
 
 _kinds: dict[str, EventKind] = {}
@@ -65,16 +81,24 @@ class EventKind:
     """A constant naming one kind of event: ``app.subject.past_participle``.
 
     Creating one registers it; two kinds of one name are a mistake and raise. ``description`` is one
-    sentence for ``docs/events.md`` and the dashboard.
+    sentence for ``docs/events.md`` and the dashboard. A success is delivered with its change and a
+    refusal after the rollback, unless ``delivery`` says otherwise; a failure must say which.
     """
 
     name: str
     severity: Severity
     description: str
     outcome: Outcome = Outcome.SUCCESS
+    delivery: Delivery = None  # type: ignore[assignment]  # filled in below
 
     def __post_init__(self) -> None:
-        """Refuse a malformed or repeated name."""
+        """Fill in the usual delivery; refuse a malformed or repeated name, an unclear delivery."""
+        delivery = self.delivery or _USUAL_DELIVERY.get(self.outcome)
+        if delivery is None:
+            raise ConfigurationError(
+                f"Event kind {self.name!r} is a {self.outcome}: add delivery=."
+            )
+        object.__setattr__(self, "delivery", delivery)
         if not KIND_NAME.match(self.name):
             raise ConfigurationError(
                 f"Event kind {self.name!r} is not app.subject.past_participle."
@@ -116,8 +140,6 @@ class SecurityEvent:
 security_event = Signal()
 """Sent once for each event with ``event=SecurityEvent``; connect a :func:`listener`."""
 
-_kept: ContextVar[list[SecurityEvent] | None] = ContextVar("garrison_kept_refusals", default=None)
-
 
 def emit(  # noqa: PLR0913 - an event has these parts, by keyword
     kind: EventKind,
@@ -128,12 +150,12 @@ def emit(  # noqa: PLR0913 - an event has these parts, by keyword
     severity: Severity | None = None,
     now: datetime | None = None,
 ) -> SecurityEvent:
-    """Say that something happened, or was refused.
+    """Report that something happened, failed or was refused.
 
     ``actor`` is a user object or ``None`` (then the request context's actor is used);
-    ``severity`` raises or lowers the kind's own. A success raises
-    :class:`~garrison.errors.EventNotRecorded` where a listener must record it and cannot; a refusal
-    never raises.
+    ``severity`` raises or lowers the kind's own. What is delivered with its change raises
+    :class:`~garrison.errors.EventNotRecorded` where a listener must record it and cannot; what is
+    delivered after the rollback never raises.
     """
     known = request_context.current()
     event = SecurityEvent(
@@ -146,98 +168,49 @@ def emit(  # noqa: PLR0913 - an event has these parts, by keyword
         target=target,
         data=dict(data or {}),
     )
-    if kind.outcome is Outcome.SUCCESS:
+    if kind.delivery is Delivery.WITH_CHANGE:
         security_event.send(sender=EventKind, event=event)
     else:
-        _keep_or_send(event)
+        deferral.defer(functools.partial(_send, event))
     return event
 
 
-def _keep_or_send(event: SecurityEvent) -> None:
-    kept = _kept.get()
-    if kept is not None:
-        kept.append(event)
-    elif _inside_a_transaction():
-        # A rollback would take the refusal with it, so it goes through connections of its own.
-        thread = threading.Thread(target=_send_on_fresh_connections, args=(event,))
-        thread.start()
-        thread.join()
-    else:
-        _send_refusal(event)
-
-
-def _inside_a_transaction() -> bool:
-    """Return whether the caller holds a transaction that could still be rolled back.
-
-    SQLite has one writer, so a second connection would wait for the first for ever; and a
-    ``TestCase`` holds a transaction that nobody else can see into. In both the event is written
-    with the caller's own connection.
-    """
-    open_ones = [c for c in connections.all(initialized_only=True) if c.in_atomic_block]
-    return bool(open_ones) and not any(
-        c.vendor == "sqlite"
-        or any(getattr(block, "_from_testcase", False) for block in c.atomic_blocks)
-        for c in open_ones
-    )
-
-
-def _send_on_fresh_connections(event: SecurityEvent) -> None:
-    try:
-        _send_refusal(event)
-    finally:
-        connections.close_all()
-
-
-def _send_refusal(event: SecurityEvent) -> None:
+def _send(event: SecurityEvent) -> None:
     try:
         security_event.send(sender=EventKind, event=event)
-    except Exception:  # the refusal itself already stands; losing the answer would help nobody
-        logger.exception("Refusal %s (event %s) could not be recorded.", event.kind, event.id)
+    except Exception:  # what was refused stays refused; losing the answer would help nobody
+        logger.exception("%s (event %s) could not be recorded.", event.kind, event.id)
 
 
-@contextmanager
-def kept_refusals() -> Iterator[None]:
-    """Keep refusals said inside the block, and give them to listeners when it has ended.
+_referred: dict[str, set[str]] = {}
 
-    The middleware holds one around every request, and Celery's signals one around every task; a
-    management command that works in transactions may hold its own. Inside another such block,
-    the refusals pass to the outer one.
+
+def kind_name(name: str, *, used_by: str) -> str:
+    """Return the name of a kind that another app declares; ``used_by`` is your ``__name__``.
+
+    The check ``garrison.E006`` reports a name that an installed app should declare and does not.
     """
-    outer = _kept.get()
-    kept: list[SecurityEvent] = []
-    token = _kept.set(kept)
-    try:
-        yield
-    finally:
-        _kept.reset(token)
-        if outer is not None:
-            outer.extend(kept)
-        else:
-            send_kept(kept)
+    _referred.setdefault(name, set()).add(used_by)
+    return name
 
 
-def open_kept() -> tuple[list[SecurityEvent], Callable[[], None]]:
-    """Start keeping refusals without a ``with`` block; for the middleware.
+def undeclared(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names that nobody declares although their app is here, each with its likeliest.
 
-    Returns the list that fills, and a function that stops keeping. The caller then passes the list
-    to :func:`send_kept`, where its transactions have ended.
+    An app is here when it declares any kind; a name of one that is not installed is fine.
     """
-    kept: list[SecurityEvent] = []
-    token = _kept.set(kept)
-    return kept, functools.partial(_kept.reset, token)
+    apps = {name.partition(".")[0] for name in _kinds}
+    return {
+        name: difflib.get_close_matches(name, _kinds, n=3)
+        for name in names
+        if name not in _kinds
+        and difflib.get_close_matches(name.partition(".")[0], apps, n=1, cutoff=0.85)
+    }
 
 
-def send_kept(kept: list[SecurityEvent]) -> None:
-    """Return each kept refusal to the listeners; a failure is logged, never raised."""
-    while kept:
-        _send_refusal(kept.pop(0))
-
-
-def flush_refusals() -> None:
-    """Write what the present scope has kept so far; for tests and long-running commands."""
-    kept = _kept.get()
-    if kept:
-        send_kept(kept)
+def referred() -> dict[str, set[str]]:
+    """Return every name given to :func:`kind_name` or :func:`listener`, and where."""
+    return _referred
 
 
 def listener(
@@ -245,31 +218,35 @@ def listener(
     *,
     must_record: Callable[[], bool] = lambda: False,
     writes: bool = True,
-    kinds: Collection[EventKind] | None = None,
+    kinds: Collection[str] | None = None,
 ) -> Callable[..., None]:
     """Turn a function of one event into a receiver that cannot poison its caller.
 
     It runs in a savepoint of its own. When it fails, the failure is logged and the caller goes on,
-    unless ``must_record()`` is true: then a success raises
+    unless ``must_record()`` is true: then an event that is delivered with its change raises
     :class:`~garrison.errors.EventNotRecorded`, and the change is rolled back with it. One that
     never touches the database says ``writes=False``, and one that hears of some ``kinds`` only
-    names them: neither costs every event a savepoint.
+    names them (checked like :func:`kind_name`): neither costs every event a savepoint.
     """
     guard: Callable[[], Any] = transaction.atomic if writes else nullcontext
+    for name in kinds or ():
+        kind_name(name, used_by=receiver.__module__)
 
-    @functools.wraps(receiver)
     def receive(*, event: SecurityEvent, **_: object) -> None:
-        if kinds is not None and event.kind not in kinds:
+        if kinds is not None and event.kind.name not in kinds:
             return
         try:
             with guard():
                 receiver(event)
         except Exception as failure:
             logger.exception("Listener %s failed on %s.", receiver.__qualname__, event.kind)
-            if must_record() and event.kind.outcome is Outcome.SUCCESS:
+            if must_record() and event.kind.delivery is Delivery.WITH_CHANGE:
                 raise EventNotRecorded(
                     f"The event {event.kind} could not be stored. Look at the log for the cause; "
                     "AUDIT_ON_FAILURE decides whether changes go on without it."
                 ) from failure
 
+    # Not functools.wraps: with DEBUG on, Django looks through it for a **kwargs of the receiver's.
+    receive.__doc__, receive.__module__ = receiver.__doc__, receiver.__module__
+    receive.__qualname__ = receiver.__qualname__
     return receive

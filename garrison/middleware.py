@@ -1,6 +1,6 @@
 """The shell every middleware has, and the outermost one.
 
-That one binds the context, gives out the request id, and writes refusals when all is over.
+That one binds the context, sets the request id, and sends deferred events when all is over.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import JsonResponse
 from django.utils import timezone
 
-from garrison import client_ip, context, events, proxies
+from garrison import client_ip, context, proxies
+from garrison.deferral import Deferral
 from garrison.errors import PROBLEM_JSON, Refusal
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class SyncAsyncMiddleware(abc.ABC):
 
 
 class RequestContextMiddleware(SyncAsyncMiddleware):
-    """Bind the request context, answer ``X-Request-ID``, write refusals after the view has ended.
+    """Bind the request context, answer ``X-Request-ID``, send deferred events after the view.
 
     Before all, what proxies forward is resolved by :mod:`garrison.proxies`, for every layer below.
     Must stand first in ``MIDDLEWARE``. An inbound ``X-Request-ID`` is believed only from a trusted
@@ -71,11 +72,14 @@ class RequestContextMiddleware(SyncAsyncMiddleware):
 
     def serve(self, request: HttpRequest) -> HttpResponseBase:
         """Serve one request."""
-        with _request_scope(request) as (known, kept):
-            response: HttpResponseBase = self.get_response(request)  # type: ignore[assignment]
-            response["X-Request-ID"] = known.request_id
-        events.send_kept(kept)
-        return response
+        deferral = Deferral()
+        try:
+            with _request_scope(request, deferral) as known:
+                response: HttpResponseBase = self.get_response(request)  # type: ignore[assignment]
+                response["X-Request-ID"] = known.request_id
+            return response
+        finally:
+            deferral.close()
 
     def process_exception(
         self,
@@ -93,29 +97,26 @@ class RequestContextMiddleware(SyncAsyncMiddleware):
 
     async def aserve(self, request: HttpRequest) -> HttpResponseBase:
         """Serve one request."""
-        with _request_scope(request) as (known, kept):
-            response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
-            response["X-Request-ID"] = known.request_id
-        if kept:
-            await sync_to_async(events.send_kept)(kept)
-        return response
+        deferral = Deferral()
+        try:
+            with _request_scope(request, deferral) as known:
+                response: HttpResponseBase = await self.get_response(request)  # type: ignore[misc]
+                response["X-Request-ID"] = known.request_id
+            return response
+        finally:  # also where the client has hung up, and the server cancels this task
+            await deferral.aclose()
 
 
 @contextmanager
-def _request_scope(
-    request: HttpRequest,
-) -> Iterator[tuple[context.RequestContext, list[events.SecurityEvent]]]:
+def _request_scope(request: HttpRequest, deferral: Deferral) -> Iterator[context.RequestContext]:
     proxies.resolve(request)
     known = context_of(request)
     started = perf_counter()
-    token = context.bind(known)
-    kept, stop_keeping = events.open_kept()
     request.request_id = known.request_id  # type: ignore[attr-defined]  # for templates and views
     try:
-        yield known, kept
+        with context.bound(known), deferral.bound():
+            yield known
     finally:
-        stop_keeping()
-        context.unbind(token)
         if logger.isEnabledFor(logging.DEBUG):
             milliseconds = (perf_counter() - started) * 1000
             logger.debug("%s %s %.1f ms", request.method, known.request_id, milliseconds)

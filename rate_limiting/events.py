@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from garrison.events import EventKind, Outcome, Severity
+from garrison.events import Delivery, EventKind, Outcome, Severity
 
 REQUEST_REFUSED = EventKind(
     "rate_limiting.request.refused",
@@ -14,7 +14,8 @@ STORE_LOST = EventKind(
     "rate_limiting.store.lost",
     Severity.HIGH,
     "The store of the counters does not answer; scopes refuse or go on as their settings say.",
-    Outcome.REFUSED,
+    Outcome.FAILURE,
+    Delivery.AFTER_ROLLBACK,
 )
 STORE_RECOVERED = EventKind(
     "rate_limiting.store.recovered",

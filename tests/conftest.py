@@ -11,7 +11,7 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from audit import append_only
-from garrison import context
+from garrison import context, deferral
 from rate_limiting import limiter, outages
 
 
@@ -32,6 +32,15 @@ def _nobody_asks() -> Iterator[None]:
 def _no_outage_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin with the store never lost: a recovery owed in one test must not be told in the next."""
     monkeypatch.setattr(limiter, "outages", outages.Outages())
+
+
+@pytest.fixture(autouse=True)
+def _one_connection(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write refusals inside a test's own transaction, into which no other connection can see."""
+    marker = request.node.get_closest_marker("django_db")
+    is_free = "transactional_db" in request.fixturenames
+    if not is_free and not (marker and marker.kwargs.get("transaction")):
+        monkeypatch.setattr(deferral, "_do_in_own_thread", lambda act: act())
 
 
 @pytest.fixture(autouse=True, scope="session")

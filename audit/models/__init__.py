@@ -13,6 +13,7 @@ from audit.models.event import (
     SecurityEvent,
     SecurityEventQuerySet,
 )
+from audit.models.reader import EventReader
 from audit.models.seal import (
     ChainVerification,
     Checkpoint,
@@ -34,6 +35,7 @@ __all__ = [
     "Checkpoint",
     "CountedUntil",
     "EventCount",
+    "EventReader",
     "EventSeal",
     "EventSealQuerySet",
     "SealedUntil",

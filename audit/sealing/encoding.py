@@ -15,14 +15,33 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION = 1
-FORMAT = "garrison.audit.seal.v1"
+VERSION = 2
+FORMATS = {1: "garrison.audit.seal.v1", 2: "garrison.audit.seal.v2"}  # one layout
 GENESIS = bytes(32)  # the MAC before the first one
 # Every column of an event, in the order in which they are sealed.
 FIELDS = (
     "id", "stream", "kind", "severity", "outcome", "at", "actor_id", "actor_label", "target", "ip",
     "location", "user_agent", "session_id", "request_id", "data",
 )  # fmt: skip
+
+OUTCOME, KIND = FIELDS.index("outcome"), FIELDS.index("kind")
+# Version 1 sealed these failures with another outcome, because the outcome also told when listeners
+# ran. Migration 0003 corrected the rows, whose seals stay as they are.
+FAILURE = "failure"
+OUTCOMES_OF_VERSION_1 = {
+    "audit.chain.broken": "refused",
+    "backups.backup.failed": "success",
+    "backups.backup.missed": "success",
+    "backups.copy.failed": "success",
+    "backups.drill.failed": "success",
+    "backups.drill.missed": "success",
+    "backups.file.lost": "success",
+    "backups.identity.unproven": "success",
+    "backups.lease.expired": "success",
+    "backups.verification.failed": "success",
+    "encryption.value.unreadable": "refused",
+    "rate_limiting.store.lost": "refused",
+}
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
@@ -37,10 +56,24 @@ class Place(NamedTuple):
     prev: bytes
 
 
-def message(place: Place, event: Sequence[str | None]) -> bytes:
+def message(place: Place, event: Sequence[str | None], *, version: int = VERSION) -> bytes:
     """Lay out what is sealed; ``event`` holds the texts of :data:`FIELDS`, ``None`` for NULL."""
     stream, seq, key_id, sealed_at, prev = place
-    return encoded((FORMAT, stream, str(seq), key_id, sealed_at, prev.hex(), *event))
+    name = FORMATS.get(version, "")
+    return encoded((name, stream, str(seq), key_id, sealed_at, prev.hex(), *event))
+
+
+def as_sealed_by_version_1(event: list[str | None]) -> list[str | None]:
+    """Return the texts of a migrated event as they were sealed.
+
+    A row that does not hold the migrated outcome was changed since, to whatever it holds: its
+    outcome becomes a text that nobody has sealed.
+    """
+    outcome = OUTCOMES_OF_VERSION_1.get(event[KIND] or "")
+    if outcome is None:
+        return event
+    sealed = outcome if event[OUTCOME] == FAILURE else f"not migrated: {event[OUTCOME]}"
+    return [*event[:OUTCOME], sealed, *event[OUTCOME + 1 :]]
 
 
 def encoded(parts: Sequence[str | None]) -> bytes:

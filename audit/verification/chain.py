@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from audit.keys import EPOCH
-from audit.sealing.encoding import FIELDS, VERSION, Place, message
+from audit.sealing.encoding import FIELDS, FORMATS, KIND, Place, message
 from audit.sealing.rows import read_instant
 from audit.verification.quick import fine_stretch
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LATE = timedelta(hours=1)  # how much later than its neighbours an event may arrive unremarked
 MOST_SEARCHED = 20  # links whose true place is looked for, each among a block of others
-AT, KIND = FIELDS.index("at"), FIELDS.index("kind")
+AT = FIELDS.index("at")
 
 
 @dataclass(slots=True)
@@ -113,8 +113,8 @@ def _fits(walk: Walk, link: Link) -> bool | None:
         known.last, known.count = link.seq, known.count + 1
         return None
     place = Place(walk.stream, link.seq, link.key_id, link.sealed_at, link.prev)
-    mac = key.mac(message(place, link.event))
-    return hmac.compare_digest(mac, link.mac) and link.version == VERSION
+    mac = key.mac(message(place, link.event, version=link.version))
+    return hmac.compare_digest(mac, link.mac) and link.version in FORMATS
 
 
 def _judge(walk: Walk, following: Link | None) -> None:
@@ -159,10 +159,10 @@ def _true_place(walk: Walk, link: Link) -> str:
         if other.seq == link.seq:
             continue
         place = Place(walk.stream, other.seq, link.key_id, link.sealed_at, link.prev)
-        if key.mac(message(place, link.event)) == link.mac:
+        if key.mac(message(place, link.event, version=link.version)) == link.mac:
             return f"number {other.seq}"
         place = place._replace(seq=link.seq)
-        if other.event and key.mac(message(place, other.event)) == link.mac:
+        if other.event and key.mac(message(place, other.event, version=link.version)) == link.mac:
             return f"event {other.event[0]}, which now stands at number {other.seq}"
     return ""
 

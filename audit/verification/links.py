@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max, Min
 
 from audit.models import EventSeal
 from audit.sealing import rows
+from audit.sealing.encoding import KIND, OUTCOMES_OF_VERSION_1, as_sealed_by_version_1
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +32,7 @@ WHERE s.stream = %s AND s.seq > %s ORDER BY s.seq LIMIT %s
 
 
 class Link(NamedTuple):
-    """One seal as it stands, and its event's texts; ``None`` where the event is gone."""
+    """One seal as it stands, and the texts it covers; ``None`` where the event is gone."""
 
     seq: int
     version: int
@@ -42,11 +44,12 @@ class Link(NamedTuple):
     event: list[str | None] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reader:
     """Reads the chain of one database."""
 
     using: str
+    _is_migrated: bool | None = None
 
     def blocks(self, stream: str, *, after: int) -> Iterator[list[Row]]:
         """Return the rows behind a number, block by block; :meth:`link` reads one."""
@@ -80,6 +83,8 @@ class Reader:
         event = None
         if row[EVENT] is not None:
             event = rows.as_texts(row[EVENT:], connections[self.using])
+            if version == 1 and event[KIND] in OUTCOMES_OF_VERSION_1 and self._has_new_outcomes():
+                event = as_sealed_by_version_1(event)
         return Link(
             seq,
             version,
@@ -90,6 +95,13 @@ class Reader:
             str(event[0] if event else rows.key_text(event_id)),
             event,
         )
+
+    def _has_new_outcomes(self) -> bool:
+        """Return whether migration 0003 was here; a restored copy may be older than it."""
+        if self._is_migrated is None:
+            applied = MigrationRecorder(connections[self.using]).applied_migrations()
+            self._is_migrated = ("audit", "0003_outcomes_and_readers") in applied
+        return self._is_migrated
 
     def streams(self) -> list[str]:
         """Name the streams that have seals: one look into the index for each."""

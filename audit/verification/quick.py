@@ -9,14 +9,21 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from audit.sealing.encoding import FIELDS, FORMAT, VERSION, canonical_data, encoded
+from audit.sealing.encoding import (
+    FIELDS,
+    FORMATS,
+    OUTCOMES_OF_VERSION_1,
+    canonical_data,
+    encoded,
+)
+from audit.sealing.encoding import KIND as KIND_IN_EVENT
 from audit.verification.links import EVENT
 
 if TYPE_CHECKING:
     from audit.verification.chain import Walk
     from audit.verification.links import Row
 
-AT = EVENT + FIELDS.index("at")
+AT, KIND = EVENT + FIELDS.index("at"), EVENT + KIND_IN_EVENT
 DATA = EVENT + FIELDS.index("data")
 
 
@@ -29,11 +36,13 @@ def fine_stretch(walk: Walk, block: list[Row], start: int) -> int:
     for row in block[start:]:
         seq, version, key_id, sealed_at, its_prev, mac = row[:6]
         key, at, data = keys.get(key_id), row[AT], row[DATA]
-        if seq != expected or its_prev != prev or version != VERSION or key is None:
+        if seq != expected or its_prev != prev or version not in FORMATS or key is None:
+            break
+        if version == 1 and row[KIND] in OUTCOMES_OF_VERSION_1:  # its outcome was another one
             break
         if at is None or data is None or mac is None or at < highest:  # gone, or out of order
             break
-        parts = (FORMAT, walk.stream, str(seq), key_id, sealed_at, prev_text)
+        parts = (FORMATS[version], walk.stream, str(seq), key_id, sealed_at, prev_text)
         made = key.mac(encoded((*parts, *row[EVENT:DATA], canonical_data(data))))
         if not hmac.compare_digest(made, mac):
             break

@@ -16,6 +16,7 @@ GARRISON = {
     "client_ip",
     "conf",
     "context",
+    "deferral",
     "drills",
     "errors",
     "events",

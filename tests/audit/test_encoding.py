@@ -17,7 +17,14 @@ from hypothesis import strategies as st
 from audit.checkpoints.signing import Head
 from audit.models import EventSeal
 from audit.sealing import sealer
-from audit.sealing.encoding import FIELDS, Place, canonical_data, instant, message
+from audit.sealing.encoding import (
+    FIELDS,
+    OUTCOMES_OF_VERSION_1,
+    Place,
+    canonical_data,
+    instant,
+    message,
+)
 from audit.sealing.key_entries import labelled
 from audit.sealing.keyring import SealKey, keyring
 from tests.architecture.house import ROOT
@@ -25,6 +32,7 @@ from tests.audit.attacks import looked, sealed
 from tests.audit.test_checkpoints import random_key
 
 VECTORS = json.loads((ROOT / "tests/audit/seal_vectors.json").read_text())
+OLD = json.loads((ROOT / "tests/audit/chain_sealed_by_version_1.json").read_text())
 DOCS = (ROOT / "docs/audit.md").read_text()
 NOW = django_timezone.now()
 PLACE = Place("main", 1, "a1.00000000", "2026-11-24T12:00:00.000000+00:00", bytes(32))
@@ -88,7 +96,21 @@ def test_our_own_code_agrees_with_the_vectors():
         texts[FIELDS.index("data")] = canonical_data(json.dumps(event["data"]))
         prev = bytes.fromhex(seal["prev"][2:])
         place = Place("main", seal["seq"], key.id, seal["sealed_at"], prev)
-        assert key.mac(message(place, texts)).hex() == seal["mac"][2:]
+        made = message(place, texts, version=seal["version"])
+        assert key.mac(made).hex() == seal["mac"][2:]
+
+
+def test_the_docs_alone_verify_what_version_1_sealed_and_migration_0003_renamed(independent):
+    events = {event["id"]: event for event in OLD["events"]}
+    lines = []
+    for seal in OLD["seals"]:
+        event = events[seal["event_id"]]
+        if event["kind"] in OUTCOMES_OF_VERSION_1:
+            event["outcome"] = "failure"
+        lines.append(json.dumps([seal | {"mac": "\\x" + seal["mac"]}, event]))
+    key_id, _, text = OLD["sealed_with"].partition(":")
+    ran = independent(lines, (key_id, base64.b64decode(text)))
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.postgresql

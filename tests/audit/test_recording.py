@@ -16,6 +16,7 @@ from audit import services
 from audit.models import SecurityEvent
 from garrison import context, events
 from garrison.context import RequestContext
+from garrison.deferral import deferred_events
 from garrison.errors import EventNotRecorded
 from tests.audit.happenings import DONE, REFUSED
 
@@ -42,7 +43,7 @@ def test_a_success_is_stored_with_its_change_and_rolled_back_with_it():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_refusal_survives_the_rollback_of_what_was_refused():
-    with pytest.raises(Rollback), events.kept_refusals(), transaction.atomic():
+    with pytest.raises(Rollback), deferred_events(), transaction.atomic():
         events.emit(REFUSED, target="door:3")
         raise Rollback
     assert [e.target for e in SecurityEvent.objects.all()] == ["door:3"]

@@ -130,7 +130,7 @@ def test_a_forged_seal_at_the_end_is_named(ten):
         event=event,
         stream="main",
         seq=last.seq + 1,
-        version=1,
+        version=2,
         key_id=last.key_id,
         prev=bytes(last.mac),
         mac=bytes(32),
@@ -172,7 +172,7 @@ def test_events_that_changed_places_are_named(ten):
 @pytest.mark.parametrize("column", ["version", "key_id", "prev", "mac", "sealed_at"])
 def test_an_edit_of_a_seal_is_named(ten, column):
     value = {
-        "version": 2,
+        "version": 1,
         "key_id": "other.00000000",
         "prev": b"p" * 32,
         "mac": b"m" * 32,

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from garrison import context, events
+from garrison.deferral import deferred_events
 from sessions_tracking import services, tokens
 from sessions_tracking.errors import (
     RefreshReused,
@@ -378,7 +379,7 @@ def test_the_row_follows_the_device_to_its_new_address(user):
 def test_theft_inside_a_callers_transaction_survives_its_rollback(user, events_of):
     first = start(user)
     rotate(first.refresh, 60)
-    with events.kept_refusals(), pytest.raises(RefreshReused), transaction.atomic():
+    with deferred_events(), pytest.raises(RefreshReused), transaction.atomic():
         rotate(first.refresh, 90)
     assert row(first).end_reason == "refresh_reused"
     assert len(events_of(REUSED)) == 1

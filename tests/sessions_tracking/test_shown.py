@@ -9,8 +9,9 @@ from django.core import mail
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from garrison import events, health, panels
+from garrison import health, panels
 from garrison.context import RequestContext, bound
+from garrison.deferral import deferred_events
 from sessions_tracking import notices, services
 from sessions_tracking.errors import RefreshReused
 from sessions_tracking.health import check_cleaning
@@ -114,7 +115,7 @@ def test_a_user_without_an_address_is_told_nothing(address, mailoutbox):
 @pytest.mark.django_db(transaction=True)
 def test_the_mail_waits_for_the_end_of_the_request(make_user, mailoutbox):
     user = make_user()
-    with events.kept_refusals():
+    with deferred_events():
         steal(user)
         assert mailoutbox == []
     assert len(mailoutbox) == 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from garrison import events
+from garrison.deferral import deferred_events
 from garrison.errors import Refusal
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class BackupCommand(BaseCommand, abc.ABC):
         self.as_json: bool = options["json"]
         self._told_at = 0.0
         try:
-            with events.kept_refusals():
+            with deferred_events():
                 self.run(**options)
         except Refusal as refusal:
             if self.as_json:
