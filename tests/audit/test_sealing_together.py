@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.conf import settings as django_settings
 from django.db import connection, connections
 from django.utils import timezone
 
@@ -21,6 +19,7 @@ from audit.sealing import loop, sealer
 from tests.architecture.house import ROOT
 from tests.audit.attacks import looked
 from tests.audit.happenings import happened
+from tests.other_processes import environment
 
 pytestmark = pytest.mark.postgresql
 
@@ -211,13 +210,10 @@ def test_a_sealer_that_is_frozen_in_its_transaction_loses_it(protected, monkeypa
 
 def seal_in_process(*arguments):
     """Start ``audit_seal`` on the database of this test, in a process of its own."""
-    known = django_settings.DATABASES["default"] | connection.settings_dict
-    address = f"postgresql://{known['USER']}@{known['HOST']}:{known['PORT']}/{known['NAME']}"
-    password = {"PGPASSWORD": known["PASSWORD"]} if known.get("PASSWORD") else {}
     return subprocess.Popen(
         [sys.executable, "manage.py", "audit_seal", *arguments],
         cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": address} | password,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
