@@ -12,8 +12,7 @@ from audit.checkpoints import copies
 from audit.checkpoints.signing import signers
 from audit.conf import settings
 from audit.errors import AuditKeysUnusable
-from audit.sealing.key_entries import SITE
-from audit.sealing.keyring import keyring
+from audit.sealing.keyring import SITE, keyring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from environs import Env
 
-from audit.sealing import key_entries
+from audit.sealing import keyring as audit_keyring
 from encryption.keyring import entries
 from garrison import keys
 from garrison.errors import ConfigurationError
@@ -91,7 +91,7 @@ def audit_keys(name: str) -> list[str]:
     """Read keys of the audit log, the active one first; none is allowed, a bad one is not."""
     written: list[str] = env.list(name, [])
     found = [entry.strip() for entry in written if entry.strip()]
-    if problems := key_entries.read(found, what=name).problems:
+    if problems := audit_keyring.read(found, what=name).problems:
         raise ConfigurationError(" ".join(problems))
     return found
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from django.core.signals import setting_changed
 
 from audit.conf import settings
 from audit.errors import AuditKeysUnusable, CheckpointRefused
 from audit.sealing.encoding import instant
-from audit.sealing.key_entries import KEY_BYTES, KEY_ID, SITE, decoded, labelled, read
-from audit.sealing.keyring import made_from_site
+from audit.sealing.keyring import LONGEST_ID, labelled, secrets
+from garrison import keys
+from garrison.conf import remembered
 
 if TYPE_CHECKING:
     from audit.models import Checkpoint
@@ -69,35 +69,29 @@ class Signed:
 
 
 class Signers:
-    """The key that signs, if it is here, and every public key that is believed."""
+    """The key that signs, and every public key that is believed."""
 
     def __init__(self) -> None:
         """Read the settings; what is malformed is refused with a sentence."""
-        self.private: tuple[str, Ed25519PrivateKey] | None = None
         self.public: dict[str, Ed25519PublicKey] = {}
-        self._read_private()
+        found = secrets(
+            settings.checkpoint_keys, what="AUDIT_CHECKPOINT_KEYS", purpose="checkpoint"
+        )
+        signing = [
+            (key_id, Ed25519PrivateKey.from_private_bytes(seed.reveal())) for key_id, seed in found
+        ]
+        names = [self._believe(key_id, key.public_key()) for key_id, key in signing]
+        self.name, self.private = names[0], signing[0][1]
         for entry in settings.checkpoint_public_keys:
             self._read_public(entry)
 
-    def _read_private(self) -> None:
-        entries = read(settings.checkpoint_keys or [SITE], what="AUDIT_CHECKPOINT_KEYS")
-        if entries.problems:
-            raise AuditKeysUnusable(" ".join(entries.problems))
-        for entry in entries.keys:
-            seeds = [entry.secret.reveal()] if entry.secret else made_from_site("checkpoint")
-            for seed in seeds:
-                key = Ed25519PrivateKey.from_private_bytes(seed)
-                name = self._believe(entry.id, key.public_key())
-                self.private = self.private or (name, key)
-
     def _read_public(self, entry: str) -> None:
-        key_id, _, text = str(entry).partition(":")
-        raw = decoded(text)
-        if not KEY_ID.fullmatch(key_id) or raw is None or len(raw) != KEY_BYTES:
-            raise AuditKeysUnusable(
-                f"AUDIT_CHECKPOINT_PUBLIC_KEYS: {key_id[:23]!r} is not id:base64 of 32 bytes."
-            )
-        self._believe(key_id, Ed25519PublicKey.from_public_bytes(raw))
+        # One by one: keys of the site are published under one id, and each of them is believed.
+        what = "AUDIT_CHECKPOINT_PUBLIC_KEYS: key"
+        found = keys.read([entry], what=what, value=_public_key, longest_id=LONGEST_ID)
+        if found.problems:
+            raise AuditKeysUnusable(" ".join(found.problems))
+        self._believe(found.keys[0].id, found.keys[0].value)
 
     def _believe(self, key_id: str, key: Ed25519PublicKey) -> str:
         name = labelled(key_id, key.public_bytes_raw())
@@ -112,36 +106,26 @@ class Signers:
         }
 
 
-_current: Signers | None = None
+def _public_key(text: str) -> Ed25519PublicKey:
+    raw = keys.decoded(text)
+    if raw is None or len(raw) != keys.KEY_BYTES:
+        raise keys.InvalidKeyError(f"is not {keys.KEY_BYTES} bytes in base64")
+    return Ed25519PublicKey.from_public_bytes(raw)
 
 
+@remembered("AUDIT_", "SECRET_KEY")
 def signers() -> Signers:
     """Return the keys of this process; raises :class:`~audit.errors.AuditKeysUnusable`."""
-    global _current  # noqa: PLW0603 - one set per process is the point
-    if _current is None:
-        _current = Signers()
-    return _current
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    global _current  # noqa: PLW0603
-    if setting.startswith(("AUDIT_", "SECRET_KEY")):
-        _current = None
-
-
-setting_changed.connect(_forget, dispatch_uid="audit.checkpoints.forget")
+    return Signers()
 
 
 def sign(  # noqa: PLR0913 - a head has these parts, by keyword
     *, purpose: str, stream: str, seq: int, mac: bytes, count: int, at: datetime
 ) -> Signed:
     """Sign a head with this site's key."""
-    private = signers().private
-    if private is None:  # read() gives at least one
-        raise AuditKeysUnusable("There is no key to sign checkpoints with.")
-    name, key = private
-    head = Head(purpose, stream, seq, mac, count, at, name)
-    return Signed(head, key.sign(head.message()))
+    ours = signers()
+    head = Head(purpose, stream, seq, mac, count, at, ours.name)
+    return Signed(head, ours.private.sign(head.message()))
 
 
 def require_genuine(signed: Signed) -> None:
@@ -173,7 +157,7 @@ def from_file(content: bytes, *, source: str) -> Signed:
     """Read such a file; raises :class:`~audit.errors.CheckpointRefused` for anything else."""
     try:
         whole = json.loads(content)
-        signature = decoded(whole.pop("signature"))
+        signature = keys.decoded(whole.pop("signature"))
         head = _head(whole)
         is_whole = signature is not None and head.body() == whole
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -7,98 +7,77 @@ database alone, and nobody who reads the settings.
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any
-
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings as django_settings
-from django.core.signals import setting_changed
+import hmac
+from typing import TYPE_CHECKING
 
 from audit.conf import settings
 from audit.errors import AuditKeysUnusable
-from audit.sealing.key_entries import KEY_BYTES, SITE, labelled, read
+from garrison import keys
+from garrison.conf import remembered
+from garrison.keys import Keyring, Mac, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-BLOCK_BYTES = 64  # of SHA-256
+    from garrison.keys import KeyList
+
+SITE = "site"  # the key that is made from SECRET_KEY
+LONGEST_ID = 23
+FINGERPRINT_BYTES = 4
 
 
 class SealKey:
-    """One key; computes MACs and shows nothing."""
+    """One key, under the name that seals carry."""
 
-    __slots__ = ("_inner", "_outer", "id")
+    __slots__ = ("id", "mac")
 
-    def __init__(self, key_id: str, secret: bytes) -> None:
+    def __init__(self, key_id: str, secret: Secret) -> None:
         """Take the id as written and the bytes; the name gets the fingerprint."""
-        self.id = labelled(key_id, secret)
-        padded = secret.ljust(BLOCK_BYTES, b"\0")
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
-
-    def mac(self, message: bytes) -> bytes:
-        """Compute HMAC-SHA256 of the message.
-
-        By hand, because the padded key is hashed once and not for every event (RFC 2104 §4), which
-        the standard library does in twice the time.
-        """
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(message)
-        outer.update(inner.digest())
-        return outer.digest()
-
-    def __repr__(self) -> str:
-        """Name the key."""
-        return f"<SealKey {self.id}>"
+        self.id = labelled(key_id, secret.reveal())
+        self.mac = Mac(secret.reveal()).digest
 
 
-class Keyring:
-    """Every key by name; the first one seals."""
+def labelled(key_id: str, fingerprinted: bytes) -> str:
+    """Return the name under which a key is written down: its id and a trace of its bytes.
 
-    def __init__(self, keys: Sequence[SealKey]) -> None:
-        """Take the keys, active one first."""
-        self.active = keys[0]
-        self.keys = {key.id: key for key in keys}
-
-
-_current: Keyring | None = None
+    So another key under a known id is another name: a wrong key is not mistaken for an edit.
+    """
+    trace = hmac.digest(fingerprinted, b"garrison.audit.fingerprint.v1", "sha256")
+    return f"{key_id}.{trace[:FINGERPRINT_BYTES].hex()}"
 
 
-def keyring() -> Keyring:
+def read(entries: Iterable[object], *, what: str) -> KeyList[Secret | None]:
+    """Read ``id:base64`` and ``site``, which has no value; ``what`` names the setting."""
+    return keys.read(
+        entries,
+        what=f"{what}: key",
+        value=keys.random_bytes,
+        longest_id=LONGEST_ID,
+        words={SITE: None},
+    )
+
+
+def secrets(written: Sequence[str], *, what: str, purpose: str) -> Iterator[tuple[str, Secret]]:
+    """Return each key with its id, active one first; ``site`` is one of each ``SECRET_KEY``.
+
+    Raises :class:`~audit.errors.AuditKeysUnusable` where one of them cannot be used.
+    """
+    found = read(written or [SITE], what=what)
+    if found.problems:
+        raise AuditKeysUnusable(" ".join(found.problems))
+    for key in found.keys:
+        for secret in [key.value] if key.value else _made_from_site(purpose):
+            yield key.id, secret
+
+
+def _made_from_site(purpose: str) -> list[Secret]:
+    info = f"garrison.audit.{purpose}.v1"
+    return [Secret(keys.derive(secret, info)) for secret in keys.site_secrets()]
+
+
+@remembered("AUDIT_", "SECRET_KEY")
+def keyring() -> Keyring[SealKey]:
     """Return the keys of this process; raises :class:`~audit.errors.AuditKeysUnusable`."""
-    global _current  # noqa: PLW0603 - one ring per process is the point
-    if _current is None:
-        _current = Keyring(_configured())
-    return _current
-
-
-def _configured() -> list[SealKey]:
-    entries = read(settings.keys or [SITE], what="AUDIT_KEYS")
-    if entries.problems:
-        raise AuditKeysUnusable(" ".join(entries.problems))
-    keys: list[SealKey] = []
-    for entry in entries.keys:
-        secrets = [entry.secret.reveal()] if entry.secret else made_from_site("seal")
-        keys += [SealKey(entry.id, secret) for secret in secrets]
-    return keys
-
-
-def made_from_site(purpose: str) -> list[bytes]:
-    """Make a key for one purpose from ``SECRET_KEY``, and from each of its fallbacks."""
-    secrets = (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)
-    return [_derived(str(secret), purpose) for secret in secrets]
-
-
-def _derived(secret: str, purpose: str) -> bytes:
-    info = f"garrison.audit.{purpose}.v1".encode()
-    return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=info).derive(secret.encode())
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    global _current  # noqa: PLW0603
-    if setting.startswith(("AUDIT_", "SECRET_KEY")):
-        _current = None
-
-
-setting_changed.connect(_forget, dispatch_uid="audit.keyring.forget")
+    found = secrets(settings.keys, what="AUDIT_KEYS", purpose="seal")
+    ring = [SealKey(key_id, secret) for key_id, secret in found]
+    return Keyring({key.id: key for key in ring})

@@ -20,9 +20,10 @@ from audit.verification.quick import fine_stretch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from audit.sealing.keyring import Keyring
+    from audit.sealing.keyring import SealKey
     from audit.verification.links import Link, Reader, Row
     from audit.verification.report import Report
+    from garrison.keys import Keyring
 
 LATE = timedelta(hours=1)  # how much later than its neighbours an event may arrive unremarked
 MOST_SEARCHED = 20  # links whose true place is looked for, each among a block of others
@@ -43,7 +44,7 @@ class Walk:
     """How far along one stream we are, and what is believed of the link before."""
 
     stream: str
-    keyring: Keyring
+    keyring: Keyring[SealKey]
     report: Report
     expected: int
     prev: bytes | None  # None where nothing is known of it
@@ -107,7 +108,7 @@ def _fits(walk: Walk, link: Link) -> bool | None:
             link,
         )
         return None
-    key = walk.keyring.keys.get(link.key_id)
+    key = walk.keyring.by_id.get(link.key_id)
     if key is None:
         known = walk.missing.setdefault(link.key_id, Missing(link.seq, link.seq, 0))
         known.last, known.count = link.seq, known.count + 1
@@ -152,7 +153,7 @@ def _judge(walk: Walk, following: Link | None) -> None:
 def _true_place(walk: Walk, link: Link) -> str:
     """Look among the neighbours for the number, or the event, with which the MAC fits."""
     walk.searched += 1
-    key = walk.keyring.keys.get(link.key_id)
+    key = walk.keyring.by_id.get(link.key_id)
     if walk.searched > MOST_SEARCHED or key is None or link.event is None:
         return ""
     for other in walk.neighbours():
@@ -192,7 +193,7 @@ def _tell_unlinked(walk: Walk, link: Link) -> None:
 
 def _tell_missing_key(walk: Walk, key_id: str, missing: Missing) -> None:
     name = key_id.rpartition(".")[0]
-    same = [known for known in walk.keyring.keys if known.rpartition(".")[0] == name]
+    same = [known for known in walk.keyring.by_id if known.rpartition(".")[0] == name]
     which = f"{missing.count:,} events of {walk.stream!r} (numbers {missing.first} to "
     which += f"{missing.last}) were sealed with key {key_id!r}"
     if same:

@@ -31,7 +31,7 @@ def fine_stretch(walk: Walk, block: list[Row], start: int) -> int:
     """Go on from ``start`` as long as each link fits; give how many did."""
     if walk.suspect is not None or walk.prev is None:
         return 0
-    keys, expected, prev, highest = walk.keyring.keys, walk.expected, walk.prev, walk.highest
+    keys, expected, prev, highest = walk.keyring.by_id, walk.expected, walk.prev, walk.highest
     prev_text, count = prev.hex(), 0
     for row in block[start:]:
         seq, version, key_id, sealed_at, its_prev, mac = row[:6]

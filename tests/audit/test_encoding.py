@@ -25,8 +25,8 @@ from audit.sealing.encoding import (
     instant,
     message,
 )
-from audit.sealing.key_entries import labelled
-from audit.sealing.keyring import SealKey, keyring
+from audit.sealing.keyring import SealKey, keyring, labelled
+from garrison.keys import Secret
 from tests.architecture.house import ROOT
 from tests.audit.attacks import looked, sealed
 from tests.audit.test_checkpoints import random_key
@@ -87,7 +87,7 @@ def test_a_changed_vector_does_not(independent, number, field):
 
 
 def test_our_own_code_agrees_with_the_vectors():
-    key = SealKey("a1", bytes.fromhex(VECTORS["key"]))
+    key = SealKey("a1", Secret(bytes.fromhex(VECTORS["key"])))
     for seal, event in VECTORS["lines"]:
         assert seal["key_id"] == key.id == labelled("a1", bytes.fromhex(VECTORS["key"]))
         texts = [event[field] for field in FIELDS]
@@ -155,7 +155,7 @@ def test_the_quick_way_and_the_careful_way_agree(parts):
 
 @given(secret=st.binary(min_size=32, max_size=32), content=st.binary(max_size=300))
 def test_the_mac_is_hmac_sha256(secret, content):
-    assert SealKey("k", secret).mac(content) == hmac.digest(secret, content, "sha256")
+    assert SealKey("k", Secret(secret)).mac(content) == hmac.digest(secret, content, "sha256")
 
 
 @pytest.mark.parametrize(
@@ -223,4 +223,4 @@ def test_a_site_s_secret_is_rotated_by_its_fallbacks(protected, settings):
     settings.SECRET_KEY = "another-secret-of-this-site-0123456789abcdef"
     sealer.catch_up(now=django_timezone.now())
     assert looked().is_whole
-    assert len(keyring().keys) == 2
+    assert len(keyring().by_id) == 2

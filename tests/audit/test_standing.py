@@ -78,14 +78,14 @@ def test_a_checkpoint_without_its_copy_is_told(monkeypatch):
     ("entries", "why"),
     [
         (["abc"], "has no id"),
-        (["k 1:abcd"], "an id is"),
-        (["site:abcd"], "not 'site'"),
-        (["k1:!!!"], "no base64"),
-        (["k1:YWJj"], "3 bytes; 32 bytes are needed"),
-        (["k1:" + "A" * 43 + "="], "a default or a pattern"),
-        (["k1:" + "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="], "a default or a pattern"),
+        (["k 1:abcd"], "has an id that is not 1 to 23 letters"),
+        (["site:abcd"], "'site' stands alone"),
+        (["k1:!!!"], "is not base64"),
+        (["k1:YWJj"], "3 bytes; 32 are needed"),
+        (["k1:" + "A" * 43 + "="], "is a default, a pattern or text"),
+        (["k1:" + "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="], "is a default, a pattern or text"),
         ([random_key("k1"), random_key("k1")], "'k1' is given twice"),
-        ([one := random_key("k1"), one.replace("k1", "k2")], "two ids hold the same bytes"),
+        ([one := random_key("k1"), one.replace("k1", "k2")], "are the same bytes"),
     ],
 )
 @pytest.mark.django_db
@@ -124,8 +124,7 @@ def test_checkpoints_that_stay_in_the_database_are_a_warning_for_a_deployment(se
 
 def test_no_key_shows_itself(settings):
     settings.AUDIT_KEYS = settings.AUDIT_CHECKPOINT_KEYS = [random_key("k1")]
-    from audit.sealing.key_entries import read
-    from audit.sealing.keyring import keyring
+    from audit.sealing.keyring import keyring, read
 
     secret = settings.AUDIT_KEYS[0].partition(":")[2]
     shown = repr(read(settings.AUDIT_KEYS, what="x")) + repr(vars(keyring()))
