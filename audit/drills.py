@@ -32,10 +32,10 @@ def chain_verifies(restored: Restored) -> DrillResult:
     if newest := _newest_sealed(restored.using):
         old = SecurityEvent.objects.using(restored.using).before(newest - SEALED_WITHIN)
         if count := old.filter(seal__isnull=True).count():
-            told = f"{count:,} events have no seal, although others a day younger have."
-            report.add("unsealed", told)
-    told = " ".join([report.summary(), *report.remarks[:3]])
-    return DrillResult(report.is_whole, report.looked_at, told)
+            sentence = f"{count:,} events have no seal, although others a day younger have."
+            report.add("unsealed", sentence)
+    sentence = " ".join([report.summary(), *report.remarks[:3]])
+    return DrillResult(report.is_whole, report.looked_at, sentence)
 
 
 def _newest_sealed(using: str) -> datetime | None:

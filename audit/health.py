@@ -9,17 +9,17 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audit import append_only, rollups
+from audit.chain_status import chain_status
 from audit.checkpoints import copies
 from audit.checkpoints.signing import signers
 from audit.errors import AuditKeysUnusable
 from audit.models import SecurityEvent
 from audit.sealing.keyring import keyring
-from audit.standing import standing
 from garrison import health
 from garrison.health import CheckResult, Status
 
 if TYPE_CHECKING:
-    from audit.standing import Standing
+    from audit.chain_status import ChainStatus
 
 LATE = timedelta(minutes=15)
 
@@ -54,14 +54,14 @@ def chain() -> CheckResult:
         signers()
     except AuditKeysUnusable as problem:
         return CheckResult(Status.UNHEALTHY, str(problem))
-    known = standing(now=timezone.now())
+    known = chain_status(now=timezone.now())
     if known.is_broken:
         return CheckResult(Status.UNHEALTHY, known.detail or "")
-    late = [told for told in (_late(known), _unsigned(known), _unverified(known)) if told]
+    late = [part for part in (_late(known), _unsigned(known), _unverified(known)) if part]
     return CheckResult(Status.DEGRADED, " ".join(late)) if late else CheckResult(Status.HEALTHY)
 
 
-def _late(known: Standing) -> str:
+def _late(known: ChainStatus) -> str:
     if not known.is_late:
         return ""
     return (
@@ -70,7 +70,7 @@ def _late(known: Standing) -> str:
     )
 
 
-def _unsigned(known: Standing) -> str:
+def _unsigned(known: ChainStatus) -> str:
     at = known.signed_at
     if known.is_unsigned:
         when = f"of {at:%Y-%m-%d %H:%M} UTC" if at else "missing"
@@ -80,7 +80,7 @@ def _unsigned(known: Standing) -> str:
     return ""
 
 
-def _unverified(known: Standing) -> str:
+def _unverified(known: ChainStatus) -> str:
     if not known.is_unverified:
         return ""
     at = known.verified_at

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from audit import counts
+from audit.chain_status import chain_status
 from audit.models import SecurityEvent
-from audit.standing import standing
 from garrison import events, panels
 from garrison.events import Severity
 
@@ -31,7 +31,7 @@ class Chain(panels.Panel):
 
     def context(self, *, request: HttpRequest, window: panels.Window) -> Mapping[str, Any]:  # noqa: ARG002
         """Read a few rows by their keys."""
-        return {"standing": standing(now=window.end)}
+        return {"status": chain_status(now=window.end)}
 
 
 @panels.register

@@ -77,14 +77,16 @@ def stored() -> Copies:
         for stream in sorted(_folders(place)):
             names = [*_names(place, stream)]
             if len(names) > MOST_READ:
-                told = f"Of {len(names):,} copies of {stream!r} the newest {MOST_READ:,} were read."
-                found.remarks.append(told)
+                sentence = (
+                    f"Of {len(names):,} copies of {stream!r} the newest {MOST_READ:,} were read."
+                )
+                found.remarks.append(sentence)
             for name in names[-MOST_READ:]:
                 _read(place, name, found)
     except Exception as failure:  # whatever a storage raises
         logger.exception("The copies of checkpoints could not be read.")
-        told = f"The copies of checkpoints could not be read ({type(failure).__name__})."
-        found.remarks.append(f"{told} Only the database's own were compared.")
+        sentence = f"The copies of checkpoints could not be read ({type(failure).__name__})."
+        found.remarks.append(f"{sentence} Only the database's own were compared.")
     return found
 
 

@@ -30,7 +30,7 @@ LARGEST_FILE = 64 * 1024  # bytes; a checkpoint has about 500
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class CheckpointHead:
     """What is signed: after ``count`` events, number ``seq`` of the stream had this MAC."""
 
     purpose: str
@@ -63,7 +63,7 @@ class Head:
 class Signed:
     """A head with the signature that somebody put under it."""
 
-    head: Head
+    head: CheckpointHead
     signature: bytes
     source: str = "database"
 
@@ -124,7 +124,7 @@ def sign(  # noqa: PLR0913 - a head has these parts, by keyword
 ) -> Signed:
     """Sign a head with this site's key."""
     ours = signers()
-    head = Head(purpose, stream, seq, mac, count, at, ours.name)
+    head = CheckpointHead(purpose, stream, seq, mac, count, at, ours.name)
     return Signed(head, ours.private.sign(head.message()))
 
 
@@ -167,8 +167,8 @@ def from_file(content: bytes, *, source: str) -> Signed:
     return Signed(head, signature or b"", source)
 
 
-def _head(body: dict[str, Any]) -> Head:
-    return Head(
+def _head(body: dict[str, Any]) -> CheckpointHead:
+    return CheckpointHead(
         str(body["purpose"]),
         str(body["stream"]),
         int(body["seq"]),
@@ -181,5 +181,7 @@ def _head(body: dict[str, Any]) -> Head:
 
 def from_row(row: Checkpoint) -> Signed:
     """Read a checkpoint as the database keeps it."""
-    head = Head(row.purpose, row.stream, row.seq, bytes(row.mac), row.count, row.at, row.key_id)
+    head = CheckpointHead(
+        row.purpose, row.stream, row.seq, bytes(row.mac), row.count, row.at, row.key_id
+    )
     return Signed(head, bytes(row.signature), f"database, number {row.pk}")

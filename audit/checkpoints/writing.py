@@ -27,7 +27,7 @@ from garrison import events
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from audit.checkpoints.signing import Head
+    from audit.checkpoints.signing import CheckpointHead
 
 SOON = timedelta(minutes=50)  # a second one within it would say nothing new
 
@@ -44,7 +44,7 @@ def write_due(*, now: datetime) -> list[Checkpoint]:
             try:
                 written.append(write(stream=stream, now=now))
             except CheckpointRefused as refusal:
-                tell_broken(stream=stream, detail=refusal.detail)
+                emit_broken(stream=stream, detail=refusal.detail)
     return written
 
 
@@ -76,7 +76,7 @@ def declare_restored(*, stream: str, now: datetime) -> Checkpoint:
     return _signed(Checkpoint.RESTORED, stream, seq, mac, now)
 
 
-def _stands(head: Head) -> bool:
+def _stands(head: CheckpointHead) -> bool:
     there = Reader(DEFAULT_DB_ALIAS).mac_of(head.stream, head.seq)
     return there is not None and hmac.compare_digest(there, head.mac)
 
@@ -106,7 +106,7 @@ def _signed(purpose: str, stream: str, seq: int, mac: bytes, now: datetime) -> C
     return row
 
 
-def tell_broken(*, stream: str, detail: str, **data: object) -> None:
+def emit_broken(*, stream: str, detail: str, **data: object) -> None:
     """Say, as an event, that the chain does not verify."""
     events.emit(CHAIN_BROKEN, target=f"stream:{stream}", data={"detail": detail, **data})
 

@@ -46,7 +46,7 @@ OUTCOMES_OF_VERSION_1 = {
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
-class Place(NamedTuple):
+class ChainPosition(NamedTuple):
     """Where a seal stands: what it covers beside the event."""
 
     stream: str
@@ -56,9 +56,11 @@ class Place(NamedTuple):
     prev: bytes
 
 
-def message(place: Place, event: Sequence[str | None], *, version: int = VERSION) -> bytes:
+def message(
+    position: ChainPosition, event: Sequence[str | None], *, version: int = VERSION
+) -> bytes:
     """Lay out what is sealed; ``event`` holds the texts of :data:`FIELDS`, ``None`` for NULL."""
-    stream, seq, key_id, sealed_at, prev = place
+    stream, seq, key_id, sealed_at, prev = position
     name = FORMATS.get(version, "")
     return encoded((name, stream, str(seq), key_id, sealed_at, prev.hex(), *event))
 

@@ -26,14 +26,14 @@ LONGEST_PAUSE_SECONDS = 30.0  # after failures, one after the other
 
 
 def keep_sealing(
-    stop: threading.Event, *, told: Callable[[int], None] = lambda _sealed: None
+    stop: threading.Event, *, report: Callable[[int], None] = lambda _sealed: None
 ) -> None:
-    """Seal what is new until told to stop; ``told`` hears how many each time there were any."""
+    """Seal what is new until ``stop`` is set; ``report`` gets how many each time there were any."""
     pause, memory = settings.seal_seconds, Memory()
     while True:
         try:
             if sealed := _look():
-                told(sealed)
+                report(sealed)
                 memory.compare_and_renew()
             pause = settings.seal_seconds
         except Exception as failure:

@@ -11,8 +11,8 @@ import hmac
 
 from django.db import DEFAULT_DB_ALIAS
 
-from audit.checkpoints.writing import removed_up_to, tell_broken
-from audit.sealing.sealer import Head, head_of
+from audit.checkpoints.writing import emit_broken, removed_up_to
+from audit.sealing.sealer import ChainHead, head_of
 from audit.verification.links import Reader
 
 
@@ -21,7 +21,7 @@ class Memory:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._heads: dict[str, Head] = {}
+        self._heads: dict[str, ChainHead] = {}
 
     def compare_and_renew(self) -> list[str]:
         """Tell, as events, of streams whose remembered link is gone; then remember the newest."""
@@ -29,7 +29,7 @@ class Memory:
         lost = [stream for stream in self._heads if not self._stands(reader, stream)]
         for stream in lost:
             seq = self._heads[stream].seq
-            tell_broken(
+            emit_broken(
                 stream=stream,
                 detail=f"Number {seq} of {stream!r} was removed or replaced while the sealer ran.",
                 number=seq,

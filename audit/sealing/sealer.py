@@ -20,7 +20,7 @@ from audit.events import KEY_ADOPTED
 from audit.keys import instant_of, least_key
 from audit.models import Checkpoint, EventSeal, SealedUntil
 from audit.sealing import horizon, rows
-from audit.sealing.encoding import FIELDS, GENESIS, VERSION, Place, instant, message
+from audit.sealing.encoding import FIELDS, GENESIS, VERSION, ChainPosition, instant, message
 from audit.sealing.inserting import insert
 from audit.sealing.keyring import keyring
 from garrison import events
@@ -44,12 +44,12 @@ WHERE e.id > %s AND NOT EXISTS (
 
 
 @dataclass(slots=True)
-class Run:
+class SealingPass:
     """One way along the events, from where nothing can appear any more to the newest."""
 
     now: datetime
     after: uuid.UUID
-    settles: datetime | None = None  # up to when all is settled once this run has come to its end
+    settles: datetime | None = None  # up to when all is settled once it is over
     sealed: int = 0
     is_over: bool = False
     began: float = field(default_factory=time.monotonic)
@@ -60,7 +60,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ChainHead:
     """The last link of a stream."""
 
     seq: int
@@ -74,15 +74,15 @@ def catch_up(*, now: datetime, since: datetime | None = None, batch: int = BATCH
     ``since`` looks further back than where nothing should appear any more. Raises
     :class:`~audit.errors.AuditKeysUnusable` where there is no key to seal with.
     """
-    run = Run(now, NO_KEY)
+    sealing = SealingPass(now, NO_KEY)
     is_first = True
-    while not run.is_over:
+    while not sealing.is_over:
         with transaction.atomic():
-            if not _begin(run, since, is_first=is_first):
-                return run.sealed
-            _seal_next(run, batch)
+            if not _begin(sealing, since, is_first=is_first):
+                return sealing.sealed
+            _seal_next(sealing, batch)
         is_first = False
-    return run.sealed
+    return sealing.sealed
 
 
 def keep_up(*, now: datetime) -> int:
@@ -107,21 +107,21 @@ def oldest_unsealed(*, since: datetime | None) -> uuid.UUID | None:
     return uuid.UUID(str(found[0][0])) if found else None
 
 
-def _begin(run: Run, since: datetime | None, *, is_first: bool) -> bool:
+def _begin(sealing: SealingPass, since: datetime | None, *, is_first: bool) -> bool:
     mark = _take_mark()
     if mark is None:
         return False  # somebody else is at work
     if not is_first:
         return True
     running = horizon.transactions(connection)
-    run.settles = horizon.settles(mark, running)
-    begins = horizon.begins_at(mark.settled_at, run.now)
-    if begins and run.settles is None:
-        begins = _nearer(begins, run.now)
+    sealing.settles = horizon.settles(mark, running)
+    begins = horizon.begins_at(mark.settled_at, sealing.now)
+    if begins and sealing.settles is None:
+        begins = _nearer(begins, sealing.now)
     if begins and since:
         begins = min(begins, since)
-    run.after = least_key(begins) if begins else NO_KEY
-    if _is_worth_writing(mark, run) and horizon.wait_anew(mark, running, run.now):
+    sealing.after = least_key(begins) if begins else NO_KEY
+    if _is_worth_writing(mark, sealing) and horizon.wait_anew(mark, running, sealing.now):
         mark.save(update_fields=["waiting_at", "waiting_for"])
     return True
 
@@ -135,8 +135,8 @@ def _nearer(begins: datetime, now: datetime) -> datetime:
     return max(begins, min(instant_of(newest), now) - 2 * horizon.GRACE) if newest else begins
 
 
-def _is_worth_writing(mark: SealedUntil, run: Run) -> bool:
-    return mark.waiting_at is None or run.now - mark.waiting_at >= horizon.MOVED_BY
+def _is_worth_writing(mark: SealedUntil, sealing: SealingPass) -> bool:
+    return mark.waiting_at is None or sealing.now - mark.waiting_at >= horizon.MOVED_BY
 
 
 def _take_mark() -> SealedUntil | None:
@@ -150,15 +150,15 @@ def _take_mark() -> SealedUntil | None:
     return SealedUntil.objects.select_for_update(skip_locked=True).first()
 
 
-def _seal_next(run: Run, batch: int) -> None:
-    found = _unsealed(run.after, batch)
+def _seal_next(sealing: SealingPass, batch: int) -> None:
+    found = _unsealed(sealing.after, batch)
     if found:
-        insert(_links(found, run.clock()))
-        run.sealed += len(found)
-        run.after = uuid.UUID(str(found[-1][0]))
-    run.is_over = len(found) < batch
-    if run.is_over and run.settles:
-        _settle(run.settles)
+        insert(_links(found, sealing.clock()))
+        sealing.sealed += len(found)
+        sealing.after = uuid.UUID(str(found[-1][0]))
+    sealing.is_over = len(found) < batch
+    if sealing.is_over and sealing.settles:
+        _settle(sealing.settles)
 
 
 def _settle(at: datetime) -> None:
@@ -178,35 +178,35 @@ def _unsealed(after: uuid.UUID, most: int) -> list[Any]:
 def _links(found: list[Any], now: datetime) -> list[EventSeal]:
     """Chain the events on to the heads of their streams."""
     key = keyring().active
-    heads: dict[str, Head] = {}
+    heads: dict[str, ChainHead] = {}
     links = []
     for row in found:
         texts = rows.as_texts(row, connection)
         stream = str(texts[STREAM])
         head = heads.get(stream) or _head(stream, key, now)
         seal = _link(texts, stream, head, key, now)
-        heads[stream] = Head(seal.seq, bytes(seal.mac), key.id)
+        heads[stream] = ChainHead(seal.seq, bytes(seal.mac), key.id)
         links.append(seal)
     return links
 
 
 def _link(
-    texts: list[str | None], stream: str, head: Head, key: SealKey, now: datetime
+    texts: list[str | None], stream: str, head: ChainHead, key: SealKey, now: datetime
 ) -> EventSeal:
-    place = Place(stream, head.seq + 1, key.id, instant(now), head.mac)
+    position = ChainPosition(stream, head.seq + 1, key.id, instant(now), head.mac)
     return EventSeal(
         event_id=str(texts[0]),
         stream=stream,
-        seq=place.seq,
+        seq=position.seq,
         version=VERSION,
         key_id=key.id,
         prev=head.mac,
-        mac=key.mac(message(place, texts)),
+        mac=key.mac(message(position, texts)),
         sealed_at=now,
     )
 
 
-def _head(stream: str, key: SealKey, now: datetime) -> Head:
+def _head(stream: str, key: SealKey, now: datetime) -> ChainHead:
     """Return the end of a stream's chain; say so where another key takes over."""
     head = head_of(stream)
     if head.key_id != key.id:
@@ -219,11 +219,11 @@ def _head(stream: str, key: SealKey, now: datetime) -> Head:
     return head
 
 
-def head_of(stream: str, *, using: str | None = None) -> Head:
+def head_of(stream: str, *, using: str | None = None) -> ChainHead:
     """Return the last link of a stream, or what retention left of it, or the beginning."""
     if seal := EventSeal.objects.using(using).last_of(stream):
-        return Head(seal.seq, rows.as_bytes(seal.mac), seal.key_id)
+        return ChainHead(seal.seq, rows.as_bytes(seal.mac), seal.key_id)
     anchors = Checkpoint.objects.using(using).filter(stream=stream, purpose=Checkpoint.ANCHOR)
     if anchor := anchors.order_by("-seq").first():
-        return Head(anchor.seq, bytes(anchor.mac), "")
-    return Head(0, GENESIS, "")
+        return ChainHead(anchor.seq, bytes(anchor.mac), "")
+    return ChainHead(0, GENESIS, "")

@@ -9,19 +9,17 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 from audit.keys import EPOCH
-from audit.sealing.encoding import FIELDS, FORMATS, KIND, Place, message
+from audit.sealing.encoding import FIELDS, FORMATS, KIND, ChainPosition, message
 from audit.sealing.rows import read_instant
-from audit.verification.quick import fine_stretch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from audit.sealing.keyring import SealKey
-    from audit.verification.links import Link, Reader, Row
+    from audit.verification.links import Link, Reader
     from audit.verification.report import Report
     from garrison.keys import Keyring
 
@@ -48,7 +46,7 @@ class Walk:
     report: Report
     expected: int
     prev: bytes | None  # None where nothing is known of it
-    neighbours: Callable[[], list[Link]] = list  # the links of the block we are in
+    neighbours: list[Link] = field(default_factory=list)  # the block we are in
     suspect: Link | None = None  # its MAC does not fit; judged when the next one is seen
     highest: str = ""  # the newest instant so far, as text
     searched: int = 0
@@ -63,21 +61,13 @@ def walk(
 ) -> None:
     """Verify every link from ``walk.expected`` on."""
     for block in reader.blocks(walk.stream, after=walk.expected - 1):
-        walk.neighbours = partial(_links, reader, block)
-        at = 0
-        while at < len(block):
-            at += fine_stretch(walk, block, at) if reader.gives_texts else 0
-            if at < len(block):
-                _step(walk, reader.link(block[at]))
-                at += 1
+        walk.neighbours = block
+        for link in block:
+            _step(walk, link)
         progress(walk.report.looked_at)
     _judge(walk, None)
     for key_id, missing in walk.missing.items():
-        _tell_missing_key(walk, key_id, missing)
-
-
-def _links(reader: Reader, block: list[Row]) -> list[Link]:
-    return [reader.link(row) for row in block]
+        _report_missing_key(walk, key_id, missing)
 
 
 def _step(walk: Walk, link: Link) -> None:
@@ -85,12 +75,12 @@ def _step(walk: Walk, link: Link) -> None:
     if walk.suspect is not None:
         _judge(walk, link)
     if link.seq > walk.expected:
-        _tell_gap(walk, link)
+        _report_gap(walk, link)
     fits = _fits(walk, link)
     if not fits:
         walk.suspect = link if fits is False else None
     if walk.prev is not None and link.prev != walk.prev and fits is not False:
-        _tell_unlinked(walk, link)
+        _report_unlinked(walk, link)
     walk.expected = link.seq + 1
     walk.prev = link.mac if fits is not False else None
     if fits:
@@ -98,9 +88,9 @@ def _step(walk: Walk, link: Link) -> None:
 
 
 def _fits(walk: Walk, link: Link) -> bool | None:
-    """Return whether the MAC is right; ``None`` where that cannot be known and was told."""
+    """Return whether the MAC is right; ``None`` where that cannot be known and was sentence."""
     if link.event is None:
-        _tell(
+        _report(
             walk,
             "deleted",
             f"Event {link.event_id} was removed: number {link.seq} of {walk.stream!r} was sealed "
@@ -113,9 +103,21 @@ def _fits(walk: Walk, link: Link) -> bool | None:
         known = walk.missing.setdefault(link.key_id, Missing(link.seq, link.seq, 0))
         known.last, known.count = link.seq, known.count + 1
         return None
-    place = Place(walk.stream, link.seq, link.key_id, link.sealed_at, link.prev)
-    mac = key.mac(message(place, link.event, version=link.version))
-    return hmac.compare_digest(mac, link.mac) and link.version in FORMATS
+    return hmac.compare_digest(_mac(walk, key, link), link.mac) and link.version in FORMATS
+
+
+def _mac(
+    walk: Walk,
+    key: SealKey,
+    link: Link,
+    *,
+    seq: int | None = None,
+    event: list[str | None] | None = None,
+) -> bytes:
+    """Compute the MAC of a link, or what it would be at another number or of another event."""
+    seq, event = seq or link.seq, event or link.event or []
+    position = ChainPosition(walk.stream, seq, link.key_id, link.sealed_at, link.prev)
+    return key.mac(message(position, event, version=link.version))
 
 
 def _judge(walk: Walk, following: Link | None) -> None:
@@ -124,7 +126,7 @@ def _judge(walk: Walk, following: Link | None) -> None:
     if link is None:
         return
     if true_place := _true_place(walk, link):
-        _tell(
+        _report(
             walk,
             "moved",
             f"Number {link.seq} of {walk.stream!r} was moved: what stands there was sealed as "
@@ -132,7 +134,7 @@ def _judge(walk: Walk, following: Link | None) -> None:
             link,
         )
     elif following is not None and following.prev == link.mac:
-        _tell(
+        _report(
             walk,
             "edited",
             f"Event {link.event_id} ({_what(link)}), number {link.seq} of {walk.stream!r}, was "
@@ -141,7 +143,7 @@ def _judge(walk: Walk, following: Link | None) -> None:
         )
     else:
         end = "" if following else "changed, "
-        _tell(
+        _report(
             walk,
             "forged",
             f"Number {link.seq} of {walk.stream!r} (event {link.event_id}, {_what(link)}) was not "
@@ -156,22 +158,20 @@ def _true_place(walk: Walk, link: Link) -> str:
     key = walk.keyring.by_id.get(link.key_id)
     if walk.searched > MOST_SEARCHED or key is None or link.event is None:
         return ""
-    for other in walk.neighbours():
+    for other in walk.neighbours:
         if other.seq == link.seq:
             continue
-        place = Place(walk.stream, other.seq, link.key_id, link.sealed_at, link.prev)
-        if key.mac(message(place, link.event, version=link.version)) == link.mac:
+        if _mac(walk, key, link, seq=other.seq) == link.mac:
             return f"number {other.seq}"
-        place = place._replace(seq=link.seq)
-        if other.event and key.mac(message(place, other.event, version=link.version)) == link.mac:
+        if other.event and _mac(walk, key, link, event=other.event) == link.mac:
             return f"event {other.event[0]}, which now stands at number {other.seq}"
     return ""
 
 
-def _tell_gap(walk: Walk, link: Link) -> None:
+def _report_gap(walk: Walk, link: Link) -> None:
     first, last = walk.expected, link.seq - 1
     which = f"number {first}" if first == last else f"numbers {first} to {last}"
-    _tell(
+    _report(
         walk,
         "gap",
         f"{last - first + 1:,} sealed events are missing from {walk.stream!r}: {which}. They were "
@@ -181,8 +181,8 @@ def _tell_gap(walk: Walk, link: Link) -> None:
     walk.prev = None
 
 
-def _tell_unlinked(walk: Walk, link: Link) -> None:
-    _tell(
+def _report_unlinked(walk: Walk, link: Link) -> None:
+    _report(
         walk,
         "replaced",
         f"Number {link.seq} of {walk.stream!r} was sealed behind another number {link.seq - 1} "
@@ -191,17 +191,17 @@ def _tell_unlinked(walk: Walk, link: Link) -> None:
     )
 
 
-def _tell_missing_key(walk: Walk, key_id: str, missing: Missing) -> None:
+def _report_missing_key(walk: Walk, key_id: str, missing: Missing) -> None:
     name = key_id.rpartition(".")[0]
     same = [known for known in walk.keyring.by_id if known.rpartition(".")[0] == name]
     which = f"{missing.count:,} events of {walk.stream!r} (numbers {missing.first} to "
     which += f"{missing.last}) were sealed with key {key_id!r}"
     if same:
-        told = f"{which}; the key under {name!r} here is another one ({', '.join(same)})."
-        walk.report.add("key_wrong", told, stream=walk.stream, number=missing.first)
+        sentence = f"{which}; the key under {name!r} here is another one ({', '.join(same)})."
+        walk.report.add("key_wrong", sentence, stream=walk.stream, number=missing.first)
     else:
-        told = f"{which}, which is not here. Put it back into AUDIT_KEYS behind the active one."
-        walk.report.add("key_missing", told, stream=walk.stream, number=missing.first)
+        sentence = f"{which}, which is not here. Put it back into AUDIT_KEYS behind the active one."
+        walk.report.add("key_missing", sentence, stream=walk.stream, number=missing.first)
 
 
 def _remark_late(walk: Walk, link: Link) -> None:
@@ -225,5 +225,5 @@ def _what(link: Link) -> str:
     return f"{link.event[KIND]} at {str(link.event[AT])[:19]} UTC"
 
 
-def _tell(walk: Walk, code: str, detail: str, link: Link) -> None:
+def _report(walk: Walk, code: str, detail: str, link: Link) -> None:
     walk.report.add(code, detail, stream=walk.stream, number=link.seq, event=str(link.event_id))

@@ -12,14 +12,14 @@ from audit.models import Checkpoint, EventSeal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from audit.checkpoints.signing import Head, Signed
+    from audit.checkpoints.signing import CheckpointHead, Signed
     from audit.verification.report import Report
 
 AT_ONCE = 500  # heads looked up in one statement
 
 
-def genuine(checkpoints: Iterable[Signed], report: Report) -> list[Head]:
-    """Return the heads whose signature holds; each other one is a finding."""
+def genuine(checkpoints: Iterable[Signed], report: Report) -> list[CheckpointHead]:
+    """Return the heads whose signature holds; each other one is a violation."""
     heads = []
     for signed in checkpoints:
         try:
@@ -37,7 +37,9 @@ def stored(using: str) -> Iterator[Signed]:
     return (from_row(row) for row in rows.iterator(chunk_size=AT_ONCE))
 
 
-def anchor_of(heads: Iterable[Head], stream: str, *, before: int) -> Head | None:
+def anchor_of(
+    heads: Iterable[CheckpointHead], stream: str, *, before: int
+) -> CheckpointHead | None:
     """Return the newest anchor that lies before a number: where retention says the chain begins."""
     anchors = [
         head
@@ -48,7 +50,7 @@ def anchor_of(heads: Iterable[Head], stream: str, *, before: int) -> Head | None
 
 
 def compare(
-    heads: list[Head], *, using: str, ends: dict[str, tuple[int, int]], report: Report
+    heads: list[CheckpointHead], *, using: str, ends: dict[str, tuple[int, int]], report: Report
 ) -> None:
     """Compare each signed head with what stands at its number now."""
     believed = [head for head in heads if not _is_void(head, heads)]
@@ -60,11 +62,11 @@ def compare(
     for stream in {head.stream for head in believed}:
         of_stream = sorted((h for h in believed if h.stream == stream), key=lambda h: h.seq)
         first, last = ends.get(stream, (0, 0))
-        _tell_truncated(of_stream, last, report)
-        _tell_rewritten([h for h in of_stream if first <= h.seq <= last], using, report)
+        _report_truncated(of_stream, last, report)
+        _report_rewritten([h for h in of_stream if first <= h.seq <= last], using, report)
 
 
-def _is_void(head: Head, heads: list[Head]) -> bool:
+def _is_void(head: CheckpointHead, heads: list[CheckpointHead]) -> bool:
     return any(
         restored.purpose == Checkpoint.RESTORED
         and restored.stream == head.stream
@@ -74,7 +76,7 @@ def _is_void(head: Head, heads: list[Head]) -> bool:
     )
 
 
-def _tell_truncated(of_stream: list[Head], last: int, report: Report) -> None:
+def _report_truncated(of_stream: list[CheckpointHead], last: int, report: Report) -> None:
     newest = of_stream[-1]
     anchored = max((h.seq for h in of_stream if h.purpose == Checkpoint.ANCHOR), default=0)
     if newest.seq <= max(last, anchored):
@@ -89,7 +91,7 @@ def _tell_truncated(of_stream: list[Head], last: int, report: Report) -> None:
     )
 
 
-def _tell_rewritten(of_stream: list[Head], using: str, report: Report) -> None:
+def _report_rewritten(of_stream: list[CheckpointHead], using: str, report: Report) -> None:
     for start in range(0, len(of_stream), AT_ONCE):
         some = of_stream[start : start + AT_ONCE]
         seals = EventSeal.objects.using(using).filter(

@@ -7,7 +7,7 @@ minutes, and a pooler between us and the database does not matter. What is read 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 BLOCK = 5_000
 EVENT = 7  # where the columns of the event begin, behind those of the seal
-Row: TypeAlias = "tuple[Any, ...]"
 _LINKS = """
 SELECT s.seq, s.version, s.key_id, {sealed_at}, s.prev, s.mac, {event_id}, {columns}
 FROM audit_eventseal s LEFT JOIN audit_securityevent e ON e.id = s.event_id
@@ -51,17 +50,17 @@ class Reader:
     using: str
     _is_migrated: bool | None = None
 
-    def blocks(self, stream: str, *, after: int) -> Iterator[list[Row]]:
-        """Return the rows behind a number, block by block; :meth:`link` reads one."""
+    def blocks(self, stream: str, *, after: int) -> Iterator[list[Link]]:
+        """Return the links behind a number, block by block."""
         while True:
             block = self._block(stream, after)
             if block:
                 yield block
-                after = block[-1][0]
+                after = block[-1].seq
             if len(block) < BLOCK:
                 return
 
-    def _block(self, stream: str, after: int) -> list[Row]:
+    def _block(self, stream: str, after: int) -> list[Link]:
         connection = connections[self.using]
         key = "s.event_id::text" if connection.vendor == "postgresql" else "s.event_id"
         sealed_at = rows.instant_column(connection, "s.sealed_at")
@@ -69,16 +68,9 @@ class Reader:
         sql = _LINKS.format(event_id=key, sealed_at=sealed_at, columns=columns)
         with connection.cursor() as cursor:
             cursor.execute(sql, [stream, after, BLOCK])
-            found: list[Row] = cursor.fetchall()
-            return found
+            return [self._link(row) for row in cursor.fetchall()]
 
-    @property
-    def gives_texts(self) -> bool:
-        """Return whether rows come as they are sealed; else each one must be read."""
-        return connections[self.using].vendor == "postgresql"
-
-    def link(self, row: Row) -> Link:
-        """Read one row."""
+    def _link(self, row: tuple[Any, ...]) -> Link:
         seq, version, key_id, sealed_at, prev, mac, event_id = row[:EVENT]
         event = None
         if row[EVENT] is not None:

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from audit.checkpoints.writing import tell_broken
+from audit.checkpoints.writing import emit_broken
 from audit.models import ChainVerification
 from audit.verification.verify import verify
 
@@ -37,6 +37,6 @@ def verify_for_the_record(
     )
     ChainVerification.objects.filter(ended_at__lt=ended_at - KEPT).delete()
     if not report.is_whole:
-        first = report.findings[0]
-        tell_broken(stream=first.stream or "all", detail=report.summary(), counts=report.counts)
+        first = report.violations[0]
+        emit_broken(stream=first.stream or "all", detail=report.summary(), counts=report.counts)
     return report

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-MOST_TOLD = 100  # findings in words; the others are counted
+MOST_DESCRIBED = 100  # violations in words; the others are counted
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Violation:
     """One thing that is wrong, as a word for machines and a sentence for people."""
 
     code: str
@@ -31,7 +31,7 @@ class Report:
     checkpoints: int = 0
     is_complete: bool = True
     heads: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)
 
@@ -41,14 +41,14 @@ class Report:
         return not self.counts
 
     def add(self, code: str, detail: str, **where: Any) -> None:
-        """Keep a finding; beyond the hundredth only its number."""
+        """Keep a violation; beyond the hundredth only its number."""
         self.counts[code] += 1
-        if len(self.findings) < MOST_TOLD:
-            self.findings.append(Finding(code, detail, **where))
+        if len(self.violations) < MOST_DESCRIBED:
+            self.violations.append(Violation(code, detail, **where))
 
     def remark(self, sentence: str) -> None:
         """Keep a remark."""
-        if len(self.remarks) < MOST_TOLD:
+        if len(self.remarks) < MOST_DESCRIBED:
             self.remarks.append(sentence)
 
     def summary(self) -> str:
@@ -56,8 +56,8 @@ class Report:
         if self.is_whole:
             seen = f"{self.looked_at:,} sealed events and {self.checkpoints:,} checkpoints"
             return f"The audit log is whole: {seen} verified."
-        told = ", ".join(f"{count:,} {code}" for code, count in sorted(self.counts.items()))
-        return f"The audit log is BROKEN ({told}). First: {self.findings[0].detail}"
+        sentence = ", ".join(f"{count:,} {code}" for code, count in sorted(self.counts.items()))
+        return f"The audit log is BROKEN ({sentence}). First: {self.violations[0].detail}"
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON types."""
@@ -68,6 +68,6 @@ class Report:
             "checkpoints": self.checkpoints,
             "heads": self.heads,
             "counts": dict(self.counts),
-            "findings": [asdict(finding) for finding in self.findings],
+            "violations": [asdict(violation) for violation in self.violations],
             "remarks": self.remarks,
         }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from audit.checkpoints.signing import Head
+    from audit.checkpoints.signing import CheckpointHead
 
 UNSEALED_AFTER = timedelta(minutes=1)
 MOST_UNSEALED = 1_000  # counted; beyond it the exact number tells nobody anything
@@ -70,7 +70,7 @@ def verify(question: Question, *, progress: Callable[[int], None] = lambda _done
     return report
 
 
-def _heads(question: Question, report: Report) -> list[Head]:
+def _heads(question: Question, report: Report) -> list[CheckpointHead]:
     """Return the believed checkpoints, of the database and from outside it."""
     copies = question.copies
     report.remarks += copies.remarks
@@ -92,7 +92,7 @@ def _span(question: Question, reader: Reader, stream: str) -> tuple[int, int]:
 
 
 def _begin(
-    question: Question, reader: Reader, stream: str, heads: list[Head], report: Report
+    question: Question, reader: Reader, stream: str, heads: list[CheckpointHead], report: Report
 ) -> Walk:
     """Find the first link to look at, and what is believed to stand before it."""
     first, _ = _span(question, reader, stream)
@@ -106,13 +106,13 @@ def _begin(
 
 def _protection(using: str, report: Report) -> None:
     for name in append_only.missing(connections[using]):
-        told = f"The trigger {name} is missing or switched off"
+        sentence = f"The trigger {name} is missing or switched off"
         if name.endswith(append_only.NO_TRUNCATE):  # an emptied table is a gap: that is found
-            report.remark(f"{told}: run `manage.py audit_protect`.")
+            report.remark(f"{sentence}: run `manage.py audit_protect`.")
         else:
             report.add(
                 "unprotected",
-                f"{told}: rows can be changed. Find out who did that, then run "
+                f"{sentence}: rows can be changed. Find out who did that, then run "
                 "`manage.py audit_protect`.",
             )
 
@@ -124,14 +124,14 @@ def _unsealed(question: Question, report: Report) -> None:
         return
     shown = ", ".join(f"{key} of {instant_of(key):%Y-%m-%d %H:%M} UTC" for key in keys[:SHOWN])
     number = f"{len(keys):,}" if len(keys) < MOST_UNSEALED else f"{MOST_UNSEALED:,} or more"
-    told = f"{number} events have no seal: {shown}."
+    sentence = f"{number} events have no seal: {shown}."
     if question.unsealed_after is None:
-        report.remark(f"{told} They were not sealed yet when this copy was made.")
+        report.remark(f"{sentence} They were not sealed yet when this copy was made.")
     else:
         report.add(
             "unsealed",
-            f"{told} Either no sealer runs (start Celery's beat, or run `manage.py audit_seal`), "
-            "or they were written into the table.",
+            f"{sentence} Either no sealer runs (start Celery's beat, or run "
+            "`manage.py audit_seal`), or they were written into the table.",
         )
 
 

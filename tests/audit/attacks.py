@@ -53,7 +53,7 @@ def looked(**options):
 
 def found(**options):
     """Verify, and give the codes of what is wrong with the number where it is."""
-    return [(finding.code, finding.number) for finding in looked(**options).findings]
+    return [(violation.code, violation.number) for violation in looked(**options).violations]
 
 
 def command(*arguments):

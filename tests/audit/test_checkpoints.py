@@ -79,14 +79,14 @@ def test_a_chain_made_anew_is_found_by_the_copy_alone(ten):
 
 def test_one_link_made_anew_with_the_key_does_not_fit_its_follower(ten):
     execute("UPDATE audit_securityevent SET kind = 'tests.door.closed' WHERE id = %s", key_of(5))
-    from audit.sealing.encoding import Place, message
+    from audit.sealing.encoding import ChainPosition, message
     from audit.sealing.keyring import keyring
     from audit.verification.links import Reader
 
     reader = Reader("default")
-    link = reader.link(next(reader.blocks("main", after=4))[0])
-    place = Place("main", 5, link.key_id, link.sealed_at, link.prev)
-    mac = keyring().active.mac(message(place, link.event))
+    link = next(reader.blocks("main", after=4))[0]
+    position = ChainPosition("main", 5, link.key_id, link.sealed_at, link.prev)
+    mac = keyring().active.mac(message(position, link.event))
     execute("UPDATE audit_eventseal SET mac = %s WHERE seq = 5", mac)
     assert found() == [("replaced", 6)]
 
@@ -234,7 +234,7 @@ def test_after_a_restored_backup_the_later_checkpoints_are_declared_void(ten):
     call_command("audit_checkpoint", "--restored", "--json", stdout=out)
     assert json.loads(out.getvalue())[0]["purpose"] == "head"
     code, told = command()
-    assert (code, told["findings"]) == (0, [])
+    assert (code, told["violations"]) == (0, [])
     assert "are void" in told["remarks"][0]
 
 

@@ -14,13 +14,13 @@ from django.utils import timezone as django_timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.checkpoints.signing import Head
+from audit.checkpoints.signing import CheckpointHead
 from audit.models import EventSeal
 from audit.sealing import sealer
 from audit.sealing.encoding import (
     FIELDS,
     OUTCOMES_OF_VERSION_1,
-    Place,
+    ChainPosition,
     canonical_data,
     instant,
     message,
@@ -35,7 +35,7 @@ VECTORS = json.loads((ROOT / "tests/audit/seal_vectors.json").read_text())
 OLD = json.loads((ROOT / "tests/audit/chain_sealed_by_version_1.json").read_text())
 DOCS = (ROOT / "docs/audit.md").read_text()
 NOW = django_timezone.now()
-PLACE = Place("main", 1, "a1.00000000", "2026-11-24T12:00:00.000000+00:00", bytes(32))
+PLACE = ChainPosition("main", 1, "a1.00000000", "2026-11-24T12:00:00.000000+00:00", bytes(32))
 
 
 def documented(language):
@@ -95,8 +95,8 @@ def test_our_own_code_agrees_with_the_vectors():
         texts[FIELDS.index("at")] = instant(datetime.fromisoformat(event["at"]))
         texts[FIELDS.index("data")] = canonical_data(json.dumps(event["data"]))
         prev = bytes.fromhex(seal["prev"][2:])
-        place = Place("main", seal["seq"], key.id, seal["sealed_at"], prev)
-        made = message(place, texts, version=seal["version"])
+        position = ChainPosition("main", seal["seq"], key.id, seal["sealed_at"], prev)
+        made = message(position, texts, version=seal["version"])
         assert key.mac(made).hex() == seal["mac"][2:]
 
 
@@ -184,7 +184,7 @@ def test_a_checkpoint_is_read_back_as_it_was_written():
         purpose="head", stream="main", seq=7, mac=bytes(32), count=7, at=datetime.now(UTC)
     )
     again = signing.from_file(signing.to_file(signed), source="here")
-    assert isinstance(again.head, Head)
+    assert isinstance(again.head, CheckpointHead)
     assert (again.head, again.signature) == (signed.head, signed.signature)
 
 
@@ -199,13 +199,13 @@ def test_a_key_is_rotated_and_what_the_old_one_sealed_still_verifies(protected, 
     assert looked().is_whole
 
     settings.AUDIT_KEYS = [new]
-    (finding,) = looked().findings
-    assert finding.code == "key_missing"
-    assert "3 events of 'main' (numbers 1 to 3)" in finding.detail
+    (violation,) = looked().violations
+    assert violation.code == "key_missing"
+    assert "3 events of 'main' (numbers 1 to 3)" in violation.detail
 
     settings.AUDIT_KEYS = [new, random_key("a1")]
-    (finding,) = looked().findings
-    assert finding.code == "key_wrong"
+    (violation,) = looked().violations
+    assert violation.code == "key_wrong"
 
 
 def test_who_adopts_keys_keeps_site_behind_them(protected, settings):
@@ -214,7 +214,7 @@ def test_who_adopts_keys_keeps_site_behind_them(protected, settings):
     sealed([NOW - timedelta(minutes=5)])
     assert looked().is_whole
     settings.AUDIT_KEYS = settings.AUDIT_KEYS[:1]
-    assert [finding.code for finding in looked().findings] == ["key_missing"]
+    assert [violation.code for violation in looked().violations] == ["key_missing"]
 
 
 def test_a_site_s_secret_is_rotated_by_its_fallbacks(protected, settings):

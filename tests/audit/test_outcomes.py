@@ -82,7 +82,7 @@ def outcomes(model=SecurityEvent):
 
 
 def test_an_old_chain_verifies_before_it_is_migrated(old):
-    assert looked().findings[1:] == []
+    assert looked().violations[1:] == []
     assert found() == [("unsealed", None)]
     assert outcomes() == OUTCOMES_OF_VERSION_1
 
@@ -92,7 +92,7 @@ def test_the_migration_calls_failures_by_their_name_and_every_old_seal_verifies(
     assert outcomes() == outcomes(EventCount) == names
     signed = [from_row(row) for row in Checkpoint.objects.all()]
     report = looked(checkpoints=signed)
-    assert [finding.code for finding in report.findings] == ["unsealed"]
+    assert [violation.code for violation in report.violations] == ["unsealed"]
     assert report.checkpoints == 1
     assert report.looked_at == len(CHAIN["seals"])
 

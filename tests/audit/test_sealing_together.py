@@ -242,7 +242,7 @@ def test_a_sealer_that_is_killed_at_any_moment_leaves_a_whole_chain(protected):
         return all_sealed()
 
     wait_until(finish)
-    assert looked().findings == []
+    assert looked().violations == []
 
 
 @pytest.mark.slow

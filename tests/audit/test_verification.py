@@ -54,7 +54,7 @@ OTHER = {
 
 def test_an_untouched_chain_is_whole(ten):
     report = looked()
-    assert report.findings == []
+    assert report.violations == []
     assert report.looked_at == EventSeal.objects.count() >= 10
     assert command()[0] == 0
 
@@ -75,8 +75,8 @@ def test_an_edit_of_any_column_is_named(ten, column):
     )
     assert changed == 1
     report = looked()
-    assert [(f.code, f.number) for f in report.findings] == [("edited", 5)]
-    assert "was changed after it was sealed" in report.findings[0].detail
+    assert [(f.code, f.number) for f in report.violations] == [("edited", 5)]
+    assert "was changed after it was sealed" in report.violations[0].detail
     code, told = command()
     assert (code, told["whole"], told["counts"]) == (1, False, {"edited": 1})
 
@@ -157,8 +157,8 @@ def swap(one, other):
 def test_seals_that_changed_places_are_named(ten, one, other):
     swap(one, other)
     report = looked()
-    assert [(f.code, f.number) for f in report.findings] == [("moved", one), ("moved", other)]
-    assert f"sealed as number {other}" in report.findings[0].detail
+    assert [(f.code, f.number) for f in report.violations] == [("moved", one), ("moved", other)]
+    assert f"sealed as number {other}" in report.violations[0].detail
 
 
 def test_events_that_changed_places_are_named(ten):
@@ -199,7 +199,7 @@ def test_a_seal_emptied_by_the_owner_of_the_schema_is_named_and_sealing_goes_on(
     happened([timezone.now()])
     sealer.catch_up(now=timezone.now())
     report = looked()
-    assert number in {finding.number for finding in report.findings}
+    assert number in {violation.number for violation in report.violations}
     assert EventSeal.objects.order_by("-seq").first().seq > 10
     execute(f"UPDATE audit_eventseal SET {column} = %s WHERE seq = %s", kept, number)
     execute(f"ALTER TABLE audit_eventseal ALTER {column} SET NOT NULL")

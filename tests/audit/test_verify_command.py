@@ -58,7 +58,7 @@ def test_a_flood_of_findings_is_counted_and_not_all_told(ten, monkeypatch):
     code, told_json = command()
     assert code == 1
     assert told_json["counts"]["edited"] + told_json["counts"]["forged"] == 161
-    assert len(told_json["findings"]) == 100
+    assert len(told_json["violations"]) == 100
     assert "and 61 more of the same kinds" in told()[1]
 
 
@@ -68,7 +68,7 @@ def test_a_part_is_asked_about_by_stream_and_by_time(ten):
     assert command("--stream", "main")[0] == 0
     code, told_json = command("--stream", "side")
     assert (code, told_json["complete"], told_json["counts"]) == (1, False, {"deleted": 1})
-    assert told_json["findings"][0]["stream"] == "side"
+    assert told_json["violations"][0]["stream"] == "side"
 
 
 def test_since_looks_only_at_what_was_sealed_from_then_on(protected):
@@ -79,7 +79,7 @@ def test_since_looks_only_at_what_was_sealed_from_then_on(protected):
     execute("DELETE FROM audit_securityevent WHERE id = %s", key_of(2))
     since = (NOW - timedelta(hours=2, minutes=1)).isoformat()
     code, told_json = command("--since", since)
-    assert (code, told_json["findings"]) == (0, [])
+    assert (code, told_json["violations"]) == (0, [])
     first = EventSeal.objects.filter(sealed_at__gte=since).order_by("seq").first()
     assert told_json["looked_at"] == last.seq - first.seq + 1
     assert (

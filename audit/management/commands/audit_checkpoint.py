@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
 from audit.checkpoints.signing import from_row, signers, to_file
-from audit.checkpoints.writing import declare_restored, tell_broken, write
+from audit.checkpoints.writing import declare_restored, emit_broken, write
 from audit.errors import AuditKeysUnusable, CheckpointRefused
 from audit.sealing import sealer
 from audit.verification.links import Reader
@@ -87,5 +87,5 @@ def _write(stream: str, *, is_after_restore: bool) -> Checkpoint:
             declare_restored(stream=stream, now=timezone.now())
         return write(stream=stream, now=timezone.now())
     except CheckpointRefused as refusal:
-        tell_broken(stream=stream, detail=refusal.detail)
+        emit_broken(stream=stream, detail=refusal.detail)
         raise CommandError(refusal.detail) from refusal

@@ -44,15 +44,15 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"sealed": sealed, "another_at_work": is_busy}))
         else:
-            told = " Another sealer is at work, and takes the rest." if is_busy else ""
-            self.stdout.write(f"Sealed {sealed:,} events.{told}")
+            sentence = " Another sealer is at work, and takes the rest." if is_busy else ""
+            self.stdout.write(f"Sealed {sealed:,} events.{sentence}")
 
     def _forever(self) -> int:
         stop, counted = threading.Event(), Counter[str]()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         self.stderr.write("Sealing. Ctrl-C ends it.")
-        loop.keep_sealing(stop, told=lambda sealed: counted.update(sealed=sealed))
+        loop.keep_sealing(stop, sentence=lambda sealed: counted.update(sealed=sealed))
         return counted["sealed"]
 
 

@@ -67,7 +67,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json(), indent=2))
         else:
-            self._tell(report)
+            self._print(report)
         if not report.is_whole:
             sys.exit(1)
 
@@ -84,15 +84,15 @@ class Command(BaseCommand):
 
         return show
 
-    def _tell(self, report: Report) -> None:
+    def _print(self, report: Report) -> None:
         if self.stderr.isatty():
             self.stderr.write("")
         self.stdout.write(report.summary())
-        for finding in report.findings:
-            self.stdout.write(f"  {finding.code}: {finding.detail}")
-        untold = sum(report.counts.values()) - len(report.findings)
-        if untold:
-            self.stdout.write(f"  and {untold:,} more of the same kinds.")
+        for violation in report.violations:
+            self.stdout.write(f"  {violation.code}: {violation.detail}")
+        undescribed = sum(report.counts.values()) - len(report.violations)
+        if undescribed:
+            self.stdout.write(f"  and {undescribed:,} more of the same kinds.")
         for remark in report.remarks:
             self.stdout.write(f"  remark: {remark}")
         if not report.is_complete:

@@ -40,7 +40,7 @@ _ALL_AT_ONCE = ", ".join(f"(SELECT {row} LIMIT 1)" for row in _ROWS)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ChainStatus:
     """What is known of the chain at one time; ``None`` for what never was."""
 
     now: datetime
@@ -76,7 +76,7 @@ class Standing:
         return self.is_whole is False
 
 
-def standing(*, now: datetime) -> Standing:
+def chain_status(*, now: datetime) -> ChainStatus:
     """Look."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_ALL_AT_ONCE}")
@@ -86,7 +86,7 @@ def standing(*, now: datetime) -> Standing:
         parts[name] = read_instant(parts[name])
     parts["is_whole"] = None if parts["is_whole"] is None else bool(parts["is_whole"])
     waiting = sealer.oldest_unsealed(since=_since(read_instant(settled_at), newest, now))
-    return Standing(now, instant_of(waiting) if waiting else None, **parts)
+    return ChainStatus(now, instant_of(waiting) if waiting else None, **parts)
 
 
 def _since(settled_at: datetime | None, newest: object, now: datetime) -> datetime | None:

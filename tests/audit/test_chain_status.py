@@ -8,11 +8,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audit import health
+from audit.chain_status import chain_status
 from audit.checkpoints import copies, signing, writing
 from audit.checks import E003, W004, W005, check_copies, check_keys, check_own_keys
 from audit.models import ChainVerification, SealedUntil, SecurityEvent
 from audit.sealing import sealer
-from audit.standing import standing
 from garrison import panels
 from garrison.health import Status
 from tests.audit.happenings import happened
@@ -83,7 +83,10 @@ def test_a_checkpoint_without_its_copy_is_told(monkeypatch):
         (["k1:!!!"], "is not base64"),
         (["k1:YWJj"], "3 bytes; 32 are needed"),
         (["k1:" + "A" * 43 + "="], "is a default, a pattern or text"),
-        (["k1:" + "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="], "is a default, a pattern or text"),
+        (
+            ["k1:" + "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="],
+            "is a default, a pattern or text",
+        ),
         ([random_key("k1"), random_key("k1")], "'k1' is given twice"),
         ([one := random_key("k1"), one.replace("k1", "k2")], "are the same bytes"),
     ],
@@ -148,7 +151,7 @@ def test_the_panel_tells_and_asks_few_questions(admin_client):
 @pytest.mark.django_db
 def test_standing_is_bounded_whatever_there_is(django_assert_num_queries):
     with django_assert_num_queries(2):
-        standing(now=timezone.now())
+        chain_status(now=timezone.now())
 
 
 @pytest.mark.django_db
@@ -191,6 +194,6 @@ def test_a_long_history_that_is_being_sealed_is_looked_at_from_its_end(monkeypat
         sealer, "oldest_unsealed", lambda since: asked.append(since) or real(since=since)
     )
     happened([began + timedelta(hours=6)])
-    waiting = standing(now=timezone.now()).waiting_since
+    waiting = chain_status(now=timezone.now()).waiting_since
     assert asked[0] > began + timedelta(hours=3)
     assert abs(waiting - (began + timedelta(hours=6))) < timedelta(hours=2)
