@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
 BLOCK = 5_000
 EVENT = 7  # where the columns of the event begin, behind those of the seal
 _LINKS = """
@@ -68,13 +70,13 @@ class Reader:
         sql = _LINKS.format(event_id=key, sealed_at=sealed_at, columns=columns)
         with connection.cursor() as cursor:
             cursor.execute(sql, [stream, after, BLOCK])
-            return [self._link(row) for row in cursor.fetchall()]
+            return [self._link(row, connection) for row in cursor.fetchall()]
 
-    def _link(self, row: tuple[Any, ...]) -> Link:
+    def _link(self, row: tuple[Any, ...], connection: BaseDatabaseWrapper) -> Link:
         seq, version, key_id, sealed_at, prev, mac, event_id = row[:EVENT]
         event = None
         if row[EVENT] is not None:
-            event = rows.as_texts(row[EVENT:], connections[self.using])
+            event = rows.as_texts(row[EVENT:], connection)
             if version == 1 and event[KIND] in OUTCOMES_OF_VERSION_1 and self._has_new_outcomes():
                 event = as_sealed_by_version_1(event)
         return Link(

@@ -52,7 +52,7 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         self.stderr.write("Sealing. Ctrl-C ends it.")
-        loop.keep_sealing(stop, sentence=lambda sealed: counted.update(sealed=sealed))
+        loop.keep_sealing(stop, report=lambda sealed: counted.update(sealed=sealed))
         return counted["sealed"]
 
 
