@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from importlib import import_module
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
 
 from audit import append_only, rollups
 from audit.checkpoints.signing import from_row
@@ -19,6 +21,7 @@ from audit.sealing.encoding import FIELDS, OUTCOMES_OF_VERSION_1, VERSION
 from backups.events import BACKUP_FAILED
 from garrison import events
 from garrison.drills import Restored
+from sessions_tracking.services import start_token_session
 from tests.architecture.house import ROOT
 from tests.audit.attacks import command, execute, found, looked
 
@@ -182,6 +185,18 @@ def test_a_failed_backup_is_a_failure_in_table_seal_and_log(protected, keys, cap
     assert row.seal.version == VERSION
     execute("UPDATE audit_securityevent SET outcome = 'success'")
     assert found()[0] == ("edited", row.seal.seq)
+
+
+def test_a_failed_backup_is_a_failure_in_the_api_and_in_the_admin_s_filter(protected, admin_client):
+    events.emit(BACKUP_FAILED, target="backup:1")
+    user = get_user_model().objects.get(is_superuser=True)
+    access = start_token_session(user=user, amr=["pwd"]).access
+    path = "/api/security/events?kind=backups.backup.failed"
+    answer = Client().get(path, headers={"Authorization": f"Bearer {access}"}).json()
+    assert [event["outcome"] for event in answer["results"]] == ["failure"]
+    page = admin_client.get("/admin/audit/securityevent/?outcome__exact=failure").content.decode()
+    assert "backups.backup.failed" in page
+    assert "sessions.session" not in page.partition("result_list")[2]
 
 
 def test_the_fixture_holds_every_kind_of_then():
