@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from garrison import client_ip, context, proxies
-from garrison.checks import W006, check_proxies
+from garrison.checks import W008, check_proxies
 from garrison.middleware import RequestContextMiddleware
 
 PROXY = "10.0.0.7"
@@ -241,7 +241,7 @@ def test_settings_that_need_a_trusted_proxy_are_found_without_one(settings):
     assert check_proxies(None) == []
     settings.GARRISON_TRUSTED_PROXIES = []
     (found,) = check_proxies(None)
-    assert found.id == W006
+    assert found.id == W008
     assert "SECURE_PROXY_SSL_HEADER, USE_X_FORWARDED_HOST" in found.msg
     settings.SECURE_PROXY_SSL_HEADER, settings.USE_X_FORWARDED_HOST = None, False
     assert check_proxies(None) == []
