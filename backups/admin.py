@@ -15,7 +15,7 @@ from django.utils.decorators import method_decorator
 from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 
-from backups import asking, charts
+from backups import charts, requests
 from backups.models import Backup, Copy, Drill, State
 from garrison.admin import ReadOnlyAdmin
 from garrison.errors import Refusal
@@ -121,7 +121,9 @@ class BackupAdmin(ReadOnlyAdmin):
     def verify_selected(self, request: HttpRequest, chosen: QuerySet[Backup]) -> None:
         """Have a worker read every byte of them."""
         for backup in chosen.filter(state=State.GOOD):
-            self._ask(request, partial(asking.verification, backup_id=backup.pk), "Verifying")
+            self._ask(
+                request, partial(requests.request_verification, backup_id=backup.pk), "Verifying"
+            )
 
     @admin.action(description="Drill the selected backups", permissions=["drill"])
     def drill_selected(self, request: HttpRequest, chosen: QuerySet[Backup]) -> None:
@@ -130,12 +132,12 @@ class BackupAdmin(ReadOnlyAdmin):
             self._ask(request, partial(self._drill, request, backup.pk), "Drilling")
 
     def _drill(self, request: HttpRequest, pk: Any) -> Drill:
-        return asking.drill(user=request.user, backup_id=pk, now=timezone.now())
+        return requests.request_drill(user=request.user, backup_id=pk, now=timezone.now())
 
     def _ask(self, request: HttpRequest, ask: Callable[[], object], verb: str) -> None:
         """Ask, in a fresh session; a refusal is shown as what it is."""
         try:
-            asking.require_fresh(request)
+            requests.require_fresh(request)
             asked = ask()
         except Refusal as refusal:
             self.message_user(request, refusal.detail, messages.ERROR)
@@ -157,7 +159,11 @@ class BackupAdmin(ReadOnlyAdmin):
         """Queue a backup."""
         if not self.has_back_up_permission(request):
             raise PermissionDenied
-        self._ask(request, lambda: asking.backup(user=request.user, now=timezone.now()), "A backup")
+        self._ask(
+            request,
+            lambda: requests.request_backup(user=request.user, now=timezone.now()),
+            "A backup",
+        )
         return HttpResponseRedirect(reverse(LIST, current_app=self.admin_site.name))
 
     @method_decorator(require_POST)

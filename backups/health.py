@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from backups.services import standing
+from backups.services import status
 from garrison import health
 from garrison.health import CheckResult, Status
 
@@ -12,7 +12,7 @@ from garrison.health import CheckResult, Status
 @health.register("backups")
 def backups() -> CheckResult:
     """Unhealthy without a recent, whole backup; degraded where a proof is overdue."""
-    found = standing(now=timezone.now())
+    found = status(now=timezone.now())
     if found.is_backup_overdue:
         newest = found.newest and found.newest.snapshot_at
         told = f"the newest is of {newest:%Y-%m-%d %H:%M} UTC" if newest else "there is none at all"

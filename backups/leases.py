@@ -21,6 +21,7 @@ from django.utils import timezone
 from backups.conf import settings
 from backups.errors import BackupBusy, LeaseLost
 from backups.models import Lease
+from backups.threads import BackgroundCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,8 +45,7 @@ class Held:
         self._renewed = time.monotonic()
         self._is_lost = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-        self._thread.start()
+        self._beating = BackgroundCall(self._beat)
 
     def require(self) -> None:
         """Raise once the lease is lost; asks nobody, so it may be called for every block."""
@@ -82,9 +82,9 @@ class Held:
             connection.close()  # this thread's own
 
     def end(self) -> None:
-        """Stop renewing and give the lease back."""
+        """Stop renewing and release the lease."""
         self._ended.set()
-        self._thread.join()
+        self._beating.wait()
         with contextlib.suppress(DatabaseError, InterfaceError):  # gone: the lease will expire
             Lease.objects.release(self.name, owner=self.owner)
 

@@ -14,6 +14,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pyrage
+
 from backups import pipeline, signing
 from backups.errors import BackupDamaged
 from backups.layout import PART_NAME
@@ -118,11 +120,6 @@ class Manifest:
         return bool(self.recipients)
 
 
-def file_name(recipients: Recipients) -> str:
-    """Name the manifest's file."""
-    return NAME + recipients.suffix
-
-
 def write(manifest: Manifest, recipients: Recipients) -> bytes:
     """Sign and encrypt; gives the bytes of the file."""
     body = manifest.body()
@@ -130,8 +127,6 @@ def write(manifest: Manifest, recipients: Recipients) -> bytes:
     head = b"%s %d %s %s\n" % (MAGIC, VERSION, signing.signer().encode(), signature.encode())
     if not recipients:
         return head + body
-    import pyrage
-
     sealed: bytes = pyrage.encrypt(head + body, recipients.keys)
     return sealed
 

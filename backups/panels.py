@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from backups.charts import duration
 from backups.models import Backup, Drill, State
-from backups.services import standing
+from backups.services import status
 from garrison import panels
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class BackupsAndDrills(panels.Panel):
         """Look at the newest rows only: ten queries, each of few rows."""
         drills = list(Drill.objects.exclude(rto_seconds=None).order_by("-queued_at")[:DRAWN])[::-1]
         last = drills[-1] if drills else None
-        found = standing(now=timezone.now())
+        found = status(now=timezone.now())
         return {
             "standing": found,
             "newest_at": found.newest.snapshot_at if found.newest else None,

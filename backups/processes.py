@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import re
 import signal
@@ -17,13 +16,12 @@ import sys
 import threading
 from typing import IO, TYPE_CHECKING, Self
 
+from backups.conf import settings
 from backups.errors import ProgramFailed
+from backups.threads import BackgroundCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
-
-logger = logging.getLogger("backups")
 
 KEPT_COMPLAINT_BYTES = 8192
 PIPE_BYTES = 1024 * 1024  # what Linux allows anybody; the default is 64 KiB
@@ -83,10 +81,13 @@ class Program:
         argv: Sequence[str],
         *,
         environment: Mapping[str, str],
-        timeout_seconds: float,
         takes_input: bool = False,
+        timeout_seconds: float | None = None,
     ) -> None:
-        """Start it. ``argv`` must hold no secret: every user of the machine can read it."""
+        """Start it. ``argv`` must hold no secret: every user of the machine can read it.
+
+        It is killed after ``timeout_seconds``, or ``BACKUPS_TIMEOUT_SECONDS``.
+        """
         self.name = os.path.basename(argv[0])  # noqa: PTH119 - a name, not a path operation
         self._process = subprocess.Popen(  # noqa: S603 - argv is ours, and there is no shell
             list(argv),
@@ -102,9 +103,8 @@ class Program:
         _widen(self._process.stdout)
         self._complaint = bytearray()
         self._timed_out = False
-        self._drain = threading.Thread(target=self._drain_stderr, daemon=True)
-        self._drain.start()
-        self._timer = threading.Timer(timeout_seconds, self._time_out)
+        self._drain = BackgroundCall(self._drain_stderr)
+        self._timer = threading.Timer(timeout_seconds or settings.timeout_seconds, self._time_out)
         self._timer.daemon = True
         self._timer.start()
 
@@ -141,7 +141,7 @@ class Program:
         """Wait for its end; anything but exit code zero is refused."""
         code = self._process.wait()
         self._timer.cancel()
-        self._drain.join(timeout=5)
+        self._drain.wait(5)
         if self._timed_out:
             raise ProgramFailed(f"{self.name} was killed because it ran too long.")
         if code != 0:
@@ -157,10 +157,9 @@ class Program:
         """Kill the group at once; safe to call at any time, also when it has ended."""
         self._timer.cancel()
         if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill_group()
             self._process.wait()
-        self._drain.join(timeout=5)
+        self._drain.wait(5)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -170,17 +169,15 @@ class Program:
         """Return the program; it does not outlive the block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Kill what is still running and close the pipes."""
         self.kill()
 
     def _time_out(self) -> None:
         self._timed_out = True
+        self._kill_group()
+
+    def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 

@@ -22,7 +22,7 @@ def tick() -> None:
     services.queue_due(now=now)
     services.queue_due_drill(now=now)
     deletions.carry_out(now=now)
-    services.look_out(now=now)
+    services.check_backups(now=now)
     work_off.delay()
 
 

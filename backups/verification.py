@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backups import opening, pipeline, tools
-from backups.conf import settings
 from backups.errors import BackupDamaged, FilesDamaged, ToolMissing
 from backups.models import StoredFile
 from backups.models.backup import Content
 from backups.processes import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from backups.files import Entry
     from backups.models import Backup
@@ -63,14 +62,13 @@ class Damaged:
             raise FilesDamaged(self._first.detail + others, self._blobs)
 
 
-def verify_opened(opened: Opened, *, step: Callable[[], None] = lambda: None) -> Findings:
+def verify_opened(opened: Opened) -> Findings:
     """Decrypt, decompress, hash and compare every part and every file."""
     findings = Findings("opened")
     if "database" in opened.manifest.parts:
         _verify_database(opened, findings)
-        step()
     if "files" in opened.manifest.parts:
-        _verify_files(opened, findings, step)
+        _verify_files(opened, findings)
     findings.raw_bytes += sum(part.sealed.raw_size for part in opened.manifest.parts.values())
     findings.parts = len(opened.manifest.parts)
     return findings
@@ -87,21 +85,14 @@ def _verify_database(opened: Opened, findings: Findings) -> None:
         findings.notes.append("pg_restore is not here, so the archive was not read by it.")
         opened.part("database", pipeline.Nowhere())
         return
-    with ExitStack() as stack:
-        program = stack.enter_context(
-            Program(
-                [matching.path("pg_restore"), "--file=/dev/null"],
-                environment={"LC_ALL": "C"},
-                timeout_seconds=settings.timeout_seconds,
-                takes_input=True,
-            )
-        )
+    argv = [matching.path("pg_restore"), "--file=/dev/null"]
+    with Program(argv, environment={"LC_ALL": "C"}, takes_input=True) as program:
         opened.part("database", program)
         program.end_input()
         program.finish()
 
 
-def _verify_files(opened: Opened, findings: Findings, step: Callable[[], None]) -> None:
+def _verify_files(opened: Opened, findings: Findings) -> None:
     seen: set[str] = set()
     damaged = Damaged()
 
@@ -112,7 +103,6 @@ def _verify_files(opened: Opened, findings: Findings, step: Callable[[], None]) 
             with damaged.noting(entry.blob):
                 opened.file(entry, pipeline.Nowhere())
             findings.raw_bytes += entry.sealed.raw_size
-            step()
 
     opened.each_file(look)
     damaged.require_none()

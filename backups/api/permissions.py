@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rest_framework.permissions import BasePermission
 
-from backups import asking
+from backups import requests
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -22,5 +22,5 @@ class BackupPermission(BasePermission):
         if not request.user.has_perm(f"backups.{name}"):
             return False
         if name != "view_backup":
-            asking.require_fresh(request)
+            requests.require_fresh(request)
         return True

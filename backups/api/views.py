@@ -13,7 +13,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backups import asking
+from backups import requests
 from backups.api.permissions import BackupPermission
 from backups.api.serializers import BackupInput, BackupOutput, NothingInput
 from backups.errors import BackupNotFound
@@ -46,7 +46,7 @@ class BackupListView(ListAPIView[Backup]):
         """Queue a backup; a worker makes it."""
         given = BackupInput(data=request.data)
         given.is_valid(raise_exception=True)
-        asked = asking.backup(
+        asked = requests.request_backup(
             user=request.user, content=given.validated_data["content"], now=timezone.now()
         )
         return Response(BackupOutput(asked).data, status=status.HTTP_202_ACCEPTED)
@@ -82,5 +82,5 @@ class VerifyView(APIView):
         """Have a worker read every byte; what it finds will stand in the backup."""
         given: Any = NothingInput(data=request.data or {})
         given.is_valid(raise_exception=True)
-        found = asking.verification(backup_id=backup_id)
+        found = requests.request_verification(backup_id=backup_id)
         return Response(BackupOutput(found).data, status=status.HTTP_202_ACCEPTED)

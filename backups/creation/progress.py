@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.utils import timezone
+
 from backups.errors import LeaseLost
 from backups.models import Backup
 
@@ -21,7 +23,6 @@ class Progress:
 
     backup: Backup
     held: Held
-    clock: Callable[[], datetime]
     on_progress: Callable[[str, int, int], None]
     stage: str = ""
     done: int = 0
@@ -46,7 +47,7 @@ class Progress:
 
     def beat(self) -> None:
         """Leave a sign of life in the row."""
-        self.change(heartbeat_at=self.clock(), bytes_done=self.done, bytes_expected=self.expected)
+        self.change(heartbeat_at=timezone.now(), bytes_done=self.done, bytes_expected=self.expected)
 
     def change(self, **fields: Any) -> None:
         """Change the row, if it is still ours."""

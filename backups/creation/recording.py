@@ -10,8 +10,7 @@ import django
 from django.conf import settings as django_settings
 
 from backups import manifest, signing
-from backups.models import Copy, State
-from backups.models.copy import CopyState
+from backups.models import State
 
 if TYPE_CHECKING:
     from backups.keys import Recipients
@@ -49,15 +48,6 @@ def _software() -> dict[str, str]:
     except PackageNotFoundError:
         own = "source"
     return {"garrison": own, "django": django.get_version(), "python": platform.python_version()}
-
-
-def record_copy(backup: Backup, alias: str, *, size: int, failure: str | None) -> None:
-    """Write down what became of the backup on one target: ``failure`` is ``None`` where it is."""
-    Copy.objects.filter(backup=backup, target=alias).update(
-        state=CopyState.GOOD if failure is None else CopyState.FAILED,
-        size_bytes=size if failure is None else 0,
-        failure=failure or "",
-    )
 
 
 def row_of(described: Manifest, *, manifest_sha256: str) -> dict[str, Any]:

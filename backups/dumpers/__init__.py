@@ -5,22 +5,20 @@ from __future__ import annotations
 from django.db import connections
 
 from backups.dumpers.base import Dumper
+from backups.dumpers.postgresql import PostgreSQLDumper
+from backups.dumpers.sqlite import SQLiteDumper
 from backups.errors import EngineUnsupported
 
 __all__ = ["Dumper", "dumper"]
 
 
-def dumper(using: str, *, timeout_seconds: float) -> Dumper:
+def dumper(using: str) -> Dumper:
     """Return the dumper for a database alias; a context manager that holds the snapshot."""
     vendor = connections[using].vendor
     if vendor == "postgresql":
-        from backups.dumpers.postgresql import PostgreSQLDumper
-
-        return PostgreSQLDumper(using, timeout_seconds=timeout_seconds)
+        return PostgreSQLDumper(using)
     if vendor == "sqlite":
-        from backups.dumpers.sqlite import SQLiteDumper
-
-        return SQLiteDumper(using, timeout_seconds=timeout_seconds)
+        return SQLiteDumper(using)
     raise EngineUnsupported(
         f"The database {using!r} is {vendor}; backups know PostgreSQL and SQLite. "
         "Point BACKUPS_DATABASE at one of these."

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import abc
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from types import TracebackType
 
     from backups.manifest import DatabaseState
     from backups.processes import Program
 
 
 class Dumper(abc.ABC):
-    """Holds one snapshot open, and gives the dump and the description of that snapshot.
+    """Holds one snapshot open for a block, and gives the dump and the description of it.
 
     ``part`` names the dump as stock tools know it; ``snapshot_at`` is when the snapshot was taken;
     ``expected_bytes`` a guess for a progress bar.
@@ -24,18 +24,27 @@ class Dumper(abc.ABC):
     snapshot_at: datetime
     expected_bytes: int = 0
 
-    @abc.abstractmethod
+    def __init__(self, using: str) -> None:
+        """Prepare; nothing is opened yet."""
+        self._using = using
+        self._open = ExitStack()  # what is closed when the snapshot is let go
+
     def __enter__(self) -> Self:
         """Take the snapshot."""
+        try:
+            self.take()
+        except BaseException:
+            self._open.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the snapshot go."""
+        self._open.close()
 
     @abc.abstractmethod
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Let the snapshot go."""
+    def take(self) -> None:
+        """Open what holds the snapshot, and note when it was taken."""
 
     @abc.abstractmethod
     def cancel(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import psycopg
 
@@ -16,8 +15,6 @@ from backups.errors import ProgramFailed
 from backups.processes import Program
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from backups.manifest import DatabaseState
 
 LOCK_WAIT = "60s"  # a migration that holds a table longer makes the run fail, not hang
@@ -28,22 +25,8 @@ class PostgreSQLDumper(Dumper):
 
     part: ClassVar[str] = "database.dump"
 
-    def __init__(self, using: str, *, timeout_seconds: float) -> None:
-        """Prepare; nothing is opened yet."""
-        self._using = using
-        self._timeout_seconds = timeout_seconds
-        self._open = ExitStack()
-
-    def __enter__(self) -> Self:
+    def take(self) -> None:
         """Find the matching programs, then take the snapshot."""
-        try:
-            self._take()
-        except BaseException:
-            self._open.close()
-            raise
-        return self
-
-    def _take(self) -> None:
         self._session = self._open.enter_context(connect(self._using))
         self._tools = tools.matching(self._session.info.server_version // 10_000)
         postgresql_state.begin(self._session)
@@ -56,15 +39,6 @@ class PostgreSQLDumper(Dumper):
         self._snapshot: str = row[0]
         self.snapshot_at, self.expected_bytes = row[1], row[2]
         self._counters = postgresql_state.sequences(self._session)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the session, and with it the snapshot."""
-        self._open.close()
 
     def cancel(self) -> None:
         """Ask the server to end the count that runs in our session."""
@@ -81,9 +55,7 @@ class PostgreSQLDumper(Dumper):
             f"--lock-wait-timeout={LOCK_WAIT}",
             f"--snapshot={self._snapshot}",
         ]
-        return Program(
-            argv, environment=environment(self._using), timeout_seconds=self._timeout_seconds
-        )
+        return Program(argv, environment=environment(self._using))
 
     def describe(self) -> DatabaseState:
         """Count and checksum in the session that has exported the snapshot."""

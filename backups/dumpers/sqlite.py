@@ -13,9 +13,9 @@ import os
 import shutil
 import sqlite3
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import connections
 from django.utils import timezone
@@ -26,8 +26,6 @@ from backups.errors import BackupBusy, EngineUnsupported, ToolMissing
 from backups.processes import Program
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from backups.manifest import DatabaseState
 
 PATIENCE_SECONDS = 30
@@ -51,22 +49,10 @@ class SQLiteDumper(Dumper):
 
     part: ClassVar[str] = "database.sqlite3"
 
-    def __init__(self, using: str, *, timeout_seconds: float) -> None:
-        """Prepare; nothing is opened yet."""
+    def __init__(self, using: str) -> None:
+        """Prepare; refuses a database that is not in a file."""
+        super().__init__(using)
         self._path = path_of(using)
-        self._timeout_seconds = timeout_seconds
-        self._open = ExitStack()
-
-    def __enter__(self) -> Self:
-        """Take the snapshot, or refuse after 30 seconds of other readers in the way."""
-        if not self._path.is_file():
-            raise EngineUnsupported(f"There is no database file {self._path}.")
-        try:
-            self._take()
-        except BaseException:
-            self._open.close()
-            raise
-        return self
 
     def _connect(self) -> sqlite3.Connection:
         return self._open.enter_context(
@@ -81,7 +67,10 @@ class SQLiteDumper(Dumper):
             )
         )
 
-    def _take(self) -> None:
+    def take(self) -> None:
+        """Take the snapshot, or refuse after 30 seconds of other readers in the way."""
+        if not self._path.is_file():
+            raise EngineUnsupported(f"There is no database file {self._path}.")
         gate, self._reader = self._connect(), self._connect()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._catch_moment(gate):
@@ -115,15 +104,6 @@ class SQLiteDumper(Dumper):
         busy, in_log, checkpointed = row
         return bool(busy == 0 and in_log == checkpointed)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the read transaction; checkpoints may go on."""
-        self._open.close()
-
     def cancel(self) -> None:
         """Interrupt the count."""
         self._reader.interrupt()
@@ -137,9 +117,7 @@ class SQLiteDumper(Dumper):
         cat = shutil.which("cat")
         if cat is None:
             raise ToolMissing("The program cat is not on PATH; it reads the SQLite file.")
-        return Program(
-            [cat, os.fspath(self._path)], environment={}, timeout_seconds=self._timeout_seconds
-        )
+        return Program([cat, os.fspath(self._path)], environment={})
 
     def describe(self) -> DatabaseState:
         """Count and checksum in the transaction that holds the snapshot."""

@@ -6,48 +6,32 @@ import contextlib
 import hashlib
 from array import array
 from bisect import bisect_left
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from backups import events, pipeline
-from backups.errors import LeaseLost
+from backups.errors import BackupDamaged, LeaseLost
 from backups.models import StoredFile
-from backups.targets import Fan
+from backups.targets import GroupWriter
 from garrison.events import emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backups.keys import Recipients
-    from backups.pipeline import Throttle
+    from backups.outlet import Outlet
     from backups.targets import Target
 
 READ = 1024 * 1024
 
 
 class Holdings:
-    """The encrypted files of earlier backups, as the index and the targets themselves tell."""
+    """The encrypted files of earlier backups, as the index and the targets themselves know them."""
 
-    def __init__(
-        self,
-        *,
-        targets: list[Target],
-        failures: dict[str, str],
-        recipients: Recipients,
-        throttle: Throttle,
-        step: Callable[[int], None],
-    ) -> None:
-        """Keep the circumstances."""
-        self._targets = targets
-        self._failures = failures
-        self._recipients = recipients
-        self._throttle = throttle
+    def __init__(self, outlet: Outlet, step: Callable[[int], None]) -> None:
+        """Begin with nothing listed."""
+        self._outlet = outlet
+        self._group = outlet.group
         self._step = step
         self._listed: dict[tuple[str, str], array[int]] = {}
-
-    def live(self) -> list[Target]:
-        """Return the targets that have not failed in this run."""
-        return [each for each in self._targets if each.alias not in self._failures]
 
     def known(self, digests: set[str]) -> dict[str, StoredFile]:
         """Return the rows whose file every live target holds, after copying where one lacks it.
@@ -56,21 +40,21 @@ class Holdings:
         not be counted on by one more backup.
         """
         rows = StoredFile.objects.filter(
-            digest__in=digests, sealed_to=self._recipients.fingerprint
+            digest__in=digests, sealed_to=self._outlet.recipients.fingerprint
         ).order_by("pk")
         found: dict[str, StoredFile] = {}
         for row in rows:
             self._look_for(row)
-            lacking = {each.alias for each in self.live()} - set(row.targets)
+            lacking = [each for each in self._group.live() if each.alias not in row.targets]
             if not lacking or self._copy(row, lacking):
                 found[row.digest] = row
         return found
 
     def _look_for(self, row: StoredFile) -> None:
-        """Take a target off the row that does not hold its file any more, and say so."""
+        """Take a target off the row that does not hold its file any more, and report it."""
         lost = [
             each.alias
-            for each in self.live()
+            for each in self._group.live()
             if each.alias in row.targets and not self._holds(each, row.name)
         ]
         if lost:
@@ -85,52 +69,43 @@ class Holdings:
             try:
                 self._listed[key] = array("Q", sorted(map(_number, target.list(folder)[1])))
             except Exception as failure:  # noqa: BLE001 - storages raise what they like
-                self._failures[target.alias] = f"{type(failure).__name__}: {failure}"[:500]
+                self._group.fail(target.alias, failure)
                 return True  # nobody can tell; the target is left out from here on
         listed, number = self._listed[key], _number(file)
         place = bisect_left(listed, number)
         return place < len(listed) and listed[place] == number
 
-    def _copy(self, row: StoredFile, lacking: set[str]) -> bool:
+    def _copy(self, row: StoredFile, takers: list[Target]) -> bool:
         """Copy the encrypted file from a target that holds it to those that lack it."""
-        sources = [each for each in self.live() if each.alias in row.targets]
-        takers = [each for each in self.live() if each.alias in lacking]
-        if not sources or not takers:
+        sources = [each for each in self._group.live() if each.alias in row.targets]
+        if not sources:
             return False
         for each in takers:
             with contextlib.suppress(Exception):  # a damaged one may lie there; writing will tell
                 each.delete(row.name)
         try:
-            holders = self._poured(row, sources[0], takers)
+            with GroupWriter(self._group, takers, row.name) as out:
+                self._pour(row, sources[0], out)
+                out.commit()
         except LeaseLost:
             raise
         except Exception:  # noqa: BLE001 - storages raise what they like; it is sealed anew
             return False
-        row.targets = [*row.targets, *holders]
+        row.targets = [*row.targets, *out.holders]
         row.save(update_fields=["targets"])
-        return bool(holders)
+        return True
 
-    def _poured(self, row: StoredFile, source: Target, takers: list[Target]) -> list[str]:
-        """Return the targets that hold the file now; none where the source's is damaged, too."""
-        with ExitStack() as undo:
-            fan = Fan(takers, self._failures, row.name)
-            undo.callback(fan.abort)
-            if not self._pour(row, source, fan):
-                return []
-            holders = fan.commit()
-            undo.pop_all()
-            return holders
-
-    def _pour(self, row: StoredFile, source: Target, fan: Fan) -> bool:
-        """Copy the bytes; tells whether they are the ones that the index knows."""
+    def _pour(self, row: StoredFile, source: Target, out: GroupWriter) -> None:
+        """Copy the bytes; refuses others than the index knows."""
         tally = pipeline.Tally()
         with source.open(row.name) as file:
             while chunk := file.read(READ):
                 tally.add(chunk)
-                self._throttle.wait_for(len(chunk))
-                fan.write(chunk)
+                self._outlet.throttle.wait_for(len(chunk))
+                out.write(chunk)
                 self._step(0)
-        return (tally.sha256, tally.size) == (row.sha256, row.size)
+        if (tally.sha256, tally.size) != (row.sha256, row.size):
+            raise BackupDamaged(f"{row.name} on {source.alias!r} is not what was written there.")
 
 
 def _number(name: str) -> int:

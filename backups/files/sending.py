@@ -16,7 +16,6 @@ from backups.files.sources import names, storage
 from backups.layout import FILES
 from backups.manifest import FilesState
 from backups.models import StoredFile
-from backups.targets import Fan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
     from backups.files.listing import ListWriter
-    from backups.keys import Recipients
-    from backups.pipeline import Throttle
-    from backups.targets import Target
+    from backups.outlet import Outlet
 
 BATCH = 200
 READ = 1024 * 1024
@@ -36,29 +33,12 @@ READ = 1024 * 1024
 class FileBackup:
     """Sends what the targets do not hold yet, and lists everything."""
 
-    def __init__(  # noqa: PLR0913 - one run's circumstances, by keyword
-        self,
-        *,
-        targets: list[Target],
-        failures: dict[str, str],
-        recipients: Recipients,
-        at: datetime,
-        throttle: Throttle,
-        step: Callable[[int], None],
-    ) -> None:
-        """Keep the circumstances; ``step`` is told of every file's bytes and may raise."""
-        self._failures = failures
-        self._recipients = recipients
+    def __init__(self, outlet: Outlet, *, at: datetime, step: Callable[[int], None]) -> None:
+        """Keep the circumstances; ``step`` gets the number of bytes read and may raise."""
+        self._outlet = outlet
         self._at = at
-        self._throttle = throttle
         self._step = step
-        self._holdings = Holdings(
-            targets=targets,
-            failures=failures,
-            recipients=recipients,
-            throttle=throttle,
-            step=step,
-        )
+        self._holdings = Holdings(outlet, step)
         self.sent_bytes = 0
 
     def run(self, aliases: Iterable[str], listing: ListWriter) -> FilesState:
@@ -117,29 +97,22 @@ class FileBackup:
 
     def _send(self, of: Storage, name: str) -> tuple[StoredFile, tuple[str, int]]:
         """Seal one file to every live target; what counts is what was read while sealing."""
-        blob = f"{secrets.token_hex(16)}.gz{self._recipients.suffix}"
+        blob = f"{secrets.token_hex(16)}.gz{self._outlet.recipients.suffix}"
         blob = f"{FILES}/{blob[:2]}/{blob}"
-        fan = Fan(self._holdings.live(), self._failures, blob)
         try:
             with of.open(name, "rb") as file:
-                sealed = pipeline.seal(
-                    source=file,
-                    out=fan,
-                    recipients=self._recipients,
-                    throttle=self._throttle,
-                    on_progress=lambda _size: self._step(0),
+                sealed, holders = self._outlet.seal(
+                    file, blob, on_progress=lambda _size: self._step(0)
                 )
-            holders = fan.commit()
-        except BaseException as failure:
-            fan.abort()
-            if isinstance(failure, OSError) and not isinstance(failure, FileNotFoundError):
-                raise _unreadable(name, failure) from failure  # the targets' failures are told else
+        except FileNotFoundError:
             raise
+        except OSError as failure:  # the targets' failures are kept by their group
+            raise _unreadable(name, failure) from failure
         self.sent_bytes += sealed.size
         row = StoredFile.objects.create(
             name=blob,
             digest=signing.keyed_digest(bytes.fromhex(sealed.raw_sha256)),
-            sealed_to=self._recipients.fingerprint,
+            sealed_to=self._outlet.recipients.fingerprint,
             sha256=sealed.sha256,
             size=sealed.size,
             targets=holders,

@@ -44,7 +44,7 @@ class LeaseManager(models.Manager["Lease"]):
         """Free the leases that came out of a backup: whoever held them then is long gone."""
         self.exclude(owner=None).update(owner=None, expires_at=None)
 
-    def say_once(self, name: str, *, hours: float, now: datetime) -> bool:
+    def claim_notice(self, name: str, *, hours: float, now: datetime) -> bool:
         """Return whether this is the first call in so many hours, over all processes."""
         self.get_or_create(name=name)
         quiet = models.Q(expires_at=None) | models.Q(expires_at__lte=now)

@@ -9,16 +9,16 @@ three processes is killed, or the machine loses power, the server rolls back.
 from __future__ import annotations
 
 import secrets
-import threading
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from backups import tools
-from backups.conf import settings
 from backups.dumpers import postgresql_state
 from backups.dumpers.connection import connect, environment
 from backups.errors import ProgramFailed, RestoreMismatch
 from backups.processes import Program, UntilItStops
+from backups.threads import BackgroundCall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,13 +74,15 @@ def load(  # noqa: PLR0913 - one restore, by keyword
     with ExitStack() as stack:
         reader = stack.enter_context(_pg_restore(matching, sections, list_file))
         writer = stack.enter_context(_psql(matching, using, database))
-        script = _Script(reader, writer)
         writer.write(_beginning(clear=clear))
-        script.start()
+        # If it fails, the reader is killed, or the thread that feeds it would wait for ever.
+        script = BackgroundCall(
+            partial(_pass_on, reader, writer), on_end=lambda failure: failure and reader.kill()
+        )
         try:
             opened.part("database", UntilItStops(reader) if not check else reader)
             reader.end_input()
-            ending = script.ending()
+            ending = _up_to_commit(script.result(), writer)
             if check and described is not None:
                 writer.write(checks(described, same_major=server == int(described.major)))
             writer.write(ending)
@@ -91,7 +93,7 @@ def load(  # noqa: PLR0913 - one restore, by keyword
             # psql is killed first: at the end of its input it must not find a COMMIT.
             writer.kill()
             reader.kill()
-            script.join()
+            script.wait()
             raise _named(first) from None
 
 
@@ -111,12 +113,7 @@ def _pg_restore(matching: tools.Tools, sections: Sequence[str], list_file: str |
         *(f"--section={section}" for section in sections),
         *([f"--use-list={list_file}"] if list_file else []),
     ]
-    return Program(
-        argv,
-        environment={"LC_ALL": "C"},
-        timeout_seconds=settings.timeout_seconds,
-        takes_input=True,
-    )
+    return Program(argv, environment={"LC_ALL": "C"}, takes_input=True)
 
 
 def _psql(matching: tools.Tools, using: str, database: str | None) -> Program:
@@ -129,12 +126,7 @@ def _psql(matching: tools.Tools, using: str, database: str | None) -> Program:
         "--output=/dev/null",
         "--file=-",
     ]
-    return Program(
-        argv,
-        environment=environment(using, database=database),
-        timeout_seconds=settings.timeout_seconds,
-        takes_input=True,
-    )
+    return Program(argv, environment=environment(using, database=database), takes_input=True)
 
 
 def _beginning(*, clear: bool) -> bytes:
@@ -144,43 +136,24 @@ def _beginning(*, clear: bool) -> bytes:
     return (text + (CLEAR if clear else "")).encode()
 
 
-class _Script:
-    """Passes SQL from ``pg_restore`` to ``psql`` in a thread, holding back the end of it."""
+def _pass_on(reader: Program, writer: Program) -> bytes:
+    """Pass SQL from ``pg_restore`` to ``psql``; returns the end of it, which is held back."""
+    held = b""
+    while chunk := reader.read(READ):  # the end comes only after exit code zero
+        held += chunk
+        if len(held) > TAIL:
+            writer.write(held[:-TAIL])
+            held = held[-TAIL:]
+    return held
 
-    def __init__(self, reader: Program, writer: Program) -> None:
-        self.failure: BaseException | None = None
-        self._reader = reader
-        self._writer = writer
-        self._held = b""
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def join(self) -> None:
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            while chunk := self._reader.read(READ):  # the end comes only after exit code zero
-                self._held += chunk
-                if len(self._held) > TAIL:
-                    self._writer.write(self._held[:-TAIL])
-                    self._held = self._held[-TAIL:]
-        except BaseException as failure:  # noqa: BLE001 - carried to the thread that asks
-            self.failure = failure
-            self._reader.kill()  # or the thread that feeds it would wait for ever
-
-    def ending(self) -> bytes:
-        """Wait for the end; pass on all but the COMMIT, and give that."""
-        self._thread.join()
-        if self.failure is not None:
-            raise self.failure
-        place = self._held.rfind(END)
-        if place < 0:
-            raise ProgramFailed("pg_restore's script does not end with COMMIT.")
-        self._writer.write(self._held[:place] + b"\n")
-        return self._held[place:]
+def _up_to_commit(held: bytes, writer: Program) -> bytes:
+    """Pass on all but the COMMIT, and return that."""
+    place = held.rfind(END)
+    if place < 0:
+        raise ProgramFailed("pg_restore's script does not end with COMMIT.")
+    writer.write(held[:place] + b"\n")
+    return held[place:]
 
 
 def _named(failure: BaseException) -> BaseException:

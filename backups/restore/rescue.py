@@ -17,7 +17,6 @@ from django.db import connections
 from psycopg import sql
 
 from backups import scratch, tools
-from backups.conf import settings
 from backups.dumpers import sqlite_state
 from backups.dumpers.connection import connect
 from backups.dumpers.sqlite import path_of
@@ -92,7 +91,6 @@ def _only(opened: Opened, entry: Table) -> str:
     with Program(
         [matching.path("pg_restore"), "--list"],
         environment={"LC_ALL": "C"},
-        timeout_seconds=settings.timeout_seconds,
         takes_input=True,
     ) as program:
         opened.part("database", UntilItStops(program))

@@ -22,26 +22,14 @@ MARK = ".garrison-restoring-"
 BUSY_SECONDS = 60
 
 
-class _File:
-    """A new file, for its owner only."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-    def write(self, chunk: bytes) -> int:
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(self._file, view) :]
-        return len(chunk)
-
-    def close(self) -> None:
-        os.close(self._file)
+def _for_its_owner_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def unpack(opened: Opened, path: Path) -> None:
     """Write the database file of a backup to a new path, and check it; else leave nothing."""
     try:
-        with closing(_File(path)) as out:
+        with open(path, "xb", opener=_for_its_owner_only) as out:
             opened.part("database", out)
         _require_whole(path, opened.manifest.database)
     except BaseException:

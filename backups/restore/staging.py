@@ -21,33 +21,12 @@ from backups.files import OURS
 from backups.targets import StreamWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django.core.files.storage import Storage
 
     from backups.files import Entry
     from backups.opening import Opened
 
 READ = 1024 * 1024
-
-
-class _NewFile:
-    """A staged file, with the mode that its storage gives to files."""
-
-    def __init__(self, path: Path, mode: int | None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        if mode is not None:
-            os.fchmod(self._file, mode)
-
-    def write(self, chunk: bytes) -> int:
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(self._file, view) :]
-        return len(chunk)
-
-    def close(self) -> None:
-        os.close(self._file)
 
 
 @dataclass
@@ -62,7 +41,7 @@ class Staged:
     _moved: list[tuple[Path, Path]] = field(default_factory=list)
     _sent: list[Entry] = field(default_factory=list)
 
-    def prepare(self, step: Callable[[], None] = lambda: None) -> None:
+    def prepare(self) -> None:
         """Write everything; whatever fails, nothing staged is left."""
         state = self.opened.manifest.files
         for alias in state.storages if state else ():
@@ -76,7 +55,6 @@ class Staged:
         def write(entry: Entry) -> None:
             self._stage(entry)
             self.count += 1
-            step()
 
         try:
             self.opened.each_file(write)
@@ -96,8 +74,11 @@ class Staged:
             self._sent.append(entry)
             return
         mode = getattr(files.storage(entry.storage), "file_permissions_mode", None)
-        out = _NewFile(self._new(root) / entry.path, mode)
-        with contextlib.closing(out):
+        path = self._new(root) / entry.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as out:
+            if mode is not None:
+                os.fchmod(out.fileno(), mode)
             self.opened.file(entry, out)
 
     def swap(self) -> None:
@@ -144,13 +125,9 @@ class Staged:
             if _sha256(of, entry.path) == entry.sealed.raw_sha256:
                 return
             of.delete(entry.path)
-        writer = StreamWriter(of, entry.path)
-        try:
-            self.opened.file(entry, writer)
-            writer.commit()
-        except BaseException:
-            writer.abort()
-            raise
+        with StreamWriter(of, entry.path) as out:
+            self.opened.file(entry, out)
+            out.commit()
 
     def discard(self) -> None:
         """Remove what was staged."""

@@ -1,13 +1,13 @@
 """The verbs of backups."""
 
 from backups.services.backing_up import (
-    ask_for_backup,
     backup_now,
     queue_due,
+    request_backup,
     run_backup,
     run_queued,
 )
-from backups.services.drilling import ask_for_drill, drill_now, queue_due_drill, run_drill
+from backups.services.drilling import drill_now, queue_due_drill, request_drill, run_drill
 from backups.services.finding import find
 from backups.services.planning import plan
 from backups.services.pruning import prune
@@ -15,26 +15,26 @@ from backups.services.rescuing import bring_table
 from backups.services.resealing import reseal_manifests
 from backups.services.restoring import restore
 from backups.services.verifying import verify
-from backups.services.watching import Standing, look_out, standing
+from backups.services.watching import BackupStatus, check_backups, status
 
 __all__ = [
-    "Standing",
-    "ask_for_backup",
-    "ask_for_drill",
+    "BackupStatus",
     "backup_now",
     "bring_table",
+    "check_backups",
     "drill_now",
     "find",
-    "look_out",
     "plan",
     "prune",
     "queue_due",
     "queue_due_drill",
+    "request_backup",
+    "request_drill",
     "reseal_manifests",
     "restore",
     "run_backup",
     "run_drill",
     "run_queued",
-    "standing",
+    "status",
     "verify",
 ]

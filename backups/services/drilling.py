@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import IntegrityError, connections, transaction
+from django.db import connections
 from django.db.models import Max
 from django.utils import timezone
 
@@ -20,6 +21,7 @@ from backups.errors import BackupNotFound
 from backups.models import Backup, Copy, Drill, State, StoredFile
 from backups.models.copy import CopyState
 from backups.models.run import LONGEST_FAILURE
+from backups.services import running
 from backups.services.verifying import good_backup, require_identity
 from garrison import drills as registry
 from garrison.errors import Refusal
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("backups")
 
 
-def ask_for_drill(
+def request_drill(
     *,
     backup_id: uuid.UUID | str | None = None,
     slot: datetime | None = None,
@@ -48,8 +50,11 @@ def ask_for_drill(
 
 
 def queue_due_drill(*, now: datetime) -> Drill | None:
-    """Queue this week's drill unless it is there; only where an identity is."""
-    if not settings.identity_file:
+    """Queue this week's drill unless it is there; only where an identity is.
+
+    A drill that has found something is not tried again: what it found stands.
+    """
+    if not (settings.identity_file and Backup.objects.with_database().good().exists()):
         return None
     slot = slots.latest_weekly(
         now=now,
@@ -57,24 +62,15 @@ def queue_due_drill(*, now: datetime) -> Drill | None:
         hour=settings.drill_hour,
         zone=timezone.get_default_timezone(),
     )
-    if not Backup.objects.with_database().good().exists():
-        return None
-    try:
-        with transaction.atomic():
-            return ask_for_drill(slot=slot, now=now)
-    except IntegrityError:
-        failed = Drill.objects.filter(slot=slot, state=State.FAILED, findings=[])
-        again = failed.filter(attempts__lt=settings.attempts)
-        return Drill.objects.get(slot=slot) if again.update(state=State.QUEUED) else None
+    return running.queue_slot(
+        Drill.objects.filter(findings=[]), slot, lambda: request_drill(slot=slot, now=now)
+    )
 
 
-def drill_now(
-    *, backup_id: uuid.UUID | str | None = None, user: Any = None, now: datetime
-) -> Drill:
-    """Ask for a drill and do it here."""
+def drill_now(*, backup_id: uuid.UUID | str | None = None, now: datetime) -> Drill:
+    """Request a drill and do it here."""
     require_identity()
-    asked = ask_for_drill(backup_id=backup_id, user=user, now=now)
-    return run_drill(drill_id=asked.pk, now=now)
+    return run_drill(drill_id=request_drill(backup_id=backup_id, now=now).pk, now=now)
 
 
 def run_drill(*, drill_id: uuid.UUID, now: datetime) -> Drill:
@@ -84,17 +80,15 @@ def run_drill(*, drill_id: uuid.UUID, now: datetime) -> Drill:
     done at all is failed, too, and raises. The scratch database is always dropped.
     """
     require_identity()
-    with leases.hold(leases.DRILL, now=now) as held:
-        for run in Drill.objects.declare_dead(now=now, except_owner=held.owner):
-            emit(events.LEASE_EXPIRED, target=f"drill:{run.pk}", data={"fence": run.fence})
-        scratch.sweep(settings.database)
-        if not Drill.objects.claim(drill_id, owner=held.owner, fence=held.fence, now=now):
-            raise BackupNotFound(f"Drill {drill_id} is not waiting to be done.")
-        drill = Drill.objects.get(pk=drill_id)
+    drills, sweep = Drill.objects.all(), partial(scratch.sweep, settings.database)
+    with running.claimed(drills, drill_id, lease=leases.DRILL, clean_up=sweep, now=now) as (
+        drill,
+        held,
+    ):
         try:
             _drill(drill, held, now)
         except BaseException as failure:
-            _fail(drill, held, failure)
+            running.record_failure(drills, drill, held, failure, kind=events.DRILL_FAILED)
             raise
     drill.refresh_from_db()
     return drill
@@ -247,16 +241,3 @@ def _end(  # noqa: PLR0913 - the result, by keyword
             "checks": {each["name"]: each["is_whole"] for each in findings},
         },
     )
-
-
-def _fail(drill: Drill, held: Held, failure: BaseException) -> None:
-    told = failure.detail if isinstance(failure, Refusal) else type(failure).__name__
-    failed = Drill.objects.change(
-        drill.pk,
-        owner=held.owner,
-        state=State.FAILED,
-        ended_at=timezone.now(),
-        failure=told[:LONGEST_FAILURE],
-    )
-    if failed:
-        emit(events.DRILL_FAILED, target=f"drill:{drill.pk}", data={"why": told})

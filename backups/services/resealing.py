@@ -8,7 +8,7 @@ backups has been pruned; it opens manifest and parts alone, as before.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backups import events, keys, leases, manifest, opening, targets
 from backups.layout import MANIFEST_NAME
@@ -32,9 +32,7 @@ class Resealed:
     failures: int = 0
 
 
-def reseal_manifests(
-    *, identity_file: str | None = None, user: Any = None, now: datetime
-) -> Resealed:
+def reseal_manifests(*, identity_file: str | None = None, now: datetime) -> Resealed:
     """Encrypt the manifest of every good copy to the present recipients, beside its own.
 
     Works under the backup lease. The new manifest is written beside the old one before that is
@@ -48,7 +46,7 @@ def reseal_manifests(
             held.require_now()
             _reseal(backup, to, identities, result)
     if result.done:
-        emit(events.BACKUP_RESEALED, actor=user, data={"manifests": result.done}, now=now)
+        emit(events.BACKUP_RESEALED, data={"manifests": result.done}, now=now)
     return result
 
 
@@ -85,11 +83,7 @@ def _replace(target: Target, folder: str, sealed: bytes) -> None:
     old = opening.manifest_name(target, folder)
     match = MANIFEST_NAME.match(old)
     number = int(match[1] or 0) + 1 if match else 1
-    writer = target.writer(f"{folder}/{manifest.NAME}.{number}.age")
-    try:
-        writer.write(sealed)
-        writer.commit()
-    except BaseException:
-        writer.abort()
-        raise
+    with target.writer(f"{folder}/{manifest.NAME}.{number}.age") as out:
+        out.write(sealed)
+        out.commit()
     target.delete(f"{folder}/{old}")

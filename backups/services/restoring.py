@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, connections
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from backups.services.planning import Plan
+    from garrison.events import EventKind
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,6 @@ def restore(
     plan: Plan,
     *,
     confirm_database: str = "",
-    user: Any = None,
     now: datetime,
     on_step: Callable[[str], None] = lambda _text: None,
 ) -> Restored:
@@ -55,21 +55,18 @@ def restore(
     database and the files as they were.
     """
     try:
-        return _restore(plan, confirm_database, user, now, on_step)
+        return _restore(plan, confirm_database, now, on_step)
     except Refusal as refusal:
         if indexing.exists():
             emit(
                 events.RESTORE_REFUSED,
-                actor=user,
                 target=f"database:{plan.database_name}",
                 data={"folder": plan.opened.folder, "why": refusal.detail[:500]},
             )
         raise
 
 
-def _restore(
-    plan: Plan, confirm: str, user: Any, now: datetime, on_step: Callable[[str], None]
-) -> Restored:
+def _restore(plan: Plan, confirm: str, now: datetime, on_step: Callable[[str], None]) -> Restored:
     if plan.needs_confirmation and confirm != plan.database_name:
         raise DatabaseNotEmpty(
             f"The database {plan.database_name!r} holds data, all of which would be replaced. "
@@ -82,14 +79,14 @@ def _restore(
     safety = ""
     if plan.needs_confirmation and plan.safety and indexing.exists():
         on_step("safety backup")
-        safety = str(backup_now(kind=Kind.SAFETY, content=Content.DATABASE, user=user, now=now))
+        safety = str(backup_now(kind=Kind.SAFETY, content=Content.DATABASE, now=now))
     with ExitStack() as stack:
         if indexing.exists():
             stack.enter_context(leases.hold(leases.BACKUP, now=now))
-            _say(events.RESTORE_STARTED, plan, user)
+            _emit(events.RESTORE_STARTED, plan)
         staged = _replace(plan, on_step)
     on_step("index")
-    return _finished(plan, staged, safety, user, now)
+    return _finished(plan, staged, safety, now)
 
 
 def _replace(plan: Plan, on_step: Callable[[str], None]) -> staging.Staged | None:
@@ -119,18 +116,15 @@ def _load(plan: Plan) -> None:
         sqlite.load(plan.opened, using=using)
 
 
-def _say(kind: Any, plan: Plan, user: Any) -> None:
+def _emit(kind: EventKind, plan: Plan) -> None:
     emit(
         kind,
-        actor=user,
         target=f"database:{plan.database_name}",
         data={"folder": plan.opened.folder, "content": str(plan.content)},
     )
 
 
-def _finished(
-    plan: Plan, staged: staging.Staged | None, safety: str, user: Any, now: datetime
-) -> Restored:
+def _finished(plan: Plan, staged: staging.Staged | None, safety: str, now: datetime) -> Restored:
     connections[settings.database].close()  # it may hold plans for tables that are gone
     described = plan.opened.manifest.database
     indexed = 0
@@ -138,7 +132,7 @@ def _finished(
         if plan.content != Content.FILES:
             Lease.objects.release_restored()
         indexed = indexing.rebuild(identities=plan.opened.identities, now=now)
-        _say(events.RESTORE_COMPLETED, plan, None if plan.content != Content.FILES else user)
+        _emit(events.RESTORE_COMPLETED, plan)
     return Restored(
         plan=plan,
         rows=described.rows if described and plan.content != Content.FILES else 0,

@@ -37,7 +37,6 @@ def verify(
     backup_id: uuid.UUID | str | None = None,
     target: str | None = None,
     identity_file: str | None = None,
-    user: Any = None,
     now: datetime,
 ) -> dict[str, Findings]:
     """Read every byte of every copy of a backup; gives what was found by target.
@@ -57,12 +56,12 @@ def verify(
         try:
             found[copy.target] = _verify_copy(backup, copy, identities, now)
         except (BackupDamaged, BackupNotFound) as refusal:
-            damage.append(_mark_damaged(backup, copy, refusal, user))
+            damage.append(_mark_damaged(backup, copy, refusal))
     if damage:
         raise damage[0]
     if not found:
         raise BackupNotFound(f"Backup {backup} has no copy {f'on {target}' if target else 'left'}.")
-    _mark_whole(backup, found, user=user, now=now)
+    _mark_whole(backup, found, now)
     return found
 
 
@@ -88,7 +87,7 @@ def _verify_copy(
 
 
 def _mark_damaged(
-    backup: Backup, copy: Copy, refusal: BackupDamaged | BackupNotFound, user: Any
+    backup: Backup, copy: Copy, refusal: BackupDamaged | BackupNotFound
 ) -> BackupDamaged:
     told = refusal.detail[:500]
     if isinstance(refusal, FilesDamaged):
@@ -97,14 +96,13 @@ def _mark_damaged(
     Backup.objects.filter(pk=backup.pk).update(damage=told)
     emit(
         events.VERIFICATION_FAILED,
-        actor=user,
         target=f"backup:{backup.pk}",
         data={"target": copy.target, "why": told},
     )
     return refusal if isinstance(refusal, BackupDamaged) else BackupDamaged(told)
 
 
-def _mark_whole(backup: Backup, found: dict[str, Findings], *, user: Any, now: datetime) -> None:
+def _mark_whole(backup: Backup, found: dict[str, Findings], now: datetime) -> None:
     fields: dict[str, Any] = {"verified_at": now}
     if any(findings.level == "opened" for findings in found.values()):
         fields["opened_at"] = now
@@ -113,7 +111,6 @@ def _mark_whole(backup: Backup, found: dict[str, Findings], *, user: Any, now: d
     Backup.objects.filter(pk=backup.pk, state=State.GOOD).update(**fields)
     emit(
         events.BACKUP_VERIFIED,
-        actor=user,
         target=f"backup:{backup.pk}",
         data={target: findings.level for target, findings in found.items()},
         now=now,

@@ -1,4 +1,4 @@
-"""How things stand, and saying so in time: missed backups, overdue drills, a key nearly lost."""
+"""The status of backups, and its events: missed backups, overdue drills, a key nearly lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPEAT_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BackupStatus:
     """The times everything else is judged by; ``None`` where it never happened."""
 
     newest: Backup | None
@@ -34,7 +34,7 @@ class Standing:
     failed_copies: int
 
 
-def standing(*, now: datetime) -> Standing:
+def status(*, now: datetime) -> BackupStatus:
     """Look at the index; six queries of one row each."""
     newest = Backup.objects.newest_good()
     last_drill = Drill.objects.exclude(ended_at=None).order_by("-ended_at").first()
@@ -43,7 +43,7 @@ def standing(*, now: datetime) -> Standing:
     first_at = Backup.objects.good().aggregate(at=Min("snapshot_at"))["at"]
     newest_at = newest.snapshot_at if newest else None
     passed_at = passed.ended_at if passed else None
-    return Standing(
+    return BackupStatus(
         newest=newest,
         last_drill=last_drill,
         last_passed=passed,
@@ -65,10 +65,10 @@ def _is_older(at: datetime | None, limit: timedelta, now: datetime) -> bool:
     return at is None or now - at > limit
 
 
-def look_out(*, now: datetime) -> list[str]:
-    """Report what is overdue, each at most once a day over all processes; gives what was said."""
-    found = standing(now=now)
-    said = []
+def check_backups(*, now: datetime) -> list[str]:
+    """Report what is overdue, each at most once a day over all processes; returns the kinds."""
+    found = status(now=now)
+    emitted = []
     newest_at = found.newest and found.newest.snapshot_at
     for is_due, kind, data in (
         (
@@ -87,7 +87,7 @@ def look_out(*, now: datetime) -> list[str]:
             {"limit_days": settings.identity_unproven_days},
         ),
     ):
-        if is_due and Lease.objects.say_once(f"said:{kind}", hours=REPEAT_HOURS, now=now):
+        if is_due and Lease.objects.claim_notice(f"said:{kind}", hours=REPEAT_HOURS, now=now):
             emit(kind, data=data, now=now)
-            said.append(str(kind))
-    return said
+            emitted.append(str(kind))
+    return emitted

@@ -4,10 +4,8 @@ A storage with paths gets ``name.partial``, flushed to disk and renamed. Any oth
 streamed ``save()``, which object stores complete at the end or not at all.
 """
 
-from backups.targets.fan import Fan
-from backups.targets.paths import PathWriter
+from backups.targets.group import GroupWriter, TargetGroup
 from backups.targets.storage import Target, target, targets
 from backups.targets.streams import StreamWriter
-from backups.targets.writer import Writer
 
-__all__ = ["Fan", "PathWriter", "StreamWriter", "Target", "Writer", "target", "targets"]
+__all__ = ["GroupWriter", "StreamWriter", "Target", "TargetGroup", "target", "targets"]

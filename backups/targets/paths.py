@@ -40,7 +40,6 @@ class PathWriter(Writer):
         view = memoryview(chunk)
         while view:
             view = view[os.write(self._file, view) :]
-        self.size += len(chunk)
 
     def commit(self) -> None:
         """Flush to the disk, rename, flush the folder."""

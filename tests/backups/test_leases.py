@@ -125,7 +125,7 @@ def test_a_stuck_run_is_declared_dead_and_its_late_end_changes_nothing(site, mon
         return honest(self, described)
 
     monkeypatch.setattr(creation.Creation, "_commit", hang)
-    stuck, results = services.ask_for_backup(now=timezone.now()), []
+    stuck, results = services.request_backup(now=timezone.now()), []
 
     def run():
         try:
@@ -141,7 +141,7 @@ def test_a_stuck_run_is_declared_dead_and_its_late_end_changes_nothing(site, mon
     garrison_events.security_event.connect(
         receiver := lambda event, **_: said.append(str(event.kind)), weak=False
     )
-    second = services.ask_for_backup(now=timezone.now())
+    second = services.request_backup(now=timezone.now())
     later = timezone.now() + timedelta(hours=1)
     made = services.run_backup(backup_id=second.pk, now=later)
     garrison_events.security_event.disconnect(receiver)
@@ -214,7 +214,7 @@ def test_a_holder_that_could_not_renew_stops_in_time(site):
 
 @pytest.mark.postgresql
 def test_one_queued_backup_is_claimed_once(transactional_db):
-    backup = services.ask_for_backup(now=timezone.now())
+    backup = services.request_backup(now=timezone.now())
     claimed = at_once(
         8,
         lambda: Backup.objects.claim(backup.pk, owner=uuid.uuid4(), fence=1, now=timezone.now()),
@@ -224,7 +224,7 @@ def test_one_queued_backup_is_claimed_once(transactional_db):
 
 @pytest.mark.postgresql
 def test_what_is_overdue_is_said_once_a_day(transactional_db):
-    said = at_once(6, lambda: services.look_out(now=NIGHT))
+    said = at_once(6, lambda: services.check_backups(now=NIGHT))
     assert sorted(said) == [[]] * 5 + [["backups.backup.missed"]]
-    assert services.look_out(now=NIGHT + timedelta(hours=23)) == []
-    assert services.look_out(now=NIGHT + timedelta(hours=24)) == ["backups.backup.missed"]
+    assert services.check_backups(now=NIGHT + timedelta(hours=23)) == []
+    assert services.check_backups(now=NIGHT + timedelta(hours=24)) == ["backups.backup.missed"]

@@ -95,7 +95,7 @@ def test_a_snapshot_is_consistent_under_writers_and_checkpoints(bank, tmp_path, 
     bank.script(f"PRAGMA journal_mode={mode}")
     with Writers(bank.database) as writers:
         for number in range(4):
-            with dumper("source", timeout_seconds=60) as dump:
+            with dumper("source") as dump:
                 before = sha256_of(bank.database)
                 state = dump.describe()
                 writes = writers.writes
@@ -119,7 +119,7 @@ def test_a_reader_that_never_ends_is_told_instead_of_waited_for(bank, monkeypatc
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM account").fetchone()
         bank.execute("UPDATE account SET money = 1 WHERE id = 1")
-        with pytest.raises(BackupBusy, match="reading"), dumper("source", timeout_seconds=5):
+        with pytest.raises(BackupBusy, match="reading"), dumper("source"):
             pass
 
 
@@ -129,7 +129,7 @@ def test_commits_that_are_still_in_the_log_are_in_the_backup(bank, tmp_path):
         for number in range(300):
             writer.execute("INSERT INTO account VALUES (?, 0, '')", (1000 + number,))
         assert Path(f"{bank.database}-wal").stat().st_size > 0
-        with dumper("source", timeout_seconds=5) as dump:
+        with dumper("source") as dump:
             copy_of(dump, tmp_path / "copy")
     with closing(sqlite3.connect(tmp_path / "copy")) as found:
         assert found.execute("SELECT count(*) FROM account").fetchone() == (351,)
@@ -140,4 +140,4 @@ def test_a_database_in_memory_is_refused(site):
 
     connections["source"].settings_dict["NAME"] = "file:memorydb?mode=memory&cache=shared"
     with pytest.raises(EngineUnsupported, match="in memory"):
-        dumper("source", timeout_seconds=5)
+        dumper("source")

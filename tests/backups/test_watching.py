@@ -29,7 +29,7 @@ def test_the_tick_queues_says_and_hands_over(site, sent):
 
 def test_a_failing_backup_does_not_take_the_worker_with_it(site, sent):
     site.settings.BACKUPS_RECIPIENTS = []
-    services.ask_for_backup(now=timezone.now())
+    services.request_backup(now=timezone.now())
     said = []
     receive = lambda event, **_: said.append((str(event.kind), event.data.get("why")))  # noqa: E731
     security_event.connect(receive)
@@ -74,25 +74,25 @@ def test_a_key_that_opened_nothing_for_a_month_is_said_to_be_nearly_lost(site):
     now = timezone.now()
     Backup.objects.filter(pk=backup.pk).update(snapshot_at=now - timedelta(days=31))
     site.back_up()
-    assert "backups.identity.unproven" in services.look_out(now=now)
-    assert services.look_out(now=now) == []
+    assert "backups.identity.unproven" in services.check_backups(now=now)
+    assert services.check_backups(now=now) == []
     services.verify(now=now)
     Lease.objects.all().delete()
-    assert "backups.identity.unproven" not in services.look_out(now=now)
+    assert "backups.identity.unproven" not in services.check_backups(now=now)
 
 
 def test_a_drill_that_is_overdue_is_said_once_a_day(site):
     backup = site.back_up()
     now = timezone.now()
-    assert services.look_out(now=now) == []
+    assert services.check_backups(now=now) == []
     Backup.objects.filter(pk=backup.pk).update(snapshot_at=now - timedelta(days=8, minutes=1))
     site.back_up()
-    assert services.look_out(now=now) == ["backups.drill.missed"]
-    assert services.look_out(now=now) == []
+    assert services.check_backups(now=now) == ["backups.drill.missed"]
+    assert services.check_backups(now=now) == []
     services.drill_now(now=now)
-    assert services.look_out(now=now + timedelta(days=7, hours=1)) == ["backups.backup.missed"]
+    assert services.check_backups(now=now + timedelta(days=7, hours=1)) == ["backups.backup.missed"]
     site.back_up()
-    said = services.look_out(now=now + timedelta(days=8, hours=1))
+    said = services.check_backups(now=now + timedelta(days=8, hours=1))
     assert "backups.drill.missed" in said
 
 

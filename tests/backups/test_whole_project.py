@@ -42,7 +42,7 @@ def test_every_app_finds_its_data_whole_in_the_restored_copy(site):
 
 def test_the_backup_holds_every_table_of_every_app(site):
     site.settings.BACKUPS_DATABASE = "default"
-    with dumper("default", timeout_seconds=60) as dump:
+    with dumper("default") as dump:
         held = {table.name.partition(".")[2] for table in dump.describe().tables}
     models = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
     managed = {m._meta.db_table for m in apps.get_models() if not m._meta.managed or m._meta.proxy}

@@ -40,7 +40,7 @@ class Command(BackupCommand):
         now = timezone.now()
         if options["if_due"]:
             services.queue_due(now=now)
-            services.look_out(now=now)
+            services.check_backups(now=now)
             made = services.run_queued(now=now)
         else:
             made = services.backup_now(

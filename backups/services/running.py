@@ -1,0 +1,96 @@
+"""What backups and drills have in common: one at a time, under a lease, and an end in the row."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
+from django.utils import timezone
+
+from backups import events, leases
+from backups.conf import settings
+from backups.errors import BackupNotFound
+from backups.models import State
+from backups.models.run import LONGEST_FAILURE, Run, RunQuerySet
+from garrison.errors import Refusal
+from garrison.events import emit
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from backups.leases import Held
+    from garrison.events import EventKind
+
+logger = logging.getLogger("backups")
+R = TypeVar("R", bound=Run)
+
+
+def queue_slot(failed: RunQuerySet[R], slot: datetime, request: Callable[[], R]) -> R | None:
+    """Queue the run of a slot unless it is there.
+
+    Two schedulers may call this at once: the database lets one row into a slot. A run that is among
+    those that have ``failed`` is queued again until it was tried ``BACKUPS_ATTEMPTS`` times.
+    """
+    try:
+        with transaction.atomic():
+            return request()
+    except IntegrityError:
+        of_slot = failed.filter(slot=slot)
+        again = of_slot.filter(state=State.FAILED, attempts__lt=settings.attempts)
+        return of_slot.get() if again.update(state=State.QUEUED) else None
+
+
+@contextmanager
+def claimed(
+    runs: RunQuerySet[R],
+    run_id: uuid.UUID,
+    *,
+    lease: str,
+    clean_up: Callable[[], object],
+    now: datetime,
+) -> Iterator[tuple[R, Held]]:
+    """Hold the lease and a queued run for a block.
+
+    Runs whose lease was taken over are failed first, and what they have left is cleaned up. Refuses
+    while another run holds the lease, and a run that is not queued.
+    """
+    with leases.hold(lease, now=now) as held:
+        for dead in runs.declare_dead(now=now, except_owner=held.owner):
+            data = {"fence": dead.fence}
+            emit(events.LEASE_EXPIRED, target=f"{lease}:{dead.pk}", data=data, now=now)
+        clean_up()
+        if not runs.claim(run_id, owner=held.owner, fence=held.fence, now=now):
+            raise BackupNotFound(f"There is no {lease} {run_id} that is queued.")
+        yield runs.get(pk=run_id), held
+
+
+def record_failure(
+    runs: RunQuerySet[R], run: R, held: Held, failure: BaseException, *, kind: EventKind
+) -> None:
+    """Fail the row if it is still ours; a run that was taken over changes nothing."""
+    why = failure.detail if isinstance(failure, Refusal) else _short(failure)
+    try:
+        is_ours = runs.change(
+            run.pk,
+            owner=held.owner,
+            state=State.FAILED,
+            ended_at=timezone.now(),
+            failure=why.replace("\0", "")[:LONGEST_FAILURE],
+        )
+    except (DatabaseError, InterfaceError):
+        # The database itself has gone; the next holder of the lease declares this run dead.
+        logger.exception("The failure of %s %s could not be recorded.", held.name, run.pk)
+    else:
+        if is_ours:
+            emit(kind, target=f"{held.name}:{run.pk}", data={"why": why})
+
+
+def _short(failure: BaseException) -> str:
+    """Name what was raised. Not its text: a driver's message may quote rows."""
+    if isinstance(failure, OSError):
+        return f"{type(failure).__name__}: {failure.strerror or 'no reason given'}"
+    return f"The run ended with {type(failure).__name__}."
