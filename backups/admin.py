@@ -15,8 +15,9 @@ from django.utils.decorators import method_decorator
 from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 
-from backups import charts, requests
+from backups import requests
 from backups.models import Backup, Copy, Drill, State
+from backups.times import duration
 from garrison.admin import ReadOnlyAdmin
 from garrison.errors import Refusal
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django.urls import URLPattern
 
-DRAWN = 52  # drills: a year of weekly ones
+SHOWN = 12  # drills: a quarter of weekly ones
 LIST = "admin:backups_backup_changelist"
 
 
@@ -86,7 +87,7 @@ class BackupAdmin(ReadOnlyAdmin):
     @admin.display(description="took")
     def duration(self, backup: Backup) -> str:
         """How long it took."""
-        return charts.duration(backup.seconds) if backup.seconds is not None else "–"  # noqa: RUF001
+        return duration(backup.seconds)
 
     @admin.display(boolean=True, ordering="verified_at")
     def verified(self, backup: Backup) -> bool | None:
@@ -121,7 +122,7 @@ class BackupAdmin(ReadOnlyAdmin):
     def verify_selected(self, request: HttpRequest, chosen: QuerySet[Backup]) -> None:
         """Have a worker read every byte of them."""
         for backup in chosen.filter(state=State.GOOD):
-            self._ask(
+            self._request(
                 request, partial(requests.request_verification, backup_id=backup.pk), "Verifying"
             )
 
@@ -129,20 +130,20 @@ class BackupAdmin(ReadOnlyAdmin):
     def drill_selected(self, request: HttpRequest, chosen: QuerySet[Backup]) -> None:
         """Have a worker restore them into scratch databases, one after the other."""
         for backup in chosen.filter(state=State.GOOD):
-            self._ask(request, partial(self._drill, request, backup.pk), "Drilling")
+            self._request(request, partial(self._drill, request, backup.pk), "Drilling")
 
     def _drill(self, request: HttpRequest, pk: Any) -> Drill:
         return requests.request_drill(user=request.user, backup_id=pk, now=timezone.now())
 
-    def _ask(self, request: HttpRequest, ask: Callable[[], object], verb: str) -> None:
-        """Ask, in a fresh session; a refusal is shown as what it is."""
+    def _request(self, request: HttpRequest, work: Callable[[], object], verb: str) -> None:
+        """Request work, in a fresh session; a refusal is shown as what it is."""
         try:
             requests.require_fresh(request)
-            asked = ask()
+            queued = work()
         except Refusal as refusal:
             self.message_user(request, refusal.detail, messages.ERROR)
         else:
-            self.message_user(request, f"{verb} was asked for: {asked}.", messages.SUCCESS)
+            self.message_user(request, f"{verb} was asked for: {queued}.", messages.SUCCESS)
 
     # -- buttons -----------------------------------------------------------------------------------
     def get_urls(self) -> list[URLPattern]:
@@ -157,31 +158,34 @@ class BackupAdmin(ReadOnlyAdmin):
     @method_decorator(require_POST)
     def back_up_now(self, request: HttpRequest) -> HttpResponse:
         """Queue a backup."""
-        if not self.has_back_up_permission(request):
-            raise PermissionDenied
-        self._ask(
-            request,
-            lambda: requests.request_backup(user=request.user, now=timezone.now()),
-            "A backup",
-        )
-        return HttpResponseRedirect(reverse(LIST, current_app=self.admin_site.name))
+        user = request.user
+        work = partial(requests.request_backup, user=user, now=timezone.now())
+        return self._press(request, work, "A backup", may=self.has_back_up_permission(request))
 
     @method_decorator(require_POST)
     def drill_newest(self, request: HttpRequest) -> HttpResponse:
         """Queue a drill of the newest good backup."""
-        if not self.has_drill_permission(request):
+        work = partial(self._drill, request, None)
+        return self._press(request, work, "A drill", may=self.has_drill_permission(request))
+
+    def _press(
+        self, request: HttpRequest, work: Callable[[], object], verb: str, *, may: bool
+    ) -> HttpResponse:
+        if not may:
             raise PermissionDenied
-        self._ask(request, lambda: self._drill(request, None), "A drill")
+        self._request(request, work, verb)
         return HttpResponseRedirect(reverse(LIST, current_app=self.admin_site.name))
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Show the chart, what runs, and the buttons the user may press."""
-        drills = list(Drill.objects.exclude(rto_seconds=None).order_by("-queued_at")[:DRAWN])
+        """Show the newest drills, what runs, and the buttons the user may press."""
+        done = Drill.objects.exclude(rto_seconds=None).order_by("-queued_at")[:SHOWN]
         return super().changelist_view(
             request,
             {
                 **(extra_context or {}),
-                "chart": charts.rto_and_rpo(drills[::-1]),
+                "drills": [
+                    (each, duration(each.rto_seconds), duration(each.rpo_seconds)) for each in done
+                ],
                 "running": Backup.objects.live().first(),
                 "may_back_up": self.has_back_up_permission(request),
                 "may_drill": self.has_drill_permission(request),
@@ -201,9 +205,9 @@ class DrillAdmin(ReadOnlyAdmin):
     @admin.display(description="RTO", ordering="rto_seconds")
     def rto(self, drill: Drill) -> str:
         """How long a checked restore took."""
-        return charts.duration(drill.rto_seconds) if drill.rto_seconds is not None else "–"  # noqa: RUF001
+        return duration(drill.rto_seconds)
 
     @admin.display(description="RPO", ordering="rpo_seconds")
     def rpo(self, drill: Drill) -> str:
         """How old the restored data was."""
-        return charts.duration(drill.rpo_seconds) if drill.rpo_seconds is not None else "–"  # noqa: RUF001
+        return duration(drill.rpo_seconds)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from backups.charts import duration
 from backups.models import Backup, Drill, State
 from backups.services import status
+from backups.times import duration
 from garrison import panels
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class BackupsAndDrills(panels.Panel):
             "newest_at": found.newest.snapshot_at if found.newest else None,
             "passed_at": found.last_passed.ended_at if found.last_passed else None,
             "rows": Backup.objects.exclude(state=State.PRUNED)[:SHOWN],
-            "rto": duration(last.rto_seconds or 0) if last else "",
-            "rpo": duration(last.rpo_seconds or 0) if last else "",
+            "rto": duration(last.rto_seconds) if last else "",
+            "rpo": duration(last.rpo_seconds) if last else "",
             "rtos": [round(drill.rto_seconds or 0) for drill in drills],
             "rpos": [round(drill.rpo_seconds or 0) for drill in drills],
             "last_drill": last,

@@ -9,34 +9,28 @@ the manifest; it does not prove that a newer backup has not been withheld.
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings as django_settings
 
 from backups.conf import settings
 from backups.errors import BackupDamaged
+from garrison.keys import Mac, derive, site_secrets
 
 PREFIX = "ed25519:"
 CONTEXT = b"garrison.backups.manifest.v1\x00"
 
 
-def _derive(secret: str, purpose: str) -> bytes:
-    info = f"garrison.backups.{purpose}.v1".encode()
-    return HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(secret.encode())
-
-
-def _secrets() -> list[str]:
-    first = settings.signing_secret or django_settings.SECRET_KEY
-    return [str(secret) for secret in (first, *django_settings.SECRET_KEY_FALLBACKS)]
+def _derived(purpose: str) -> list[bytes]:
+    """Return the key of a purpose for each secret of this site, the one in use first."""
+    secrets = site_secrets()
+    if settings.signing_secret:
+        secrets[0] = settings.signing_secret.encode()
+    return [derive(secret, f"garrison.backups.{purpose}.v1") for secret in secrets]
 
 
 def _private_key() -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(_derive(_secrets()[0], "signing"))
+    return Ed25519PrivateKey.from_private_bytes(_derived("signing")[0])
 
 
 def _text(key: Ed25519PublicKey) -> str:
@@ -50,11 +44,8 @@ def signer() -> str:
 
 def trusted_signers() -> set[str]:
     """Return every public key whose manifests are believed here."""
-    derived = (
-        Ed25519PrivateKey.from_private_bytes(_derive(secret, "signing")).public_key()
-        for secret in _secrets()
-    )
-    return {_text(key) for key in derived} | set(settings.trusted_signers)
+    derived = map(Ed25519PrivateKey.from_private_bytes, _derived("signing"))
+    return {_text(key.public_key()) for key in derived} | set(settings.trusted_signers)
 
 
 def parse_public_key(text: str) -> Ed25519PublicKey:
@@ -85,5 +76,4 @@ def require_genuine(*, body: bytes, signer: str, signature: bytes) -> None:
 
 def keyed_digest(sha256: bytes) -> str:
     """Return the name of a content: the same for the same bytes, and telling nobody else which."""
-    key = _derive(_secrets()[0], "names")
-    return hmac.new(key, sha256, hashlib.sha256).hexdigest()
+    return Mac(_derived("names")[0]).digest(sha256).hex()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from backups import creation, deletions, events, leases, slots
+from backups import creation, deletions, events, leases, times
 from backups.conf import settings
 from backups.errors import BackupBusy
 from backups.models import Backup, State
@@ -56,7 +56,7 @@ def request_backup(
 def queue_due(*, now: datetime) -> Backup | None:
     """Queue the latest night's backup unless it is there; a missed night is caught up so."""
     zone = timezone.get_default_timezone()
-    slot = slots.latest_daily(now=now, hour=settings.hour, zone=zone)
+    slot = times.latest_daily(now=now, hour=settings.hour, zone=zone)
     return running.queue_slot(
         Backup.objects.all(),
         slot,

@@ -12,7 +12,7 @@ from django.db import connections
 from django.db.models import Max
 from django.utils import timezone
 
-from backups import events, keys, leases, opening, scratch, slots, targets
+from backups import events, keys, leases, opening, scratch, targets, times
 from backups.conf import settings
 from backups.drill_files import FilesOfABackup
 from backups.dumpers import postgresql_state
@@ -56,7 +56,7 @@ def queue_due_drill(*, now: datetime) -> Drill | None:
     """
     if not (settings.identity_file and Backup.objects.with_database().good().exists()):
         return None
-    slot = slots.latest_weekly(
+    slot = times.latest_weekly(
         now=now,
         weekday=settings.drill_weekday,
         hour=settings.drill_hour,

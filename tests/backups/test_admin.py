@@ -15,7 +15,7 @@ from tests.backups.people import admin_client, person, refuse
 pytestmark = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
 
 
-def test_the_admin_shows_asks_and_draws(site, sent):
+def test_the_admin_shows_and_requests(site, sent):
     backup = site.back_up()
     services.drill_now(now=timezone.now())
     client = admin_client(site.settings, person(is_staff=True, is_superuser=True))
@@ -23,7 +23,6 @@ def test_the_admin_shows_asks_and_draws(site, sent):
     text = page.content.decode()
     assert page.status_code == 200
     assert backup.folder in text
-    assert text.count("<svg") >= 2
     assert "RTO" in text
     assert "style=" not in text.split("Drills over time")[1].split("</section>")[0]
     for name in ("now", "drill"):
@@ -75,7 +74,7 @@ def test_the_admin_tells_how_far_a_running_backup_is(site):
     assert "Running: requested backup, database, 3.0 MB of about 12.0 MB" in told
 
 
-def test_the_chart_has_a_point_for_each_drill_in_its_order(site):
+def test_the_page_lists_how_long_each_drill_took_newest_first(site):
     backup = site.back_up()
     now = timezone.now()
     for week, seconds in enumerate((600, 300, 1200)):
@@ -84,16 +83,17 @@ def test_the_chart_has_a_point_for_each_drill_in_its_order(site):
             queued_at=now - timedelta(weeks=3 - week),
             rto_seconds=seconds,
             rpo_seconds=seconds * 10,
-            state=State.GOOD,
+            state=State.FAILED if week == 1 else State.GOOD,
         )
     client = admin_client(site.settings, person("view_backup", is_staff=True))
     text = client.get(reverse("admin:backups_backup_changelist")).content.decode()
-    rto, rpo = (part.partition("</figure>")[0] for part in text.split("<figure>")[1:3])
-    points = re.search(r'points="([^"]+)"', rto)[1].split()
-    heights = [float(point.partition(",")[2]) for point in points]
-    assert heights[1] > heights[0] > heights[2], "y grows downwards"
-    assert re.findall(r"<title>[^:]+: ([^<]+)</title>", rto) == ["10 min", "5 min", "20 min"]
-    assert re.findall(r"<title>[^:]+: ([^<]+)</title>", rpo) == ["1.67 h", "50 min", "3.33 h"]
+    drills = text.split("Drills over time")[1].split("</section>")[0]
+    cells = re.findall(r"<td>([^<]+)</td>", drills)
+    assert [cells[n : n + 3] for n in range(1, len(cells), 4)] == [
+        ["20 min", "3.33 h", "good"],
+        ["5 min", "50 min", "failed"],
+        ["10 min", "1.67 h", "good"],
+    ]
 
 
 def test_a_stale_session_is_told_so_in_the_admin(site, sent):

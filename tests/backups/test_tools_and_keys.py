@@ -236,11 +236,10 @@ def test_a_rotated_secret_key_still_vouches_through_the_fallbacks(settings):
 def test_every_slot_is_one_a_day(settings):
     import doctest
 
-    from backups import charts, slots
+    from backups import times
 
-    for module in (slots, charts):
-        assert doctest.testmod(module).failed == 0
-        assert doctest.testmod(module).attempted > 0
+    assert doctest.testmod(times).failed == 0
+    assert doctest.testmod(times).attempted > 0
 
 
 def test_plain_text_backups_go_all_the_way_when_asked_for(site):

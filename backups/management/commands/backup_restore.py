@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from backups import services
-from backups.charts import duration
 from backups.management.commands._base import BackupCommand
 from backups.models.backup import Content
+from backups.times import duration
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

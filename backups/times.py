@@ -1,4 +1,4 @@
-"""When scheduled work is due: pure arithmetic of local times."""
+"""When scheduled work is due, and how durations are written: pure arithmetic."""
 
 from __future__ import annotations
 
@@ -39,3 +39,17 @@ def latest_weekly(*, now: datetime, weekday: int, hour: int, zone: tzinfo) -> da
     while slot.astimezone(zone).weekday() != weekday:
         slot = latest_daily(now=slot - timedelta(minutes=1), hour=hour, zone=zone)
     return slot
+
+
+def duration(seconds: float | None) -> str:
+    """Write a duration for people; none is a dash.
+
+    >>> duration(4.2), duration(300), duration(9000), duration(200000)
+    ('4.2 s', '5 min', '2.5 h', '2.31 d')
+    """
+    if seconds is None:
+        return "–"  # noqa: RUF001 - the dash of tables
+    for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 86_400:.3g} d"
