@@ -1,8 +1,9 @@
-"""The registry of what a restore drill checks.
+"""The registries of what a restore drill checks, and of the files that backups take along.
 
 An app brings a ``drills.py`` that registers how its own data proves to be whole after a restore:
 a chain that verifies, samples that decrypt, files that hash as before. ``backups`` runs them
 against the scratch database; an app that is not installed is absent from the report, never green.
+An app whose files lie in a storage of its own registers that there, too.
 """
 
 from __future__ import annotations
@@ -56,3 +57,15 @@ def register(name: str) -> Callable[[Drill], Drill]:
         return DRILLS.add(name, drill)
 
     return add
+
+
+FILE_STORAGES: Registry[type] = Registry("file storage")
+
+
+def back_up_files(alias: str, *, owner: type) -> None:
+    """Have the files of a storage backed up, whatever the site's settings name besides.
+
+    ``alias`` is its name in ``STORAGES``; ``owner`` a class of the app that brings it, such as the
+    model that has the files.
+    """
+    FILE_STORAGES.add(alias, owner, source=owner)
