@@ -14,6 +14,8 @@ from django.core.files.storage import storages
 from backups import keys, signing
 from backups.conf import settings
 from backups.errors import RecipientInvalid, RecipientMissing
+from backups.files.sources import aliases
+from garrison.drills import FILE_STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,17 +56,17 @@ def check_recipients(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa:
 def check_targets(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Find targets that do not exist, or that lie inside what they back up."""
     named = [
-        ("BACKUPS_TARGETS", settings.targets),
-        ("BACKUPS_FILE_STORAGES", settings.file_storages),
+        *(("BACKUPS_TARGETS names", alias) for alias in settings.targets),
+        *(("BACKUPS_FILE_STORAGES names", alias) for alias in settings.file_storages),
+        *((f"{FILE_STORAGES.origin(alias)} brings", alias) for alias, _ in FILE_STORAGES.items()),
     ]
     found: list[CheckMessage] = [
         Warning(
-            f"{setting} names {alias!r}, which is not in STORAGES.",
+            f"{who} {alias!r}, which is not in STORAGES.",
             hint="Add it to STORAGES, or take it out of the list.",
             id=W004,
         )
-        for setting, aliases in named
-        for alias in aliases
+        for who, alias in named
         if alias not in storages.backends
     ]
     return [*found, *_nested(), *_lock(), *_subject_keys()]
@@ -72,7 +74,7 @@ def check_targets(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: AR
 
 def _nested() -> Iterator[CheckMessage]:
     for target in settings.targets:
-        for source in settings.file_storages:
+        for source in aliases():
             inside, outside = _root(target), _root(source)
             if inside and outside and inside.is_relative_to(outside):
                 yield Error(
@@ -104,7 +106,7 @@ def _subject_keys() -> Iterator[CheckMessage]:
     """Ask by the setting's name, so that no import binds this app to ``encryption``."""
     keys_in = getattr(django_settings, "ENCRYPTION_SUBJECT_KEYS_STORAGE", "subject_keys")
     root = _root(keys_in)
-    for alias in settings.file_storages:
+    for alias in aliases():
         outside = _root(alias)
         if alias == keys_in or (root and outside and root.is_relative_to(outside)):
             yield Warning(

@@ -119,7 +119,7 @@ class Creation:
         name = files.LIST_NAME + self.outlet.recipients.suffix
         work = files.FileBackup(self.outlet, at=at, step=self.progress.step_by)
         with files.ListWriter(self.outlet, self._name(name)) as listing:
-            state = work.run(settings.file_storages, listing)
+            state = work.run(files.aliases(), listing)
             self.held.require_now()
             sealed = listing.commit()
         self.parts["files"] = manifest.Part(name, sealed)

@@ -7,7 +7,7 @@ its files, so each can be restored alone.
 from backups.files.entry import LIST_NAME, LONGEST_LINE, Entry
 from backups.files.listing import ListWriter
 from backups.files.sending import FileBackup
-from backups.files.sources import OURS, names, storage
+from backups.files.sources import OURS, aliases, names, storage
 
 __all__ = [
     "LIST_NAME",
@@ -16,6 +16,7 @@ __all__ = [
     "Entry",
     "FileBackup",
     "ListWriter",
+    "aliases",
     "names",
     "storage",
 ]

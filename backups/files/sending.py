@@ -18,7 +18,7 @@ from backups.manifest import FilesState
 from backups.models import StoredFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from django.core.files.storage import Storage
@@ -41,10 +41,9 @@ class FileBackup:
         self._holdings = Holdings(outlet, step)
         self.sent_bytes = 0
 
-    def run(self, aliases: Iterable[str], listing: ListWriter) -> FilesState:
+    def run(self, aliases: list[str], listing: ListWriter) -> FilesState:
         """Back up every file of the storages."""
         count = raw_bytes = vanished = 0
-        aliases = list(aliases)
         for alias in aliases:
             of = storage(alias)
             every = names(of)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from django.core.files.storage import storages
 from django.core.files.storage.handler import InvalidStorageError
 
+from backups.conf import settings
 from backups.errors import BackupsRefusal
+from garrison.drills import FILE_STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,14 +21,18 @@ if TYPE_CHECKING:
 OURS = ".garrison-"  # what restores leave inside a storage: staged files, and those from before
 
 
+def aliases() -> list[str]:
+    """Return the storages whose files are backed up: those of the site, then those of the apps."""
+    brought = [alias for alias, _owner in FILE_STORAGES.items()]
+    return list(dict.fromkeys([*settings.file_storages, *brought]))
+
+
 def storage(alias: str) -> Storage:
     """Return a file storage by its alias."""
     try:
         return storages[alias]
     except InvalidStorageError:
-        raise BackupsRefusal(
-            f"BACKUPS_FILE_STORAGES names {alias!r}, which is not in STORAGES."
-        ) from None
+        raise BackupsRefusal(f"The file storage {alias!r} is not in STORAGES.") from None
 
 
 def names(of: Storage) -> Iterator[str]:

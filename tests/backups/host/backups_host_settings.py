@@ -66,8 +66,8 @@ if "keepsakes" in INSTALLED_APPS:
         "BACKEND": "encryption.storage.EncryptedStorage",
         "OPTIONS": {"storage": "sealed"},
     }
-    # What lies in "private" is backed up as it lies there: encrypted, once more.
-    BACKUPS_FILE_STORAGES = ["default", "sealed"]
+    # What lies in "private" is backed up as it lies there, encrypted once more: keepsakes brings
+    # "sealed" itself, in its drills.py.
     ENCRYPTION_KEYS = [os.environ["HOST_ENCRYPTION_KEY"]]
 BACKUPS_RECIPIENTS = [r for r in os.environ.get("HOST_RECIPIENTS", "").split(",") if r]
 BACKUPS_IDENTITY_FILE = os.environ.get("HOST_IDENTITY_FILE", "")
