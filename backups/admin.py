@@ -1,4 +1,4 @@
-"""Backups for staff: a list of evidence, and buttons that ask for work."""
+"""Backups for staff: a list of evidence, and buttons that request work."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class BackupAdmin(ReadOnlyAdmin):
     # -- columns -----------------------------------------------------------------------------------
     @admin.display(description="backup", ordering="queued_at")
     def name(self, backup: Backup) -> str:
-        """Its folder, or when it was asked for."""
+        """Its folder, or when it was requested."""
         return backup.folder or f"{timezone.localtime(backup.queued_at):%Y-%m-%d %H:%M}"
 
     @admin.display(description="state", ordering="state")
@@ -114,7 +114,7 @@ class BackupAdmin(ReadOnlyAdmin):
         return bool(request.user.has_perm("backups.drill_backup"))
 
     def has_back_up_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may ask for a backup."""
+        """Return whether the user may request a backup."""
         return bool(request.user.has_perm("backups.add_backup"))
 
     # -- actions -----------------------------------------------------------------------------------

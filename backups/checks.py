@@ -103,7 +103,7 @@ def _lock() -> Iterator[CheckMessage]:
 
 
 def _subject_keys() -> Iterator[CheckMessage]:
-    """Ask by the setting's name, so that no import binds this app to ``encryption``."""
+    """Look it up by the setting's name, so that no import binds this app to ``encryption``."""
     keys_in = getattr(django_settings, "ENCRYPTION_SUBJECT_KEYS_STORAGE", "subject_keys")
     root = _root(keys_in)
     for alias in aliases():

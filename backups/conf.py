@@ -14,11 +14,12 @@ def _not_negative(value: float) -> str | None:
 
 
 def _hour(value: int) -> str | None:
-    return None if 0 <= value <= 23 else f"{value!r} is not an hour; 0 to 23 are."
+    return None if value in range(24) else f"{value!r} is not an hour; 0 to 23 are."
 
 
 def _weekday(value: int) -> str | None:
-    return None if 0 <= value <= 6 else f"{value!r} is not a weekday; 0 (Monday) to 6 (Sunday) are."
+    is_one = value in range(7)
+    return None if is_one else f"{value!r} is not a weekday; 0 (Monday) to 6 (Sunday) are."
 
 
 class BackupsSettings(AppSettings, prefix="BACKUPS"):
@@ -96,7 +97,7 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
         3, "Number of the newest good backups that are never pruned.", validate=_positive
     )
 
-    # When somebody is told
+    # When an event reports it
     overdue_hours = Setting(
         26, "Hours without a good backup after which an alert is said.", validate=_positive
     )

@@ -37,7 +37,7 @@ class PatientFileSystemStorage(FileSystemStorage):
 
 
 def carry_out(*, now: datetime) -> int:
-    """Make up for the deletions that have waited; gives how many. Nothing while a backup runs."""
+    """Make up for the deletions that have waited; returns how many. Nothing while a backup runs."""
     if must_wait():
         return 0
     done = 0

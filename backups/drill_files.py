@@ -16,17 +16,17 @@ from backups.errors import BackupDamaged
 
 if TYPE_CHECKING:
     from backups.files import Entry
-    from backups.opening import Opened
+    from backups.opening import OpenedBackup
 
 
 class _ReadOnlyError(NotImplementedError):  # what Django's storages raise for what they cannot do
     """Somebody tried to change a backup through a drill."""
 
 
-class FilesOfABackup(Storage):
+class BackupFiles(Storage):
     """A storage over one backup's files; a name that is in several storages is the first's."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: OpenedBackup) -> None:
         """Read the list."""
         self._opened = opened
         self._entries: dict[str, Entry] = {}
@@ -34,7 +34,7 @@ class FilesOfABackup(Storage):
         opened.each_file(self._add)
 
     @classmethod
-    def of(cls, opened: Opened) -> FilesOfABackup | None:
+    def of(cls, opened: OpenedBackup) -> BackupFiles | None:
         """Return the storage, or ``None`` where the backup holds no files."""
         return cls(opened) if "files" in opened.manifest.parts else None
 
@@ -51,7 +51,7 @@ class FilesOfABackup(Storage):
         return True
 
     def damaged(self) -> list[Entry]:
-        """Read every file; gives those that are not whole."""
+        """Read every file; returns those that are not whole."""
         found: list[Entry] = []
         known: dict[str, bool] = {}
         for entry in self._all:
@@ -63,7 +63,7 @@ class FilesOfABackup(Storage):
 
     def _is_whole(self, entry: Entry) -> bool:
         try:
-            self._opened.file(entry, pipeline.Nowhere())
+            self._opened.file(entry, pipeline.Discard())
         except BackupDamaged:
             return False
         return True

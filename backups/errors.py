@@ -19,7 +19,7 @@ class BackupsRefusal(Refusal):
 
 
 class RecipientMissing(BackupsRefusal):
-    """There is nobody to encrypt to, and writing plain text was not asked for."""
+    """There is nobody to encrypt to, and writing plain text was not configured."""
 
     code = "backup_recipient_missing"
     title = "No age recipient is configured"

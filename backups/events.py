@@ -1,4 +1,4 @@
-"""What backups says happened."""
+"""The kinds of events that backups emits."""
 
 from __future__ import annotations
 

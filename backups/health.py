@@ -1,4 +1,4 @@
-"""What the health report says of backups."""
+"""The health check of backups."""
 
 from __future__ import annotations
 
@@ -19,16 +19,12 @@ def backups() -> CheckResult:
         return CheckResult(Status.UNHEALTHY, f"No good backup within the limit: {told}.")
     if found.damaged:
         return CheckResult(Status.UNHEALTHY, f"Verification found {found.damaged} damaged backups.")
-    return _proofs(found.is_drill_overdue, found.is_identity_unproven, found.failed_copies)
-
-
-def _proofs(is_drill_overdue: bool, is_identity_unproven: bool, failed_copies: int) -> CheckResult:  # noqa: FBT001
-    if is_drill_overdue:
-        return CheckResult(Status.DEGRADED, "No drill has passed within the limit.")
-    if is_identity_unproven:
-        return CheckResult(Status.DEGRADED, "No identity has opened a backup for too long.")
-    if failed_copies:
-        return CheckResult(
-            Status.DEGRADED, f"The newest backup is missing on {failed_copies} targets."
-        )
+    overdue = (
+        (found.is_drill_overdue, "No drill has passed within the limit."),
+        (found.is_identity_unproven, "No identity has opened a backup for too long."),
+        (found.failed_copies, f"The newest backup is missing on {found.failed_copies} targets."),
+    )
+    for is_overdue, sentence in overdue:
+        if is_overdue:
+            return CheckResult(Status.DEGRADED, sentence)
     return CheckResult(Status.HEALTHY, "The newest backup is recent and whole.")

@@ -16,6 +16,6 @@ PARTIAL = ".partial"
 
 
 def is_ours(name: str) -> bool:
-    """Return whether a file of a backup's folder has one of the names that we give."""
+    """Return whether a file of a backup's folder has one of the names that a backup uses."""
     whole = name.removesuffix(PARTIAL)
     return bool(MANIFEST_NAME.match(whole) or PART_NAME.match(whole))

@@ -1,6 +1,6 @@
 """Holding a lease: one run at a time, over all processes and machines.
 
-A thread renews the lease while the work goes on. Whoever works asks :meth:`Held.require` at every
+A thread renews the lease while the work goes on. The work calls :meth:`HeldLease.require` at every
 step and before every change that others can see; after the lease is lost it raises, and nothing is
 changed any more.
 """
@@ -32,7 +32,7 @@ logger = logging.getLogger("backups")
 BACKUP, DRILL = "backup", "drill"
 
 
-class Held:
+class HeldLease:
     """A lease that this process holds, as far as it knows."""
 
     def __init__(self, name: str, owner: uuid.UUID, fence: int) -> None:
@@ -48,7 +48,7 @@ class Held:
         self._beating = BackgroundCall(self._beat)
 
     def require(self) -> None:
-        """Raise once the lease is lost; asks nobody, so it may be called for every block."""
+        """Raise once the lease is lost; needs no query, so it may be called for every block."""
         if self._is_lost or time.monotonic() - self._renewed > self._seconds:
             raise LeaseLost(
                 "This run did not answer in time and was declared dead; another one may have "
@@ -56,7 +56,7 @@ class Held:
             )
 
     def require_now(self) -> None:
-        """Ask the database, and raise unless the lease is still ours at this moment."""
+        """Query the database, and raise unless the lease is still ours at this moment."""
         self._renew()
         self.require()
 
@@ -90,7 +90,7 @@ class Held:
 
 
 @contextmanager
-def hold(name: str, *, now: datetime) -> Iterator[Held]:
+def hold(name: str, *, now: datetime) -> Iterator[HeldLease]:
     """Hold a lease for a block; refused while another run holds it."""
     owner = uuid.uuid4()
     seconds = settings.lease_seconds
@@ -100,7 +100,7 @@ def hold(name: str, *, now: datetime) -> Iterator[Held]:
             f"Another {name} run holds the lease. Wait for its end; if its process is dead, the "
             f"lease expires within {seconds} seconds."
         )
-    held = Held(name, owner, fence)
+    held = HeldLease(name, owner, fence)
     try:
         yield held
     finally:

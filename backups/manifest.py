@@ -43,7 +43,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class SequenceState:
     """One sequence, as it stood before the dump began: a restored one stands here or further on."""
 
     name: str
@@ -59,7 +59,7 @@ class DatabaseState:
     version: str
     name: str
     tables: list[Table]
-    sequences: list[Counter]
+    sequences: list[SequenceState]
     large_objects: Table
     migrations: list[list[str]]
     tool: str = ""
@@ -121,7 +121,7 @@ class Manifest:
 
 
 def write(manifest: Manifest, recipients: Recipients) -> bytes:
-    """Sign and encrypt; gives the bytes of the file."""
+    """Sign and encrypt; returns the bytes of the file."""
     body = manifest.body()
     signature = base64.b64encode(signing.sign(body)).decode()
     head = b"%s %d %s %s\n" % (MAGIC, VERSION, signing.signer().encode(), signature.encode())
@@ -207,7 +207,7 @@ def _part_name(name: str) -> str:
 
 def _database(fields: dict[str, Any]) -> DatabaseState:
     fields["tables"] = [Table(**table) for table in fields["tables"]]
-    fields["sequences"] = [Counter(**sequence) for sequence in fields["sequences"]]
+    fields["sequences"] = [SequenceState(**sequence) for sequence in fields["sequences"]]
     fields["large_objects"] = Table(**fields["large_objects"])
     return DatabaseState(**fields)
 

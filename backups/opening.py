@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedBackup:
     """A backup on one target whose manifest was found genuine."""
 
     target: Target
@@ -46,13 +46,13 @@ class Opened:
         self._read(entry.blob, out, entry.sealed)
 
     def each_file(self, handle: Callable[[Entry], None]) -> None:
-        """Get every entry of the list to ``handle``; only the return says that it was genuine."""
+        """Pass every entry of the list to ``handle``; only its end proves that it was genuine."""
         lines = _Lines(handle)
         self.part("files", lines)
         lines.require_end()
 
     def _read(self, name: str, out: Writable, expected: Sealed) -> None:
-        with read(self.target, name) as source:
+        with Reading(self.target, name) as source:
             pipeline.unseal(
                 source=source,
                 out=out,
@@ -89,10 +89,11 @@ def _entry(line: bytes) -> Entry:
         raise BackupDamaged("A line of the file list is not UTF-8.") from None
 
 
-class _Reading:
-    """An open file on a target, whose failures are told as a damaged backup."""
+class Reading:
+    """An open file on a target, for a block; what the target raises is a damaged backup."""
 
     def __init__(self, target: Target, name: str) -> None:
+        """Open it."""
         self._name = name
         self._target = target.alias
         try:
@@ -107,21 +108,19 @@ class _Reading:
         )
 
     def read(self, size: int) -> bytes:
+        """Return at most ``size`` bytes."""
         try:
             return self._file.read(size)
         except Exception as failure:
             raise self._refusal(failure) from failure
 
     def __enter__(self) -> Self:
+        """Return the file."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close it."""
         self._file.close()
-
-
-def read(target: Target, name: str) -> _Reading:
-    """Open a file for reading; a context manager."""
-    return _Reading(target, name)
 
 
 def _listed(target: Target, folder: str) -> tuple[list[str], list[str]]:
@@ -134,7 +133,7 @@ def _listed(target: Target, folder: str) -> tuple[list[str], list[str]]:
 
 
 def is_whole(target: Target, folder: str) -> bool:
-    """Get whether a folder has a manifest, which is written last; raises where nobody can tell."""
+    """Return whether a folder has a manifest, which is written last; raises if nobody knows."""
     try:
         manifest_name(target, folder)
     except BackupNotFound:
@@ -155,7 +154,7 @@ def manifest_name(target: Target, folder: str) -> str:
 
 def open_backup(
     target: Target, folder: str, identities: Sequence[x25519.Identity], *, sha256: str = ""
-) -> Opened:
+) -> OpenedBackup:
     """Read and check the manifest.
 
     ``sha256`` is what the index knows of it; another one is refused, although it may be genuine: it
@@ -164,7 +163,7 @@ def open_backup(
     if not FOLDER_NAME.match(folder):
         raise BackupNotFound(f"{folder[:40]!r} is not the name of a backup's folder.")
     name = manifest_name(target, folder)
-    with read(target, f"{folder}/{name}") as source:
+    with Reading(target, f"{folder}/{name}") as source:
         sealed = _at_most(source, manifest.LARGEST)
     found = manifest.sha256(sealed)
     described = manifest.read(
@@ -175,10 +174,10 @@ def open_backup(
             f"The manifest of {folder} on {target.alias!r} is not the one that was written there. "
             "If the index was lost and rebuilt, run `manage.py backup_list --rebuild`."
         )
-    return Opened(target, folder, described, found, identities)
+    return OpenedBackup(target, folder, described, found, identities)
 
 
-def _at_most(source: _Reading, most: int) -> bytes:
+def _at_most(source: Reading, most: int) -> bytes:
     data = bytearray()
     while chunk := source.read(1024 * 1024):
         data += chunk

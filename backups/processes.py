@@ -30,7 +30,7 @@ NICENESS = 10  # below whatever serves people, who wait; a backup does not
 _QUOTES_DATA = re.compile(r"(?:^|\n)(?:DETAIL|CONTEXT|STATEMENT|QUERY|LINE \d+):.*", re.DOTALL)
 
 
-def be_nice(process_or_thread_id: int) -> None:
+def lower_priority(process_or_thread_id: int) -> None:
     """Lower the priority of a process or, on Linux, of a single thread; elsewhere do nothing."""
     if sys.platform != "linux":
         return
@@ -46,16 +46,16 @@ def _widen(pipe: IO[bytes] | None) -> None:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def be_nice_here() -> None:
+def lower_thread_priority() -> None:
     """Lower the priority of the calling thread, not of its process."""
-    be_nice(threading.get_native_id())
+    lower_priority(threading.get_native_id())
 
 
 class StoppedReading(ProgramFailed):
     """A program has ended well, and before its input did."""
 
 
-class UntilItStops:
+class EarlyStopInput:
     """Feeds a program that may have read enough before the end; the rest is passed over."""
 
     def __init__(self, program: Program) -> None:
@@ -99,7 +99,7 @@ class Program:
             start_new_session=True,
             close_fds=True,
         )
-        be_nice(self._process.pid)
+        lower_priority(self._process.pid)
         _widen(self._process.stdout)
         self._complaint = bytearray()
         self._timed_out = False
@@ -133,7 +133,7 @@ class Program:
         return len(chunk)
 
     def end_input(self) -> None:
-        """Tell the program that there is no more input."""
+        """Close the program's input."""
         with contextlib.suppress(BrokenPipeError):
             self.stdin.close()
 
@@ -148,7 +148,7 @@ class Program:
             raise ProgramFailed(f"{self.name} ended with code {code}: {self.complaint()}")
 
     def complaint(self) -> str:
-        """Return what it said on stderr, short and without the rows it may quote."""
+        """Return what it wrote to stderr, short and without the rows it may quote."""
         text = self._complaint.decode("utf-8", "replace").strip()
         text = _QUOTES_DATA.sub("", text).strip()
         return " ".join(text.split())[-400:] or "it said nothing"

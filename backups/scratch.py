@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections
 
 from backups.dumpers.connection import connect
+from backups.dumpers.sqlite import path_of
 from backups.restore import postgresql, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from backups.opening import Opened
+    from backups.opening import OpenedBackup
 
 PREFIX = "garrison_drill"
 COMMENT = "Django Garrison: scratch copy for a drill; dropped by the next one."
@@ -40,8 +40,8 @@ def name_for(using: str, run: str) -> str:
 
 
 @contextmanager
-def restored(opened: Opened, *, source: str, name: str) -> Iterator[str]:
-    """Restore a backup's database into a scratch one; gives a Django alias for the block.
+def restored(opened: OpenedBackup, *, source: str, name: str) -> Iterator[str]:
+    """Restore a backup's database into a scratch one; returns a Django alias for the block.
 
     The load is checked against the manifest like any restore. Whatever happens in the block, the
     scratch database is dropped at its end.
@@ -85,20 +85,14 @@ def drop(using: str, name: str) -> None:
 
 
 @contextmanager
-def _sqlite(opened: Opened, source: str, name: str) -> Iterator[str]:
-    path = _sqlite_path(source, name)
+def _sqlite(opened: OpenedBackup, source: str, name: str) -> Iterator[str]:
+    path = path_of(source).with_name(f".{name}.sqlite3")
     try:
         sqlite.unpack(opened, path)
         with _alias(source, name, str(path)) as alias:
             yield alias
     finally:
         sqlite.remove(path)
-
-
-def _sqlite_path(source: str, name: str) -> Path:
-    from backups.dumpers.sqlite import path_of
-
-    return path_of(source).with_name(f".{name}.sqlite3")
 
 
 @contextmanager
@@ -117,7 +111,7 @@ def _alias(source: str, alias: str, database: str) -> Iterator[str]:
 
 
 def sweep(using: str) -> list[str]:
-    """Drop what killed drills have left; gives the names. Only for the holder of the lease."""
+    """Drop what killed drills have left; returns the names. Only for the holder of the lease."""
     pattern = re.compile(rf"^{PREFIX}_{mark(using)}_[0-9a-f]{{12}}\Z")
     if connections[using].vendor == "sqlite":
         return _sweep_sqlite(using, pattern)
@@ -130,8 +124,6 @@ def sweep(using: str) -> list[str]:
 
 
 def _sweep_sqlite(using: str, pattern: re.Pattern[str]) -> list[str]:
-    from backups.dumpers.sqlite import path_of
-
     found = []
     for path in path_of(using).parent.glob(f".{PREFIX}_*.sqlite3"):
         name = path.name.removeprefix(".").removesuffix(".sqlite3")

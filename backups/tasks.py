@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from celery import shared_task
 from django.utils import timezone
@@ -12,12 +14,15 @@ from backups.errors import BackupBusy
 from backups.models import Drill, State
 from garrison.errors import Refusal
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 logger = logging.getLogger("backups")
 
 
 @shared_task(acks_late=False)
 def tick() -> None:
-    """Queue what is due, say what is overdue, and work off the queue."""
+    """Queue what is due, report what is overdue, and work off the queue."""
     now = timezone.now()
     services.queue_due(now=now)
     services.queue_due_drill(now=now)
@@ -29,20 +34,12 @@ def tick() -> None:
 @shared_task(acks_late=False)
 def work_off() -> None:
     """Make the backups and do the drills that wait; a run that goes on elsewhere is left alone."""
-    _work_off_backups()
-    _work_off_drills()
-
-
-def _work_off_backups() -> None:
-    while True:
-        try:
-            made = services.run_queued(now=timezone.now())
-        except Refusal as refusal:  # the row, the event and the log hold it; a retry is the tick's
-            logger.error("A backup failed: %s", refusal.detail)  # noqa: TRY400 - a refusal is no surprise
-            return
-        if made is None:
-            return
-        _prune()
+    with _refusals_logged("A backup"):
+        while services.run_queued(now=timezone.now()):
+            _prune()
+    for drill in Drill.objects.filter(state=State.QUEUED).order_by("queued_at"):
+        with _refusals_logged("A drill"):
+            services.run_drill(drill_id=drill.pk, now=timezone.now())
 
 
 def _prune() -> None:
@@ -52,18 +49,17 @@ def _prune() -> None:
         logger.info("Pruning waits: a backup is running.")
 
 
-def _work_off_drills() -> None:
-    for drill in Drill.objects.filter(state=State.QUEUED).order_by("queued_at"):
-        try:
-            services.run_drill(drill_id=drill.pk, now=timezone.now())
-        except Refusal as refusal:
-            logger.error("A drill failed: %s", refusal.detail)  # noqa: TRY400 - a refusal is no surprise
-
-
 @shared_task(acks_late=False)
 def verify(backup_id: str) -> None:
     """Verify one backup; what is found stands in its row and in an event."""
-    try:
+    with _refusals_logged(f"Verification of backup {backup_id}"):
         services.verify(backup_id=backup_id, now=timezone.now())
+
+
+@contextmanager
+def _refusals_logged(work: str) -> Iterator[None]:
+    """End the block at a refusal; the row and the event hold it, too, and a retry is the tick's."""
+    try:
+        yield
     except Refusal as refusal:
-        logger.error("Verification of backup %s: %s", backup_id, refusal.detail)  # noqa: TRY400 - a refusal is no surprise
+        logger.error("%s failed: %s", work, refusal.detail)  # noqa: TRY400 - no surprise, no trace

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class BackgroundCall(Generic[T]):
-    """A function in a thread of its own; what it raised is raised where its result is asked for.
+    """A function in a thread of its own; what it raised is raised where its result is read.
 
     ``on_end`` is called in that thread with the failure, or with ``None``; ``failure`` is set by
     then.
@@ -36,7 +36,7 @@ class BackgroundCall(Generic[T]):
     def _run(self) -> None:
         try:
             self._result = self._function()
-        except BaseException as failure:  # noqa: BLE001 - carried to the thread that asks
+        except BaseException as failure:  # noqa: BLE001 - carried to the thread that reads the result
             self.failure = failure
         self._on_end(self.failure)
 
@@ -100,7 +100,7 @@ class BlockQueue:
             return block[:size]
 
     def end(self, failure: BaseException | None = None) -> None:
-        """Give the reader the end, or what the writer has failed with."""
+        """End the blocks for the reader, with what the writer has failed with."""
         with self._changed:
             self._is_ended, self._failure = True, self._failure or failure
             self._changed.notify_all()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from backups.files import Entry
     from backups.models import Backup
-    from backups.opening import Opened
+    from backups.opening import OpenedBackup
     from backups.targets import Target
 
 READ = 1024 * 1024
@@ -26,8 +26,8 @@ MOST_DAMAGED = 100  # files; after so many the target itself is away or lost
 
 
 @dataclass
-class Findings:
-    """What a verification has read; that it returned says that all was right."""
+class VerificationReport:
+    """What a verification has read; that it was returned means that all was right."""
 
     level: str  # "opened": decrypted and compared · "intact": the encrypted bytes are as written
     parts: int = 0
@@ -36,7 +36,7 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
 
-class Damaged:
+class DamagedFiles:
     """The files that were found damaged; the search goes on, up to a limit, to find them all."""
 
     def __init__(self) -> None:
@@ -62,9 +62,9 @@ class Damaged:
             raise FilesDamaged(self._first.detail + others, self._blobs)
 
 
-def verify_opened(opened: Opened) -> Findings:
+def verify_opened(opened: OpenedBackup) -> VerificationReport:
     """Decrypt, decompress, hash and compare every part and every file."""
-    findings = Findings("opened")
+    findings = VerificationReport("opened")
     if "database" in opened.manifest.parts:
         _verify_database(opened, findings)
     if "files" in opened.manifest.parts:
@@ -74,16 +74,16 @@ def verify_opened(opened: Opened) -> Findings:
     return findings
 
 
-def _verify_database(opened: Opened, findings: Findings) -> None:
+def _verify_database(opened: OpenedBackup, findings: VerificationReport) -> None:
     described = opened.manifest.database
     if described is None or described.engine != "postgresql":
-        opened.part("database", pipeline.Nowhere())
+        opened.part("database", pipeline.Discard())
         return
     try:
         matching = tools.matching(int(described.major))
     except ToolMissing:
         findings.notes.append("pg_restore is not here, so the archive was not read by it.")
-        opened.part("database", pipeline.Nowhere())
+        opened.part("database", pipeline.Discard())
         return
     argv = [matching.path("pg_restore"), "--file=/dev/null"]
     with Program(argv, environment={"LC_ALL": "C"}, takes_input=True) as program:
@@ -92,16 +92,16 @@ def _verify_database(opened: Opened, findings: Findings) -> None:
         program.finish()
 
 
-def _verify_files(opened: Opened, findings: Findings) -> None:
+def _verify_files(opened: OpenedBackup, findings: VerificationReport) -> None:
     seen: set[str] = set()
-    damaged = Damaged()
+    damaged = DamagedFiles()
 
     def look(entry: Entry) -> None:
         findings.files += 1
         if entry.blob not in seen:
             seen.add(entry.blob)
             with damaged.noting(entry.blob):
-                opened.file(entry, pipeline.Nowhere())
+                opened.file(entry, pipeline.Discard())
             findings.raw_bytes += entry.sealed.raw_size
 
     opened.each_file(look)
@@ -111,12 +111,14 @@ def _verify_files(opened: Opened, findings: Findings) -> None:
         raise BackupDamaged("The list of files has not as many lines as the manifest says.")
 
 
-def verify_intact(backup: Backup, target: Target) -> Findings:
+def verify_intact(backup: Backup, target: Target) -> VerificationReport:
     """Compare the encrypted bytes with the index, where no identity is at hand.
 
     This finds damage and loss. It does not tell whether anybody can open the backup.
     """
-    findings = Findings("intact", notes=["No identity here: the bytes were compared, not opened."])
+    findings = VerificationReport(
+        "intact", notes=["No identity here: the bytes were compared, not opened."]
+    )
     name = opening.manifest_name(target, backup.folder)
     _require_hash(target, f"{backup.folder}/{name}", backup.manifest_sha256)
     for part in backup.parts:
@@ -127,11 +129,11 @@ def verify_intact(backup: Backup, target: Target) -> Findings:
     return findings
 
 
-def _verify_stored_files(backup: Backup, target: Target, findings: Findings) -> None:
+def _verify_stored_files(backup: Backup, target: Target, findings: VerificationReport) -> None:
     needed = StoredFile.objects.filter(
         first_used_at__lte=backup.snapshot_at, last_used_at__gte=backup.snapshot_at
     )
-    damaged = Damaged()
+    damaged = DamagedFiles()
     for row in needed.iterator():
         if target.alias in row.targets:
             with damaged.noting(row.name):
@@ -142,7 +144,7 @@ def _verify_stored_files(backup: Backup, target: Target, findings: Findings) -> 
 
 def _require_hash(target: Target, name: str, expected: str) -> None:
     digest = hashlib.sha256()
-    with opening.read(target, name) as source:
+    with opening.Reading(target, name) as source:
         while chunk := source.read(READ):
             digest.update(chunk)
     if digest.hexdigest() != expected:

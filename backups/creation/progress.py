@@ -1,4 +1,4 @@
-"""How far a run has come: told to whoever watches, and kept in its row."""
+"""How far a run has come: reported to whoever watches, and kept in its row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from backups.leases import Held
+    from backups.leases import HeldLease
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Progress:
     """The row of a run, changed only while the run holds its lease."""
 
     backup: Backup
-    held: Held
+    held: HeldLease
     on_progress: Callable[[str, int, int], None]
     stage: str = ""
     done: int = 0

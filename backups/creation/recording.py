@@ -1,4 +1,4 @@
-"""What a run tells of itself at its end: in the manifest, and in the index."""
+"""What a run records at its end: in the manifest, and in the index."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _software() -> dict[str, str]:
 
 
 def row_of(described: Manifest, *, manifest_sha256: str) -> dict[str, Any]:
-    """Get what the index says of a whole backup: sizes, counts, and hashes of encrypted bytes."""
+    """Return what the index holds of a whole backup: sizes, counts and hashes."""
     database, files = described.database, described.files
     raw = sum(part.sealed.raw_size for part in described.parts.values())
     return {

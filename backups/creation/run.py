@@ -14,10 +14,9 @@ from backups.creation import recording
 from backups.creation.progress import Progress
 from backups.dumpers import dumper
 from backups.models import Backup, Copy
-from backups.models.backup import Content
-from backups.models.copy import CopyState
+from backups.models.backup import Content, CopyState
 from backups.outlet import Outlet
-from backups.processes import be_nice_here
+from backups.processes import lower_thread_priority
 from backups.targets import Target, TargetGroup, targets
 from backups.threads import BackgroundCall
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backups.dumpers import Dumper
-    from backups.leases import Held
+    from backups.leases import HeldLease
     from backups.manifest import DatabaseState, FilesState, Manifest, Part
 
 
@@ -34,7 +33,7 @@ class Creation:
     """One run: its row, its lease, and what has been made so far."""
 
     backup: Backup
-    held: Held
+    held: HeldLease
     on_progress: Callable[[str, int, int], None]
     group: TargetGroup = field(default_factory=lambda: TargetGroup([]))
     parts: dict[str, Part] = field(default_factory=dict)
@@ -99,7 +98,7 @@ class Creation:
         """Describe in a thread, and stop it once the lease is lost."""
 
         def describe() -> DatabaseState:
-            be_nice_here()
+            lower_thread_priority()
             return dump.describe()
 
         describing = BackgroundCall(describe)

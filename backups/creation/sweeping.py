@@ -9,7 +9,7 @@ from django.db import DatabaseError
 
 from backups import opening
 from backups.models import Backup, Copy, State
-from backups.models.copy import CopyState
+from backups.models.backup import CopyState
 from backups.targets import targets
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Dumper(abc.ABC):
-    """Holds one snapshot open for a block, and gives the dump and the description of it.
+    """Holds one snapshot open for a block, which can be dumped and described.
 
     ``part`` names the dump as stock tools know it; ``snapshot_at`` is when the snapshot was taken;
     ``expected_bytes`` a guess for a progress bar.

@@ -41,7 +41,7 @@ class PostgreSQLDumper(Dumper):
         self._counters = postgresql_state.sequences(self._session)
 
     def cancel(self) -> None:
-        """Ask the server to end the count that runs in our session."""
+        """Have the server end the count that runs in our session."""
         with contextlib.suppress(psycopg.Error):  # the server may be what has gone
             self._session.cancel()
 

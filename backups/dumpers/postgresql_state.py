@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from backups.manifest import Counter, DatabaseState, Table
+from backups.manifest import DatabaseState, SequenceState, Table
 
 if TYPE_CHECKING:
     import psycopg
@@ -82,27 +82,25 @@ def question(table: str, hashed: str) -> str:
     return f"{counted} FROM ONLY {table} AS x"
 
 
-def begin(session: psycopg.Connection[Any], snapshot: str | None = None) -> None:
-    """Begin a read-only transaction on a snapshot: a given one, or a new one."""
+def begin(session: psycopg.Connection[Any]) -> None:
+    """Begin a read-only transaction on a new snapshot."""
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    if snapshot is not None:
-        session.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
     for statement in STABLE_TEXT:
         session.execute(statement)
 
 
-def sequences(session: psycopg.Connection[Any]) -> list[Counter]:
+def sequences(session: psycopg.Connection[Any]) -> list[SequenceState]:
     """Read every sequence. They are outside of any snapshot, so this comes before the dump."""
     found = []
     for (name,) in session.execute(_SEQUENCES).fetchall():
         query = f"SELECT last_value, is_called FROM {name}"  # noqa: S608 - quoted by the server
         last_value, is_called = session.execute(query).fetchone() or (0, False)
-        found.append(Counter(name, last_value, is_called))
+        found.append(SequenceState(name, last_value, is_called))
     return found
 
 
 def describe(
-    session: psycopg.Connection[Any], *, counters: list[Counter], tool: str = ""
+    session: psycopg.Connection[Any], *, counters: list[SequenceState], tool: str = ""
 ) -> DatabaseState:
     """Describe what the session's transaction sees; one pass over every table."""
     listed = session.execute(_TABLES.format(expression=expression("c.oid")) + _NOT_OURS).fetchall()

@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from typing import TYPE_CHECKING
 
-from backups.manifest import Counter, DatabaseState, Table
+from backups.manifest import DatabaseState, SequenceState, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,11 +46,11 @@ def _table(connection: sqlite3.Connection, table: str) -> Table:
     return Table(table, rows, f"{total % MODULUS}")
 
 
-def _counters(connection: sqlite3.Connection) -> Iterable[Counter]:
+def _counters(connection: sqlite3.Connection) -> Iterable[SequenceState]:
     if not connection.execute(_HAS, ("sqlite_sequence",)).fetchone():
         return
     for name, value in connection.execute("SELECT name, seq FROM sqlite_sequence ORDER BY name"):
-        yield Counter(bytes(name).decode("utf-8"), int(value or 0), is_called=True)
+        yield SequenceState(bytes(name).decode("utf-8"), int(value or 0), is_called=True)
 
 
 def _migrations(connection: sqlite3.Connection) -> list[list[str]]:

@@ -1,7 +1,6 @@
 """Rows of backups: runs, their copies, drills, stored files, leases."""
 
-from backups.models.backup import Backup, BackupQuerySet
-from backups.models.copy import Copy
+from backups.models.backup import Backup, BackupQuerySet, Copy
 from backups.models.drill import Drill
 from backups.models.lease import Lease
 from backups.models.run import State

@@ -1,15 +1,12 @@
-"""The index of backups: small, clear rows; what is inside stands in the encrypted manifest."""
+"""The index: backups and their copies, in clear; what is inside stands in the manifest."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from django.db import models
 
 from backups.models.run import Run, RunQuerySet, State
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 class Kind(models.TextChoices):
@@ -38,10 +35,6 @@ class BackupQuerySet(RunQuerySet["Backup"]):
     def with_database(self) -> BackupQuerySet:
         """Return the backups that hold a database."""
         return self.exclude(content=Content.FILES)
-
-    def within(self, first: datetime, last: datetime) -> BackupQuerySet:
-        """Return the backups whose snapshot lies between two instants, both included."""
-        return self.filter(snapshot_at__gte=first, snapshot_at__lte=last)
 
 
 class Backup(Run):
@@ -90,3 +83,40 @@ class Backup(Run):
     def __str__(self) -> str:
         """Name it by its folder, or by its id while it has none."""
         return self.folder or str(self.pk)
+
+
+class CopyState(models.TextChoices):
+    """The life of a copy."""
+
+    WRITING = "writing", "being written"
+    GOOD = "good", "good"
+    FAILED = "failed", "failed"
+    DAMAGED = "damaged", "damaged"
+    PRUNED = "pruned", "pruned"
+
+
+class Copy(models.Model):
+    """What became of a backup on one target."""
+
+    backup = models.ForeignKey(Backup, models.CASCADE, related_name="copies")
+    target = models.CharField(max_length=64)
+    state = models.CharField(max_length=10, choices=CopyState.choices, default=CopyState.WRITING)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    failure = models.CharField(max_length=500, blank=True)
+
+    objects: ClassVar[models.Manager[Copy]] = models.Manager()
+
+    class Meta:
+        """One row for each backup and target."""
+
+        verbose_name_plural = "copies"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("backup", "target"), name="backups_one_copy_per_target"
+            ),
+        )
+
+    def __str__(self) -> str:
+        """Name the target and the state."""
+        return f"{self.target}: {self.get_state_display()}"

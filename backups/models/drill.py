@@ -10,10 +10,6 @@ from backups.models.backup import Backup
 from backups.models.run import Run, RunQuerySet
 
 
-class DrillQuerySet(RunQuerySet["Drill"]):
-    """Questions about drills."""
-
-
 class Drill(Run):
     """One drill; ``good`` means that every check passed."""
 
@@ -30,7 +26,7 @@ class Drill(Run):
         default=list, help_text="What each check found: name, is_whole, looked_at, detail."
     )
 
-    objects: ClassVar[DrillQuerySet] = DrillQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[RunQuerySet[Drill]] = RunQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         """Newest first; one drill for each scheduled slot."""

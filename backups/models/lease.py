@@ -16,7 +16,7 @@ class LeaseManager(models.Manager["Lease"]):
     """Decides who holds a lease; each decision is one conditional UPDATE."""
 
     def acquire(self, name: str, *, owner: uuid.UUID, seconds: float, now: datetime) -> int | None:
-        """Take the lease if it is free or expired; gives the fencing number, else ``None``.
+        """Take the lease if it is free or expired; returns the fencing number, else ``None``.
 
         The number grows with each holder, so a holder that was declared dead can be told from its
         successor for ever.

@@ -4,12 +4,12 @@ Nothing is ever whole in memory or in plain text on disk.
 """
 
 from backups.pipeline.sealing import seal
-from backups.pipeline.streams import BLOCK, Nowhere, Readable, Sealed, Tally, Throttle, Writable
+from backups.pipeline.streams import BLOCK, Discard, Readable, Sealed, Tally, Throttle, Writable
 from backups.pipeline.unsealing import decrypt, unseal
 
 __all__ = [
     "BLOCK",
-    "Nowhere",
+    "Discard",
     "Readable",
     "Sealed",
     "Tally",

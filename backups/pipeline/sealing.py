@@ -13,7 +13,7 @@ import pyrage
 from isal import isal_zlib
 
 from backups.pipeline.streams import BLOCK, GZIP, Sealed, Tally, Throttle
-from backups.processes import be_nice_here
+from backups.processes import lower_thread_priority
 from backups.threads import BackgroundCall, BlockQueue
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _compress(
     source: Readable, into: BlockQueue, raw: Tally, on_progress: Callable[[int], None]
 ) -> None:
     """Compress all of the source, in a thread of its own."""
-    be_nice_here()
+    lower_thread_priority()
     stream, gathered = isal_zlib.compressobj(LEVEL, wbits=GZIP), bytearray()
     while chunk := source.read(READ):
         raw.add(chunk)
@@ -44,7 +44,7 @@ def _compress(
     into.write(bytes(gathered) + stream.flush())
 
 
-class _Outlet:
+class _TalliedOutput:
     """Where sealed bytes go: tallied, throttled, written; the first failure is kept."""
 
     def __init__(self, out: Writable, throttle: Throttle) -> None:
@@ -86,7 +86,7 @@ def seal(
     compressing = BackgroundCall(
         partial(_compress, source, blocks, raw, on_progress), on_end=blocks.end
     )
-    outlet = _Outlet(out, throttle or Throttle(0))
+    outlet = _TalliedOutput(out, throttle or Throttle(0))
     try:
         if recipients:
             pyrage.encrypt_io(blocks, outlet, recipients.keys)

@@ -71,7 +71,7 @@ class Throttle:
         self._ready_at = max(now, self._ready_at) + size / self._rate
 
 
-class Nowhere:
+class Discard:
     """Takes everything and keeps nothing; for verification."""
 
     def write(self, chunk: bytes) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Failure = TypeVar("Failure", bound=BaseException)
 
 
-class _Incoming:
+class _TalliedInput:
     """Sealed bytes on their way in, tallied."""
 
     def __init__(self, source: Readable) -> None:
@@ -102,7 +102,7 @@ def decrypt(*, source: Readable, out: Writable, identities: Sequence[x25519.Iden
             ) from None
         raise BackupDamaged(f"A part cannot be decrypted: {failure}") from None
     except OSError as failure:
-        # Told of a bad chunk, and of whatever our own ends raised; the caller knows those.
+        # Raised for a bad chunk, and for whatever our own ends raised; the caller knows those.
         raise BackupDamaged(f"A part cannot be decrypted: {failure}") from None
 
 
@@ -119,7 +119,7 @@ def unseal(
     A difference may show only at the end, when ``out`` has taken the bytes: whoever calls must be
     able to throw them away (verify first, or hold a transaction open).
     """
-    incoming, inflating = _Incoming(source), _Inflating(out)
+    incoming, inflating = _TalliedInput(source), _Inflating(out)
     try:
         if encrypted:
             decrypt(source=incoming, out=inflating, identities=identities)

@@ -17,14 +17,14 @@ from backups import tools
 from backups.dumpers import postgresql_state
 from backups.dumpers.connection import connect, environment
 from backups.errors import ProgramFailed, RestoreMismatch
-from backups.processes import Program, UntilItStops
+from backups.processes import EarlyStopInput, Program
 from backups.threads import BackgroundCall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backups.manifest import DatabaseState, Table
-    from backups.opening import Opened
+    from backups.opening import OpenedBackup
 
 TAIL = 4096  # bytes held back; pg_restore ends with COMMIT and a comment of under 200
 END = b"\nCOMMIT;\n"
@@ -54,7 +54,7 @@ COMMENT ON SCHEMA public IS 'standard public schema';
 
 
 def load(  # noqa: PLR0913 - one restore, by keyword
-    opened: Opened,
+    opened: OpenedBackup,
     *,
     using: str,
     database: str | None = None,
@@ -80,7 +80,7 @@ def load(  # noqa: PLR0913 - one restore, by keyword
             partial(_pass_on, reader, writer), on_end=lambda failure: failure and reader.kill()
         )
         try:
-            opened.part("database", UntilItStops(reader) if not check else reader)
+            opened.part("database", EarlyStopInput(reader) if not check else reader)
             reader.end_input()
             ending = _up_to_commit(script.result(), writer)
             if check and described is not None:
@@ -157,7 +157,7 @@ def _up_to_commit(held: bytes, writer: Program) -> bytes:
 
 
 def _named(failure: BaseException) -> BaseException:
-    """Tell a mismatch that the server found from any other failure of psql."""
+    """Distinguish a mismatch that the server found from any other failure of psql."""
     if isinstance(failure, ProgramFailed) and MISMATCH in failure.detail:
         return RestoreMismatch(failure.detail)
     return failure

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backups.manifest import DatabaseState
-    from backups.opening import Opened
+    from backups.opening import OpenedBackup
 
 MARK = ".garrison-restoring-"
 BUSY_SECONDS = 60
@@ -26,7 +26,7 @@ def _for_its_owner_only(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def unpack(opened: Opened, path: Path) -> None:
+def unpack(opened: OpenedBackup, path: Path) -> None:
     """Write the database file of a backup to a new path, and check it; else leave nothing."""
     try:
         with open(path, "xb", opener=_for_its_owner_only) as out:
@@ -70,7 +70,7 @@ def sweep(path: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def load(opened: Opened, *, using: str) -> None:
+def load(opened: OpenedBackup, *, using: str) -> None:
     """Replace the contents of a database by a backup's, in one transaction of SQLite's."""
     live = path_of(using)
     live.parent.mkdir(parents=True, exist_ok=True)

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
     from backups.files import Entry
-    from backups.opening import Opened
+    from backups.opening import OpenedBackup
 
 READ = 1024 * 1024
 
 
 @dataclass
-class Staged:
+class StagedFiles:
     """Files that are written and checked, and have not changed places yet."""
 
-    opened: Opened
+    opened: OpenedBackup
     mark: str
     roots: dict[str, Path] = field(default_factory=dict)
     count: int = 0
@@ -156,7 +156,7 @@ def _sha256(of: Storage, name: str) -> str:
     return digest.hexdigest()
 
 
-def require_known_storages(opened: Opened) -> None:
+def require_known_storages(opened: OpenedBackup) -> None:
     """Refuse files of a storage that this project does not have."""
     state = opened.manifest.files
     for alias in state.storages if state else ():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from backups.leases import Held
+    from backups.leases import HeldLease
 
 
 def _ignore(_stage: str, _done: int, _expected: int) -> None:
@@ -112,7 +112,7 @@ def run_backup(
     return backup
 
 
-def _make(backup: Backup, held: Held, on_progress: Callable[[str, int, int], None]) -> None:
+def _make(backup: Backup, held: HeldLease, on_progress: Callable[[str, int, int], None]) -> None:
     backup.folder = creation.folder_of(backup, at=timezone.now())
     Backup.objects.change(backup.pk, owner=held.owner, folder=backup.folder)
     work = creation.Creation(backup, held, on_progress)

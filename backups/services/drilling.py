@@ -1,38 +1,41 @@
-"""Drills: restore into a scratch database, and let every app say whether its data is whole."""
+"""Drills: restore into a scratch database, and let every app check its own data."""
 
 from __future__ import annotations
 
 import logging
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max
 from django.utils import timezone
 
 from backups import events, keys, leases, opening, scratch, targets, times
 from backups.conf import settings
-from backups.drill_files import FilesOfABackup
+from backups.drill_files import BackupFiles
 from backups.dumpers import postgresql_state
 from backups.dumpers.connection import connect
 from backups.errors import BackupNotFound
 from backups.models import Backup, Copy, Drill, State, StoredFile
-from backups.models.copy import CopyState
+from backups.models.backup import CopyState
 from backups.models.run import LONGEST_FAILURE
 from backups.services import running
 from backups.services.verifying import good_backup, require_identity
-from garrison import drills as registry
+from garrison.drills import DRILLS, DrillResult, Restored
 from garrison.errors import Refusal
 from garrison.events import emit
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Iterator
 
-    from backups.leases import Held
-    from backups.opening import Opened
+    from backups.leases import HeldLease
+    from backups.opening import OpenedBackup
+    from garrison.drills import Drill as DrillCheck
 
 logger = logging.getLogger("backups")
 
@@ -86,7 +89,7 @@ def run_drill(*, drill_id: uuid.UUID, now: datetime) -> Drill:
         held,
     ):
         try:
-            _drill(drill, held, now)
+            _drill(drill, held)
         except BaseException as failure:
             running.record_failure(drills, drill, held, failure, kind=events.DRILL_FAILED)
             raise
@@ -94,7 +97,7 @@ def run_drill(*, drill_id: uuid.UUID, now: datetime) -> Drill:
     return drill
 
 
-def _drill(drill: Drill, held: Held, now: datetime) -> None:
+def _drill(drill: Drill, held: HeldLease) -> None:
     backup = drill.backup or _newest_with_database()
     copy = _copy_whose_turn_it_is(backup)
     name = scratch.name_for(settings.database, drill.pk.hex)
@@ -108,10 +111,9 @@ def _drill(drill: Drill, held: Held, now: datetime) -> None:
         keys.identities() if backup.recipients else [],
         sha256=backup.manifest_sha256,
     )
-    findings = _findings(opened, name)
+    found = _findings(opened, name)
     held.require_now()
-    seconds = time.monotonic() - began
-    _end(drill, backup, held, findings, seconds=seconds, now=now)
+    _end(drill, backup, held, found, time.monotonic() - began)
 
 
 def _copy_whose_turn_it_is(backup: Backup) -> Copy:
@@ -133,104 +135,96 @@ def _newest_with_database() -> Backup:
     return found
 
 
-Found = dict[str, Any]
-
-
-def _found(name: str, is_whole: bool, looked_at: int, detail: str) -> Found:  # noqa: FBT001
-    return {"name": name, "is_whole": is_whole, "looked_at": looked_at, "detail": detail[:500]}
-
-
-def _findings(opened: Opened, name: str) -> list[Found]:
+def _findings(opened: OpenedBackup, name: str) -> dict[str, DrillResult]:
+    """Restore, and run every check: ours, and then what the apps brought."""
     described = opened.manifest.database
-    rows = described.rows if described else 0
     try:
         with scratch.restored(opened, source=settings.database, name=name) as alias:
-            files = FilesOfABackup.of(opened)
-            return [
-                _database(opened, alias),
-                _migrations(opened, alias),
-                *_files(files, opened.target.alias),
-                *_registered(registry.Restored(using=alias, files=files)),
-            ]
+            files = BackupFiles.of(opened)
+            restored = Restored(using=alias, files=files)
+            return {
+                "database": _database(opened, alias),
+                "migrations": _migrations(opened, alias),
+                **({} if files is None else {"files": _files(files, opened.target.alias)}),
+                **{what: _checked(what, check, restored) for what, check in DRILLS.items()},
+            }
     except Refusal as refusal:
-        return [_found("database", False, rows, refusal.detail)]
+        rows = described.rows if described else 0
+        return {"database": DrillResult(is_whole=False, looked_at=rows, detail=refusal.detail)}
 
 
-def _database(opened: Opened, alias: str) -> Found:
-    """Tell of the rows, which the restore has compared, and compare large objects byte by byte."""
+def _checked(what: str, check: DrillCheck, restored: Restored) -> DrillResult:
+    """Run what an app brought; if it raises it is broken, and the others still run."""
+    try:
+        return check(restored)
+    except Exception as failure:
+        logger.exception("Drill %s failed.", what)
+        return DrillResult(
+            is_whole=False, looked_at=0, detail=f"It raised {type(failure).__name__}."
+        )
+
+
+def _database(opened: OpenedBackup, alias: str) -> DrillResult:
+    """Report the rows, which the restore has compared, and compare large objects byte by byte."""
     described = opened.manifest.database
     tables, rows = (len(described.tables), described.rows) if described else (0, 0)
     if described and described.engine == "postgresql":
         with connect(alias) as session:
             if postgresql_state.large_objects(session) != described.large_objects:
-                return _found("database", False, rows, "The contents of large objects differ.")
-    told = f"{tables} tables restored; every row count and checksum is the manifest's."
-    return _found("database", True, rows, told)
+                return DrillResult(
+                    is_whole=False, looked_at=rows, detail="The contents of large objects differ."
+                )
+    detail = f"{tables} tables restored; every row count and checksum is the manifest's."
+    return DrillResult(is_whole=True, looked_at=rows, detail=detail)
 
 
-def _migrations(opened: Opened, alias: str) -> Found:
-    from django.db.migrations.executor import MigrationExecutor
-    from django.db.migrations.recorder import MigrationRecorder
-
+def _migrations(opened: OpenedBackup, alias: str) -> DrillResult:
     expected = {tuple(each) for each in opened.manifest.database.migrations}  # type: ignore[union-attr]
-    applied = set(MigrationRecorder(connections[alias]).applied_migrations())
+    connection = connections[alias]
+    applied = set(MigrationRecorder(connection).applied_migrations())
     if applied != expected:
-        return _found("migrations", False, len(applied), "The applied migrations differ.")
-    executor = MigrationExecutor(connections[alias])
-    executor.loader.check_consistent_history(connections[alias])
+        detail = "The applied migrations differ."
+        return DrillResult(is_whole=False, looked_at=len(applied), detail=detail)
+    executor = MigrationExecutor(connection)
+    executor.loader.check_consistent_history(connection)
     waiting = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-    told = f"State equal to the manifest's; {waiting} migrations of this code to apply."
-    return _found("migrations", True, len(applied), told)
+    detail = f"State equal to the manifest's; {waiting} migrations of this code to apply."
+    return DrillResult(is_whole=True, looked_at=len(applied), detail=detail)
 
 
-def _files(files: FilesOfABackup | None, target: str) -> Iterator[Found]:
-    if files is None:
-        return
+def _files(files: BackupFiles, target: str) -> DrillResult:
     lost = files.damaged()
     StoredFile.objects.forget({entry.blob for entry in lost}, target=target)
     shown = ", ".join(entry.shown_path for entry in lost[:5])
-    told = f"{len(lost)} not whole: {shown}" if lost else "Every file was read; all hashes equal."
-    yield _found("files", not lost, len(files), told)
+    detail = f"{len(lost)} not whole: {shown}" if lost else "Every file was read; all hashes equal."
+    return DrillResult(is_whole=not lost, looked_at=len(files), detail=detail)
 
 
-def _registered(restored: registry.Restored) -> Iterator[Found]:
-    """Run what the apps brought; one that raises is broken, and the others still run."""
-    for name, check in registry.DRILLS.items():
-        try:
-            finding = check(restored)
-        except Exception as failure:
-            logger.exception("Drill %s failed.", name)
-            yield _found(name, False, 0, f"It raised {type(failure).__name__}.")
-        else:
-            yield _found(name, finding.is_whole, finding.looked_at, finding.detail)
-
-
-def _end(  # noqa: PLR0913 - the result, by keyword
-    drill: Drill,
-    backup: Backup,
-    held: Held,
-    findings: list[Found],
-    *,
-    seconds: float,
-    now: datetime,
+def _end(
+    drill: Drill, backup: Backup, held: HeldLease, found: dict[str, DrillResult], seconds: float
 ) -> None:
-    broken = [each for each in findings if not each["is_whole"]]
-    age = (now - backup.snapshot_at).total_seconds() if backup.snapshot_at else 0.0
+    now = timezone.now()
+    began_at = drill.started_at or now
+    broken = [what for what, result in found.items() if not result.is_whole]
+    age = (began_at - backup.snapshot_at).total_seconds() if backup.snapshot_at else 0.0
+    failure = "; ".join(f"{what}: {found[what].detail[:500]}" for what in broken)
     ended = Drill.objects.change(
         drill.pk,
         owner=held.owner,
         state=State.FAILED if broken else State.GOOD,
-        ended_at=timezone.now(),
+        ended_at=now,
         rto_seconds=seconds,
         rpo_seconds=max(0.0, age),
-        findings=findings,
-        failure="; ".join(f"{each['name']}: {each['detail']}" for each in broken)[:LONGEST_FAILURE],
+        findings=[
+            {"name": what, **asdict(result), "detail": result.detail[:500]}
+            for what, result in found.items()
+        ],
+        failure=failure[:LONGEST_FAILURE],
     )
     if not ended:
         return
-    Backup.objects.filter(pk=backup.pk).update(opened_at=now)
-    if not broken:
-        Backup.objects.filter(pk=backup.pk).update(drilled_at=now)
+    proven = {"opened_at": began_at} | ({} if broken else {"drilled_at": began_at})
+    Backup.objects.filter(pk=backup.pk).update(**proven)
     emit(
         events.DRILL_FAILED if broken else events.DRILL_PASSED,
         target=f"backup:{backup.pk}",
@@ -238,6 +232,6 @@ def _end(  # noqa: PLR0913 - the result, by keyword
             "drill": str(drill.pk),
             "rto_seconds": round(seconds, 3),
             "rpo_seconds": round(age, 3),
-            "checks": {each["name"]: each["is_whole"] for each in findings},
+            "checks": {what: result.is_whole for what, result in found.items()},
         },
     )

@@ -9,14 +9,13 @@ from backups.conf import settings
 from backups.errors import BackupDamaged, BackupNotFound, TargetFailed
 from backups.layout import FOLDER_NAME
 from backups.models import Backup
-from backups.models.backup import Content, Kind
-from backups.models.copy import CopyState
+from backups.models.backup import Content, CopyState, Kind
 from backups.services import indexing
 
 if TYPE_CHECKING:
     from pyrage import x25519
 
-    from backups.opening import Opened
+    from backups.opening import OpenedBackup
     from garrison.errors import Refusal
 
 
@@ -26,7 +25,7 @@ def find(
     target: str | None = None,
     identity_file: str | None = None,
     content: str = Content.ALL,
-) -> Opened:
+) -> OpenedBackup:
     """Open a backup by its folder on a target (the first that has it).
 
     Without a folder it is the newest of all targets that holds the wanted ``content``; one made for
@@ -53,7 +52,7 @@ def _needs_identity(path: str | None) -> bool:
 
 def _newest(
     chosen: list[targets.Target], identities: list[x25519.Identity], content: str
-) -> Opened:
+) -> OpenedBackup:
     failures: dict[str, Refusal] = {}
     each_newest = [_newest_on(each, identities, content, failures) for each in chosen]
     found = [opened for opened in each_newest if opened is not None]
@@ -72,7 +71,7 @@ def _newest_on(
     identities: list[x25519.Identity],
     content: str,
     failures: dict[str, Refusal],
-) -> Opened | None:
+) -> OpenedBackup | None:
     """Open the newest one on a target; a refusal is kept under the folder that was looked at."""
     folder = ""
     try:
@@ -87,12 +86,12 @@ def _newest_on(
     return None
 
 
-def _is_wanted(opened: Opened, content: str) -> bool:
+def _is_wanted(opened: OpenedBackup, content: str) -> bool:
     holds = content == Content.ALL or str(content) in opened.manifest.parts
     return holds and opened.manifest.kind != Kind.SAFETY
 
 
-def _require_newest(opened: Opened, content: str, aliases: list[str]) -> None:
+def _require_newest(opened: OpenedBackup, content: str, aliases: list[str]) -> None:
     """Refuse to pass an older backup off as the newest where the index knows better."""
     if not indexing.exists():
         return

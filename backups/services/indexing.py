@@ -17,8 +17,7 @@ from backups.conf import settings
 from backups.creation import recording
 from backups.errors import BackupDamaged, BackupNotFound, IdentityWrong
 from backups.models import Backup, Copy, StoredFile
-from backups.models.backup import Content
-from backups.models.copy import CopyState
+from backups.models.backup import Content, CopyState
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from pyrage import x25519
 
     from backups.files import Entry
-    from backups.opening import Opened
+    from backups.opening import OpenedBackup
     from backups.targets import Target
 
 BATCH = 500
@@ -39,7 +38,7 @@ def exists() -> bool:
 
 
 def rebuild(*, identities: Sequence[x25519.Identity] | None = None, now: datetime) -> int:
-    """Read every manifest on every target, and make the index say what is there; gives how many.
+    """Read every manifest on every target, and make the index say what is there; returns how many.
 
     Rows are added and corrected, never removed. A manifest that cannot be opened or is not genuine
     is passed over: it becomes no row.
@@ -59,7 +58,7 @@ def rebuild(*, identities: Sequence[x25519.Identity] | None = None, now: datetim
     return found
 
 
-def _index(opened: Opened, now: datetime) -> None:
+def _index(opened: OpenedBackup, now: datetime) -> None:
     described = opened.manifest
     at = datetime.fromisoformat(described.snapshot_at)
     with transaction.atomic():
@@ -83,7 +82,7 @@ def _index(opened: Opened, now: datetime) -> None:
             _index_files(opened, at)
 
 
-def _fields(opened: Opened, at: datetime) -> dict[str, Any]:
+def _fields(opened: OpenedBackup, at: datetime) -> dict[str, Any]:
     described = opened.manifest
     parts = set(described.parts)
     content = Content.ALL if len(parts) > 1 else Content(next(iter(parts)))
@@ -98,7 +97,7 @@ def _fields(opened: Opened, at: datetime) -> dict[str, Any]:
     }
 
 
-def _index_files(opened: Opened, at: datetime) -> None:
+def _index_files(opened: OpenedBackup, at: datetime) -> None:
     fingerprint = keys.Recipients(tuple(opened.manifest.recipients)).fingerprint
     batch: dict[str, Entry] = {}
 

@@ -1,4 +1,4 @@
-"""What a restore would do, said before anything is touched."""
+"""What a restore would do, reported before anything is touched."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import connections
 
 from backups.conf import settings
+from backups.dumpers.sqlite import path_of
 from backups.errors import BackupDamaged, BackupNotFound
 from backups.models.backup import Content
 from backups.restore import postgresql, sqlite
@@ -15,14 +16,14 @@ from backups.restore import postgresql, sqlite
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backups.opening import Opened
+    from backups.opening import OpenedBackup
 
 
 @dataclass(frozen=True)
-class Plan:
+class RestorePlan:
     """What a restore would do, in the order in which it would do it."""
 
-    opened: Opened
+    opened: OpenedBackup
     database_name: str
     database_is_empty: bool
     content: str
@@ -35,7 +36,7 @@ class Plan:
         return self.content != Content.FILES and not self.database_is_empty
 
 
-def plan(opened: Opened, *, content: str = Content.ALL, safety: bool = True) -> Plan:
+def plan(opened: OpenedBackup, *, content: str = Content.ALL, safety: bool = True) -> RestorePlan:
     """Report what a restore would do; changes nothing."""
     using = settings.database
     content = _possible(opened, content)
@@ -48,10 +49,10 @@ def plan(opened: Opened, *, content: str = Content.ALL, safety: bool = True) -> 
     if content != Content.DATABASE:
         lines += _file_lines(opened)
     lines.append("Rebuild the index of backups from what the targets hold.")
-    return Plan(opened, name, empty, content, safety, tuple(lines))
+    return RestorePlan(opened, name, empty, content, safety, tuple(lines))
 
 
-def _require_same_engine(opened: Opened, using: str, content: str) -> str:
+def _require_same_engine(opened: OpenedBackup, using: str, content: str) -> str:
     vendor = connections[using].vendor
     described = opened.manifest.database
     wanted = "postgresql" if vendor == "postgresql" else "sqlite"
@@ -62,7 +63,7 @@ def _require_same_engine(opened: Opened, using: str, content: str) -> str:
     return vendor
 
 
-def _reading(opened: Opened) -> Iterator[str]:
+def _reading(opened: OpenedBackup) -> Iterator[str]:
     yield (
         f"Read backup {opened.folder} from target {opened.target.alias!r}, "
         f"a snapshot of {opened.manifest.snapshot_at}."
@@ -70,7 +71,9 @@ def _reading(opened: Opened) -> Iterator[str]:
     yield "Verify every part and every file of it; refuse it, with nothing touched, if one differs."
 
 
-def _database_lines(opened: Opened, name: str, *, is_empty: bool, safety: bool) -> Iterator[str]:
+def _database_lines(
+    opened: OpenedBackup, name: str, *, is_empty: bool, safety: bool
+) -> Iterator[str]:
     described = opened.manifest.database
     if described is None:
         return
@@ -83,7 +86,7 @@ def _database_lines(opened: Opened, name: str, *, is_empty: bool, safety: bool) 
     )
 
 
-def _file_lines(opened: Opened) -> Iterator[str]:
+def _file_lines(opened: OpenedBackup) -> Iterator[str]:
     state = opened.manifest.files
     if state is not None:
         yield (
@@ -92,7 +95,7 @@ def _file_lines(opened: Opened) -> Iterator[str]:
         )
 
 
-def _possible(opened: Opened, content: str) -> str:
+def _possible(opened: OpenedBackup, content: str) -> str:
     parts = opened.manifest.parts
     if content == Content.ALL and set(parts) != {"database", "files"}:
         return Content.DATABASE if "database" in parts else Content.FILES
@@ -104,7 +107,5 @@ def _possible(opened: Opened, content: str) -> str:
 def _database_name(using: str) -> str:
     known = connections[using].settings_dict
     if connections[using].vendor == "sqlite":
-        from backups.dumpers.sqlite import path_of
-
         return path_of(using).name
     return str(known["NAME"])

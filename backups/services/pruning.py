@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from backups import events, leases, retention, targets
 from backups.conf import settings
 from backups.models import Backup, Copy, State, StoredFile
-from backups.models.copy import CopyState
+from backups.models.backup import CopyState
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ HOLDING = (CopyState.GOOD, CopyState.DAMAGED)
 
 
 @dataclass
-class Pruned:
+class PruneResult:
     """What was deleted, or would be."""
 
     backups: list[Backup] = field(default_factory=list)
@@ -41,7 +41,7 @@ def policy() -> retention.Policy:
     )
 
 
-def prune(*, now: datetime, dry_run: bool = False) -> Pruned:
+def prune(*, now: datetime, dry_run: bool = False) -> PruneResult:
     """Delete the backups that nothing keeps, then the files that only they needed.
 
     Works under the backup lease, so no running backup can lose a file it counts on; refuses while
@@ -61,7 +61,7 @@ def prune(*, now: datetime, dry_run: bool = False) -> Pruned:
     return pruned
 
 
-def _decide(now: datetime) -> Pruned:
+def _decide(now: datetime) -> PruneResult:
     good = list(Backup.objects.good().exclude(snapshot_at=None))
     whole = set(Copy.objects.filter(state=CopyState.GOOD).values_list("backup_id", flat=True))
     candidates = [
@@ -69,7 +69,7 @@ def _decide(now: datetime) -> Pruned:
         for b in good
     ]
     kept = retention.keepers(candidates, policy(), now=now)
-    pruned = Pruned(backups=[b for b in good if b.pk not in kept], kept=kept)
+    pruned = PruneResult(backups=[b for b in good if b.pk not in kept], kept=kept)
     for row in _unneeded(kept):
         pruned.files += 1
         pruned.file_bytes += row.size
@@ -87,7 +87,7 @@ def _retire(backup: Backup, now: datetime) -> None:
         )
 
 
-def _delete_copies(pruned: Pruned) -> None:
+def _delete_copies(pruned: PruneResult) -> None:
     left = Copy.objects.filter(backup__state=State.PRUNED, state__in=HOLDING)
     for copy in left.select_related("backup"):
         try:
@@ -114,7 +114,7 @@ def _lies_between(ordered: list[datetime], first: datetime, last: datetime) -> b
     return place < len(ordered) and ordered[place] <= last
 
 
-def _delete_files(pruned: Pruned) -> None:
+def _delete_files(pruned: PruneResult) -> None:
     pruned.files = pruned.file_bytes = 0
     for row in _unneeded(pruned.kept):
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from backups import events, keys, leases, manifest, opening, targets
 from backups.layout import MANIFEST_NAME
 from backups.models import Backup, Copy
-from backups.models.copy import CopyState
+from backups.models.backup import CopyState
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Resealed:
+class ResealResult:
     """How many manifests were encrypted again, and what failed."""
 
     done: int = 0
     failures: int = 0
 
 
-def reseal_manifests(*, identity_file: str | None = None, now: datetime) -> Resealed:
+def reseal_manifests(*, identity_file: str | None = None, now: datetime) -> ResealResult:
     """Encrypt the manifest of every good copy to the present recipients, beside its own.
 
     Works under the backup lease. The new manifest is written beside the old one before that is
@@ -40,7 +40,7 @@ def reseal_manifests(*, identity_file: str | None = None, now: datetime) -> Rese
     """
     to = keys.recipients()
     identities = keys.identities(identity_file)
-    result = Resealed()
+    result = ResealResult()
     with leases.hold(leases.BACKUP, now=now) as held:
         for backup in Backup.objects.good().exclude(recipients=[]):
             held.require_now()
@@ -51,7 +51,7 @@ def reseal_manifests(*, identity_file: str | None = None, now: datetime) -> Rese
 
 
 def _reseal(
-    backup: Backup, to: keys.Recipients, identities: list[x25519.Identity], result: Resealed
+    backup: Backup, to: keys.Recipients, identities: list[x25519.Identity], result: ResealResult
 ) -> None:
     copies = list(backup.copies.filter(state=CopyState.GOOD))
     sealed = b""
@@ -72,7 +72,7 @@ def _reseal(
         Backup.objects.filter(pk=backup.pk).update(manifest_sha256=manifest.sha256(sealed))
 
 
-def _note(copy: Copy, failure: Exception, result: Resealed) -> None:
+def _note(copy: Copy, failure: Exception, result: ResealResult) -> None:
     result.failures += 1
     told = f"Its manifest could not be encrypted again: {type(failure).__name__}."
     Copy.objects.filter(pk=copy.pk).update(failure=told)

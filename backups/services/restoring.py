@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
 
 from backups import events, leases, verification
 from backups.conf import settings
@@ -24,30 +25,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from backups.services.planning import Plan
+    from backups.services.planning import RestorePlan
     from garrison.events import EventKind
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreResult:
     """What a restore has done."""
 
-    plan: Plan
     rows: int
     files: int
     kept_files: tuple[str, ...]
     safety_backup: str
     unapplied: tuple[str, ...]
-    indexed: int
 
 
 def restore(
-    plan: Plan,
+    plan: RestorePlan,
     *,
     confirm_database: str = "",
     now: datetime,
     on_step: Callable[[str], None] = lambda _text: None,
-) -> Restored:
+) -> RestoreResult:
     """Carry a plan out.
 
     Refuses a database that is not empty unless its name was given; then verifies the whole backup,
@@ -66,7 +65,9 @@ def restore(
         raise
 
 
-def _restore(plan: Plan, confirm: str, now: datetime, on_step: Callable[[str], None]) -> Restored:
+def _restore(
+    plan: RestorePlan, confirm: str, now: datetime, on_step: Callable[[str], None]
+) -> RestoreResult:
     if plan.needs_confirmation and confirm != plan.database_name:
         raise DatabaseNotEmpty(
             f"The database {plan.database_name!r} holds data, all of which would be replaced. "
@@ -89,11 +90,11 @@ def _restore(plan: Plan, confirm: str, now: datetime, on_step: Callable[[str], N
     return _finished(plan, staged, safety, now)
 
 
-def _replace(plan: Plan, on_step: Callable[[str], None]) -> staging.Staged | None:
+def _replace(plan: RestorePlan, on_step: Callable[[str], None]) -> staging.StagedFiles | None:
     staged = None
     if plan.content != Content.DATABASE and plan.opened.manifest.files:
         on_step("files")
-        staged = staging.Staged(plan.opened, secrets.token_hex(4))
+        staged = staging.StagedFiles(plan.opened, secrets.token_hex(4))
         staged.prepare()
     try:
         if plan.content != Content.FILES:
@@ -108,7 +109,7 @@ def _replace(plan: Plan, on_step: Callable[[str], None]) -> staging.Staged | Non
     return staged
 
 
-def _load(plan: Plan) -> None:
+def _load(plan: RestorePlan) -> None:
     using = settings.database
     if connections[using].vendor == "postgresql":
         postgresql.load(plan.opened, using=using, clear=not plan.database_is_empty)
@@ -116,7 +117,7 @@ def _load(plan: Plan) -> None:
         sqlite.load(plan.opened, using=using)
 
 
-def _emit(kind: EventKind, plan: Plan) -> None:
+def _emit(kind: EventKind, plan: RestorePlan) -> None:
     emit(
         kind,
         target=f"database:{plan.database_name}",
@@ -124,30 +125,27 @@ def _emit(kind: EventKind, plan: Plan) -> None:
     )
 
 
-def _finished(plan: Plan, staged: staging.Staged | None, safety: str, now: datetime) -> Restored:
+def _finished(
+    plan: RestorePlan, staged: staging.StagedFiles | None, safety: str, now: datetime
+) -> RestoreResult:
     connections[settings.database].close()  # it may hold plans for tables that are gone
     described = plan.opened.manifest.database
-    indexed = 0
     if indexing.exists():
         if plan.content != Content.FILES:
             Lease.objects.release_restored()
-        indexed = indexing.rebuild(identities=plan.opened.identities, now=now)
+        indexing.rebuild(identities=plan.opened.identities, now=now)
         _emit(events.RESTORE_COMPLETED, plan)
-    return Restored(
-        plan=plan,
+    return RestoreResult(
         rows=described.rows if described and plan.content != Content.FILES else 0,
         files=staged.count if staged else 0,
         kept_files=tuple(staged.replaced) if staged else (),
         safety_backup=safety,
         unapplied=unapplied_migrations(settings.database),
-        indexed=indexed,
     )
 
 
 def unapplied_migrations(using: str) -> tuple[str, ...]:
     """Name the migrations that this code has and the database has not."""
-    from django.db.migrations.executor import MigrationExecutor
-
     try:
         executor = MigrationExecutor(connections[using])
         steps = executor.migration_plan(executor.loader.graph.leaf_nodes())

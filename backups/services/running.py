@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from backups.leases import Held
+    from backups.leases import HeldLease
     from garrison.events import EventKind
 
 logger = logging.getLogger("backups")
@@ -52,7 +52,7 @@ def claimed(
     lease: str,
     clean_up: Callable[[], object],
     now: datetime,
-) -> Iterator[tuple[R, Held]]:
+) -> Iterator[tuple[R, HeldLease]]:
     """Hold the lease and a queued run for a block.
 
     Runs whose lease was taken over are failed first, and what they have left is cleaned up. Refuses
@@ -69,7 +69,7 @@ def claimed(
 
 
 def record_failure(
-    runs: RunQuerySet[R], run: R, held: Held, failure: BaseException, *, kind: EventKind
+    runs: RunQuerySet[R], run: R, held: HeldLease, failure: BaseException, *, kind: EventKind
 ) -> None:
     """Fail the row if it is still ours; a run that was taken over changes nothing."""
     why = failure.detail if isinstance(failure, Refusal) else _short(failure)

@@ -8,7 +8,7 @@ from backups import events, keys, opening, targets, verification
 from backups.conf import settings
 from backups.errors import BackupDamaged, BackupNotFound, FilesDamaged, IdentityMissing
 from backups.models import Backup, Copy, State, StoredFile
-from backups.models.copy import CopyState
+from backups.models.backup import CopyState
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pyrage import x25519
 
-    from backups.verification import Findings
+    from backups.verification import VerificationReport
 
 LOOKED_AT = (CopyState.GOOD, CopyState.DAMAGED)
 
@@ -38,8 +38,8 @@ def verify(
     target: str | None = None,
     identity_file: str | None = None,
     now: datetime,
-) -> dict[str, Findings]:
-    """Read every byte of every copy of a backup; gives what was found by target.
+) -> dict[str, VerificationReport]:
+    """Read every byte of every copy of a backup; returns what was found by target.
 
     With an identity everything is decrypted and compared with the signed manifest; without one the
     encrypted bytes are compared with the index. The first damaged copy raises after all copies were
@@ -50,7 +50,7 @@ def verify(
     copies = backup.copies.filter(state__in=LOOKED_AT)
     if target is not None:
         copies = copies.filter(target=target)
-    found: dict[str, Findings] = {}
+    found: dict[str, VerificationReport] = {}
     damage: list[BackupDamaged] = []
     for copy in copies.order_by("target"):
         try:
@@ -73,7 +73,7 @@ def _identities(path: str | None) -> list[x25519.Identity] | None:
 
 def _verify_copy(
     backup: Backup, copy: Copy, identities: list[x25519.Identity] | None, now: datetime
-) -> Findings:
+) -> VerificationReport:
     where = targets.target(copy.target)
     if identities is None and backup.recipients:
         findings = verification.verify_intact(backup, where)
@@ -102,7 +102,7 @@ def _mark_damaged(
     return refusal if isinstance(refusal, BackupDamaged) else BackupDamaged(told)
 
 
-def _mark_whole(backup: Backup, found: dict[str, Findings], now: datetime) -> None:
+def _mark_whole(backup: Backup, found: dict[str, VerificationReport], now: datetime) -> None:
     fields: dict[str, Any] = {"verified_at": now}
     if any(findings.level == "opened" for findings in found.values()):
         fields["opened_at"] = now

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 RANGE = 8 * 1024 * 1024  # bytes asked for at once
 PARTS_IN_MEMORY = 2
-# What must be said again with each request; the other parameters are for writing.
-SAID_AGAIN = ("SSECustomerAlgorithm", "SSECustomerKey", "RequestPayer", "ExpectedBucketOwner")
+# What must be sent again with each request; the other parameters are for writing.
+SENT_AGAIN = ("SSECustomerAlgorithm", "SSECustomerKey", "RequestPayer", "ExpectedBucketOwner")
 
 
 class _Ranges(io.RawIOBase):
@@ -28,11 +28,11 @@ class _Ranges(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return true."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Ask for as much as is wanted, and for nothing behind the end."""
+        """Request as much as is wanted, and nothing behind the end."""
         end = min(self._position + len(buffer), self._size)
         if end == self._position:
             return 0
@@ -52,7 +52,7 @@ def opened(storage: Storage, name: str) -> IO[bytes]:
     if not hasattr(described, "content_length") or not hasattr(described, "get"):
         return file
     asked: dict[str, Any] = storage.get_object_parameters(name)  # type: ignore[attr-defined]  # S3's
-    parameters = {key: asked[key] for key in SAID_AGAIN if key in asked}
+    parameters = {key: asked[key] for key in SENT_AGAIN if key in asked}
     return io.BufferedReader(_Ranges(described, parameters), RANGE)
 
 

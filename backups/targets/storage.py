@@ -54,10 +54,6 @@ class Target:
             raise OSError("it is a link or a device, and no file of ours")
         return opened(self.storage, self._full(name))
 
-    def exists(self, name: str) -> bool:
-        """Return whether a file is there."""
-        return self.storage.exists(self._full(name))
-
     def list(self, folder: str) -> tuple[list[str], list[str]]:
         """Return the names of the folders and files in a folder; none where it does not exist."""
         try:
@@ -87,11 +83,11 @@ class Target:
             with contextlib.suppress(OSError):  # not empty: something that is not ours
                 path.rmdir()
 
-    def sweep_partials(self) -> int:
+    def sweep_partials(self) -> None:
         """Delete what dead runs have left half-written; object stores have nothing of the kind."""
         root = self._path(".")
         if root is None or not root.is_dir():
-            return 0
+            return
         partials = [
             path
             for folder in root.iterdir()
@@ -101,7 +97,6 @@ class Target:
         partials += (root / FILES).glob("??/*" + PARTIAL)
         for path in partials:
             path.unlink(missing_ok=True)
-        return len(partials)
 
 
 def target(alias: str) -> Target:

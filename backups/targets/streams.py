@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 QUEUED_CHUNKS = 64  # of 64 KiB, age's own chunk
 
 
-class _Pulled(File):  # type: ignore[type-arg]  # generic only in the stubs
+class _StreamedFile(File):  # type: ignore[type-arg]  # generic only in the stubs
     """What a storage's ``save()`` reads from while we are still writing."""
 
     def __init__(self, chunks: BlockQueue) -> None:
@@ -76,7 +76,7 @@ class StreamWriter(Writer):
         self._storage = storage
         self._name = name
         self._chunks = BlockQueue(QUEUED_CHUNKS)
-        save = partial(storage.save, name, _Pulled(self._chunks))
+        save = partial(storage.save, name, _StreamedFile(self._chunks))
         self._saving = BackgroundCall(save, on_end=self._chunks.abandon)
 
     def write(self, chunk: bytes) -> None:

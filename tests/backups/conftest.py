@@ -22,7 +22,7 @@ from pyrage import x25519
 from backups import keys, opening, services, targets, tasks
 from backups.dumpers.connection import connect
 from backups.models import Backup
-from backups.opening import Opened
+from backups.opening import OpenedBackup
 from garrison import drills as registry
 from tests.backups import hosting
 from tests.backups.rich import schema
@@ -59,7 +59,7 @@ class Site:
     def back_up(self, **options: Any) -> Backup:
         return services.backup_now(now=timezone.now(), **options)
 
-    def open(self, backup: Backup, target: str = "backups") -> Opened:
+    def open(self, backup: Backup, target: str = "backups") -> OpenedBackup:
         found = targets.target(target)
         return opening.open_backup(found, backup.folder, keys.identities())
 

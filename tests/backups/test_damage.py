@@ -9,7 +9,7 @@ from django.utils import timezone
 from backups import keys, services
 from backups.errors import BackupDamaged, IdentityMissing, IdentityWrong
 from backups.models import Backup
-from backups.models.copy import CopyState
+from backups.models.backup import CopyState
 from garrison.errors import Refusal
 from tests.backups.conftest import engines
 from tests.backups.refusals import fingerprint, read_everything, require_refused, restore

@@ -266,9 +266,9 @@ def test_the_weekly_drill_is_queued_once(site):
 def test_nothing_can_be_written_through_a_drill(site):
     from django.core.files.base import ContentFile
 
-    from backups.drill_files import FilesOfABackup
+    from backups.drill_files import BackupFiles
 
-    files = FilesOfABackup(site.open(site.back_up()))
+    files = BackupFiles(site.open(site.back_up()))
     for attempt in (
         lambda: files.save("x", ContentFile(b"x")),
         lambda: files.delete("one.txt"),

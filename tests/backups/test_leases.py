@@ -115,7 +115,7 @@ def test_a_stuck_run_is_declared_dead_and_its_late_end_changes_nothing(site, mon
     honest = creation.Creation._commit
     said = []
     monkeypatch.setattr(
-        leases.Held, "_beat", lambda self: None
+        leases.HeldLease, "_beat", lambda self: None
     )  # stuck: not even its heartbeat runs
 
     def hang(self, described):
@@ -180,7 +180,7 @@ def test_a_run_that_loses_its_lease_while_it_signs_never_shows_a_manifest(site, 
         return done
 
     monkeypatch.setattr(manifest, "write", lose)
-    monkeypatch.setattr(leases.Held, "_beat", lambda self: None)
+    monkeypatch.setattr(leases.HeldLease, "_beat", lambda self: None)
     monkeypatch.setattr(Objects, "_save", save)
     with pytest.raises(LeaseLost):
         site.back_up()

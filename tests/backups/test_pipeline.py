@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backups.errors import BackupDamaged, IdentityWrong
 from backups.keys import Recipients, generate
-from backups.pipeline import BLOCK, Nowhere, Sealed, Tally, Throttle, seal, unseal
+from backups.pipeline import BLOCK, Discard, Sealed, Tally, Throttle, seal, unseal
 
 
 @pytest.fixture(scope="module")
@@ -149,10 +149,10 @@ def test_a_wrong_identity_is_told_apart_from_damage(pair):
     described, stored = sealed(b"secret", pair[1])
     other = [x25519.Identity.generate()]
     with pytest.raises(IdentityWrong):
-        unseal(source=io.BytesIO(stored), out=Nowhere(), identities=other, expected=described)
+        unseal(source=io.BytesIO(stored), out=Discard(), identities=other, expected=described)
     with pytest.raises(BackupDamaged):
         unseal(
-            source=io.BytesIO(stored[:-1]), out=Nowhere(), identities=pair[0], expected=described
+            source=io.BytesIO(stored[:-1]), out=Discard(), identities=pair[0], expected=described
         )
 
 
@@ -164,7 +164,7 @@ def test_noise_is_damage_and_nothing_else(pair, noise):
     with pytest.raises((BackupDamaged, IdentityWrong)):
         unseal(
             source=io.BytesIO(noise),
-            out=Nowhere(),
+            out=Discard(),
             identities=pair[0],
             expected=Sealed("", 0, "", 0),
         )

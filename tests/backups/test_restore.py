@@ -134,7 +134,7 @@ def test_a_sequence_that_lags_is_rolled_back(rich):
         rich,
         backup,
         lambda described: described.database.sequences.append(
-            manifest.Counter("public.never_used", 5_000_000, is_called=True)
+            manifest.SequenceState("public.never_used", 5_000_000, is_called=True)
         ),
     )
     with pytest.raises(RestoreMismatch, match="never_used"):

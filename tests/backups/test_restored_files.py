@@ -58,7 +58,7 @@ def test_files_that_cannot_change_places_are_moved_back(site, monkeypatch):
     backup = site.back_up(content="files")
     site.write("one.txt", "now")
     before = tree(site.media)
-    honest, moves = staging.Staged._move, []
+    honest, moves = staging.StagedFiles._move, []
 
     def fail_third(self, path, to):
         moves.append(path)
@@ -66,7 +66,7 @@ def test_files_that_cannot_change_places_are_moved_back(site, monkeypatch):
             raise OSError("no")
         honest(self, path, to)
 
-    monkeypatch.setattr(staging.Staged, "_move", fail_third)
+    monkeypatch.setattr(staging.StagedFiles, "_move", fail_third)
     with pytest.raises(OSError, match="no"):
         restore(site, backup)
     assert tree(site.media) == before
@@ -84,7 +84,7 @@ def test_a_restore_that_is_killed_while_files_change_places_is_made_good_by_the_
     for name in "abcdef":
         site.write(f"{name}.txt", f"now {name}")
     now = set(tree(site.media).values())
-    honest, moves = staging.Staged._move, itertools.count(1)
+    honest, moves = staging.StagedFiles._move, itertools.count(1)
 
     class Killed(BaseException):
         pass
@@ -95,8 +95,8 @@ def test_a_restore_that_is_killed_while_files_change_places_is_made_good_by_the_
         honest(self, path, to)
 
     with monkeypatch.context() as dying:
-        dying.setattr(staging.Staged, "_move", die)
-        dying.setattr(staging.Staged, "_move_back", lambda self: None)
+        dying.setattr(staging.StagedFiles, "_move", die)
+        dying.setattr(staging.StagedFiles, "_move_back", lambda self: None)
         with pytest.raises(Killed):
             restore(site, backup)
     assert list(site.media.glob(".garrison-new-*"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backups import leases, retention, services
 from backups.errors import BackupBusy
 from backups.models import Backup, StoredFile
-from backups.models.copy import CopyState
+from backups.models.backup import CopyState
 from backups.retention import Candidate, Policy
 from tests.backups.conftest import storages, tree
 from tests.backups.storages import Objects

@@ -13,7 +13,7 @@ from django.utils import timezone
 from backups import services, targets
 from backups.errors import BackupDamaged, TargetFailed
 from backups.models import Backup, StoredFile
-from backups.models.copy import CopyState
+from backups.models.backup import CopyState
 from backups.targets import paths
 from tests.backups.conftest import engines, storages, tree
 from tests.backups.storages import Failing, Objects
@@ -200,7 +200,7 @@ def test_a_writer_that_is_aborted_leaves_nothing(tmp_path, settings):
         writer = targets.target(alias).writer("folder/name")
         writer.write(b"x" * 200_000)
         writer.abort()
-        assert not targets.target(alias).exists("folder/name")
+        assert not targets.target(alias).storage.exists("folder/name")
     assert tree(tmp_path) == {}
     assert Objects.stores["bucket"] == {}
 

@@ -20,7 +20,7 @@ BETWEEN_LINES = 0.2  # seconds
 
 
 class BackupCommand(BaseCommand, abc.ABC):
-    """Calls a service and tells; exit code 1 on a refusal, with its sentence."""
+    """Calls a service and reports; exit code 1 on a refusal, with its sentence."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add what every command has."""
@@ -29,7 +29,7 @@ class BackupCommand(BaseCommand, abc.ABC):
     def handle(self, **options: Any) -> None:
         """Run, and turn a refusal into an exit code."""
         self.as_json: bool = options["json"]
-        self._told_at = 0.0
+        self._shown_at = 0.0
         try:
             with deferred_events():
                 self.run(**options)
@@ -42,7 +42,7 @@ class BackupCommand(BaseCommand, abc.ABC):
     def run(self, **options: Any) -> None:
         """Do it; each command has its own."""
 
-    def tell(self, text: str, **fields: Any) -> None:
+    def report(self, text: str, **fields: Any) -> None:
         """Print the text, or with ``--json`` the fields."""
         self.stdout.write(json.dumps(fields, default=str) if self.as_json else text)
 
@@ -52,10 +52,10 @@ class BackupCommand(BaseCommand, abc.ABC):
         if (
             self.as_json
             or not sys.stderr.isatty()
-            or (done and now - self._told_at < BETWEEN_LINES)
+            or (done and now - self._shown_at < BETWEEN_LINES)
         ):
             return
-        self._told_at = now
+        self._shown_at = now
         share = f" {min(100, 100 * done // expected)} %" if expected else ""
         self.stderr.write(f"\r\x1b[K{stage} {human(done)}{share}", ending="")
 

@@ -50,10 +50,10 @@ class Command(BackupCommand):
 
     def _tell(self, made: Backup | None) -> None:
         if made is None:
-            self.tell("Nothing is due.", id=None)
+            self.report("Nothing is due.", id=None)
             return
         copies = {copy.target: copy.state for copy in made.copies.all()}
-        self.tell(
+        self.report(
             f"{made.folder}: {human(made.raw_bytes)} in {made.seconds or 0:.1f} s, "
             f"{human(made.size_bytes)} sent, {made.rows} rows, {made.files} files; "
             + ", ".join(f"{target}: {state}" for target, state in copies.items()),

@@ -26,7 +26,7 @@ class Command(BackupCommand):
         parser.add_argument("backup", nargs="?", help="Id of a backup; the newest when left out.")
 
     def run(self, **options: Any) -> None:
-        """Drill, and tell each finding."""
+        """Drill, and report each finding."""
         drill = services.drill_now(backup_id=options["backup"], now=timezone.now())
         lines = [
             f"{'whole ' if each['is_whole'] else 'BROKEN'}  {each['name']}: {each['detail']}"
@@ -36,7 +36,7 @@ class Command(BackupCommand):
         lines.append(
             f"RTO {drill.rto_seconds or 0:.1f} s, RPO {(drill.rpo_seconds or 0) / 3600:.1f} h"
         )
-        self.tell(
+        self.report(
             "\n".join(lines),
             id=drill.pk,
             backup=drill.backup_id,

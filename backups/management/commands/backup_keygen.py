@@ -37,7 +37,7 @@ class Command(BackupCommand):
     def run(self, **options: Any) -> None:
         """Do the one thing that was asked for."""
         if options["signer"]:
-            self.tell(signing.signer(), signer=signing.signer())
+            self.report(signing.signer(), signer=signing.signer())
         elif options["reseal_manifests"]:
             self._reseal(options["identity"])
         elif options["output"]:
@@ -57,7 +57,7 @@ class Command(BackupCommand):
         with os.fdopen(file, "w", encoding="utf-8") as out:
             out.write(identity)
         emit(events.KEY_GENERATED, data={"recipient": recipient})
-        self.tell(
+        self.report(
             f"{recipient}\n\nThe secret half is in {path}. Copy it to two places off this machine "
             "(paper is one), then set BACKUP_ENCRYPTION_KEY to the line above where backups are "
             "made, beside the older recipients while they are still needed.",
@@ -67,7 +67,7 @@ class Command(BackupCommand):
 
     def _reseal(self, identity: str | None) -> None:
         done = services.reseal_manifests(identity_file=identity, now=timezone.now())
-        self.tell(
+        self.report(
             f"{done.done} manifests are encrypted to the present recipients; "
             f"{done.failures} could not be.",
             resealed=done.done,

@@ -44,7 +44,7 @@ class Command(BackupCommand):
         rows = Backup.objects.prefetch_related("copies")
         chosen = rows if options["all"] else rows.filter(state="good")
         found = [_fields(backup) for backup in chosen[:SHOWN]]
-        self.tell("\n".join(_lines(found)) or "There is no backup.", backups=found)
+        self.report("\n".join(_lines(found)) or "There is no backup.", backups=found)
         return None
 
     def _list_targets(self) -> None:
@@ -54,7 +54,7 @@ class Command(BackupCommand):
                 folder for folder in opening.folders(target) if opening.is_whole(target, folder)
             ]
         lines = [f"{alias}: {folder}" for alias, folders in found.items() for folder in folders]
-        self.tell("\n".join(lines) or "The targets hold no backup.", targets=found)
+        self.report("\n".join(lines) or "The targets hold no backup.", targets=found)
 
 
 def _fields(backup: Backup) -> dict[str, Any]:

@@ -26,14 +26,14 @@ class Command(BackupCommand):
         parser.add_argument("--dry-run", action="store_true", help="Delete nothing, only tell.")
 
     def run(self, **options: Any) -> None:
-        """Prune, and tell."""
+        """Prune, and report."""
         pruned = services.prune(now=timezone.now(), dry_run=options["dry_run"])
         verb = "Would delete" if options["dry_run"] else "Deleted"
         lines = [f"{verb} backup {backup.folder}" for backup in pruned.backups]
         lines.append(f"{verb} {pruned.files} files ({human(pruned.file_bytes)}).")
         lines += [f"Kept {len(pruned.kept)} backups."]
         lines += [f"FAILED: {failure}" for failure in pruned.failures]
-        self.tell(
+        self.report(
             "\n".join(lines),
             dry_run=options["dry_run"],
             backups=[backup.folder for backup in pruned.backups],

@@ -15,11 +15,11 @@ from backups.times import duration
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-    from backups.opening import Opened
+    from backups.opening import OpenedBackup
 
 
 class Command(BackupCommand):
-    """Shows what it would do; does it only when told to."""
+    """Shows what it would do; does it only with ``--yes``."""
 
     help = (
         "Restore the database, the files, or both from a backup: all or nothing. Prints the plan "
@@ -53,7 +53,7 @@ class Command(BackupCommand):
         parser.add_argument("--into-schema", default="rescue", help="The side schema.")
 
     def run(self, **options: Any) -> None:
-        """Plan, print, and go on only when told to."""
+        """Plan, print, and go on only with ``--yes``."""
         opened = services.find(
             folder=options["folder"],
             target=options["target"],
@@ -71,7 +71,7 @@ class Command(BackupCommand):
         lines += [f"{number}. {line}" for number, line in enumerate(plan.lines, 1)]
         if not options["yes"]:
             lines.append(_how_to_go_on(plan))
-            self.tell("\n".join(lines), plan=plan.lines, done=False)
+            self.report("\n".join(lines), plan=plan.lines, done=False)
             return None
         if not self.as_json:
             self.stdout.write("\n".join(lines))
@@ -90,7 +90,7 @@ class Command(BackupCommand):
         lines += [f"The files from before are in {place}." for place in done.kept_files]
         if done.unapplied:
             lines.append(f"Now run `manage.py migrate`: {len(done.unapplied)} migrations wait.")
-        self.tell(
+        self.report(
             "\n".join(lines),
             plan=plan.lines,
             done=True,
@@ -105,17 +105,17 @@ class Command(BackupCommand):
         schema = options["into_schema"]
         if not options["yes"]:
             told = f"Would bring {options['table']} from {opened.folder} into schema {schema}."
-            self.tell(f"{told}\nAdd --yes to do it.", plan=[told], done=False)
+            self.report(f"{told}\nAdd --yes to do it.", plan=[told], done=False)
             return
         rows = services.bring_table(
             opened, table=options["table"], schema=schema, now=timezone.now()
         )
         told = f"Brought {rows} rows of {options['table']} into schema {schema}."
-        self.tell(told, done=True, rows=rows, schema=schema)
+        self.report(told, done=True, rows=rows, schema=schema)
 
 
-def _age(opened: Opened) -> str:
-    """Say first what is most easily overlooked: how much of the recent past would be lost."""
+def _age(opened: OpenedBackup) -> str:
+    """Report first what is most easily overlooked: how much of the recent past would be lost."""
     age = timezone.now() - datetime.fromisoformat(opened.manifest.snapshot_at)
     return f"This backup is {duration(age.total_seconds())} old."
 

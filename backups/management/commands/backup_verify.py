@@ -49,7 +49,7 @@ class Command(BackupCommand):
         )
         for target, findings in found.items():
             notes = " ".join(findings.notes)
-            self.tell(
+            self.report(
                 f"{target}: {findings.level}, {findings.parts} parts, {findings.files} files, "
                 f"{human(findings.raw_bytes)}. {notes}".rstrip(),
                 target=target,
