@@ -67,7 +67,7 @@ def check_targets(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: AR
             id=W004,
         )
         for who, alias in named
-        if alias not in storages.backends
+        if alias not in django_settings.STORAGES
     ]
     return [*found, *_nested(), *_lock(), *_subject_keys()]
 
@@ -87,7 +87,9 @@ def _nested() -> Iterator[CheckMessage]:
 
 def _root(alias: str) -> Path | None:
     try:
-        return Path(storages[alias].path("")).resolve() if alias in storages.backends else None
+        return (
+            Path(storages[alias].path("")).resolve() if alias in django_settings.STORAGES else None
+        )
     except NotImplementedError:  # Django's word for a storage without paths
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.files.storage import FileSystemStorage, storages
 from django.utils import timezone
 
@@ -31,7 +32,7 @@ class PatientFileSystemStorage(FileSystemStorage):
         """Delete now, or when the running backup has ended."""
         if not must_wait():
             return super().delete(name)
-        alias = next((a for a in storages.backends if storages[a] is self), "default")
+        alias = next((a for a in settings.STORAGES if storages[a] is self), "default")
         WaitingDeletion.objects.create(storage=alias, name=name, asked_at=timezone.now())
         return None
 
@@ -42,7 +43,7 @@ def carry_out(*, now: datetime) -> int:
         return 0
     done = 0
     for row in WaitingDeletion.objects.filter(asked_at__lte=now).iterator():
-        if row.storage in storages.backends:
+        if row.storage in settings.STORAGES:
             storages[row.storage].delete(row.name)
         row.delete()
         done += 1

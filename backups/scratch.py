@@ -97,7 +97,10 @@ def _sqlite(opened: OpenedBackup, source: str, name: str) -> Iterator[str]:
 
 @contextmanager
 def _alias(source: str, alias: str, database: str) -> Iterator[str]:
-    """Make a database known to Django under an alias, in this process, for the block."""
+    """Make a database known to Django under an alias, in this process, for the block.
+
+    Django has no public way to add an alias while it runs; ``databases`` is what it reads itself.
+    """
     fields = copy.deepcopy(connections[source].settings_dict)
     fields |= {"NAME": database, "CONN_MAX_AGE": 0, "ATOMIC_REQUESTS": False}
     fields["OPTIONS"] = {k: v for k, v in fields["OPTIONS"].items() if k != "pool"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
 from backups import files, keys, manifest, pipeline
@@ -135,8 +135,7 @@ class Creation:
             out.write(sealed)
             self.held.require_now()
             out.commit()
-        if connection.in_atomic_block is False:
-            connection.close_if_unusable_or_obsolete()  # it may have idled for hours
+        close_old_connections()  # ours may have idled for hours
         self._record(described, sealed, out.holders)
 
     def _record(self, described: Manifest, sealed: bytes, holders: list[str]) -> None:

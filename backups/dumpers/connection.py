@@ -50,7 +50,11 @@ def environment(using: str, *, database: str | None = None) -> dict[str, str]:
 
 
 def connect(using: str, *, database: str | None = None) -> psycopg.Connection[Any]:
-    """Open a session of our own beside Django's, in autocommit; the caller closes it."""
+    """Open a session of our own beside Django's, in autocommit; the caller closes it.
+
+    The backend's own methods make it, so that it connects exactly as Django does, pool aside; there
+    is no public way to a second session.
+    """
     wrapper = connections[using].copy()
     options = {k: v for k, v in wrapper.settings_dict["OPTIONS"].items() if k != "pool"}
     wrapper.settings_dict["OPTIONS"] = options

@@ -6,8 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from django.core.files.storage import storages
-from django.core.files.storage.handler import InvalidStorageError
+from django.core.files.storage import InvalidStorageError, storages
 
 from backups.conf import settings
 from backups.errors import BackupsRefusal

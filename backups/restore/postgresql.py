@@ -76,9 +76,7 @@ def load(  # noqa: PLR0913 - one restore, by keyword
         writer = stack.enter_context(_psql(matching, using, database))
         writer.write(_beginning(clear=clear))
         # If it fails, the reader is killed, or the thread that feeds it would wait for ever.
-        script = BackgroundCall(
-            partial(_pass_on, reader, writer), on_end=lambda failure: failure and reader.kill()
-        )
+        script = BackgroundCall(partial(_pass_on, reader, writer), on_end=partial(_stop, reader))
         try:
             opened.part("database", EarlyStopInput(reader) if not check else reader)
             reader.end_input()
@@ -145,6 +143,11 @@ def _pass_on(reader: Program, writer: Program) -> bytes:
             writer.write(held[:-TAIL])
             held = held[-TAIL:]
     return held
+
+
+def _stop(reader: Program, failure: BaseException | None) -> None:
+    if failure is not None:
+        reader.kill()
 
 
 def _up_to_commit(held: bytes, writer: Program) -> bytes:

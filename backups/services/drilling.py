@@ -179,6 +179,7 @@ def _database(opened: OpenedBackup, alias: str) -> DrillResult:
 
 
 def _migrations(opened: OpenedBackup, alias: str) -> DrillResult:
+    """Compare the migrations by the classes behind ``migrate --plan``, which itself only prints."""
     expected = {tuple(each) for each in opened.manifest.database.migrations}  # type: ignore[union-attr]
     connection = connections[alias]
     applied = set(MigrationRecorder(connection).applied_migrations())

@@ -7,8 +7,7 @@ import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from django.core.files.storage import storages
-from django.core.files.storage.handler import InvalidStorageError
+from django.core.files.storage import InvalidStorageError, storages
 
 from backups.conf import settings
 from backups.errors import TargetFailed
