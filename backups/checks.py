@@ -14,7 +14,7 @@ from django.core.files.storage import storages
 from backups import keys, signing
 from backups.conf import settings
 from backups.errors import RecipientInvalid, RecipientMissing
-from backups.files.sources import aliases
+from backups.files.sources import aliases, root
 from garrison.drills import FILE_STORAGES
 
 if TYPE_CHECKING:
@@ -86,12 +86,8 @@ def _nested() -> Iterator[CheckMessage]:
 
 
 def _root(alias: str) -> Path | None:
-    try:
-        return (
-            Path(storages[alias].path("")).resolve() if alias in django_settings.STORAGES else None
-        )
-    except NotImplementedError:  # Django's word for a storage without paths
-        return None
+    found = root(storages[alias]) if alias in django_settings.STORAGES else None
+    return found.resolve() if found else None
 
 
 def _lock() -> Iterator[CheckMessage]:
@@ -107,10 +103,10 @@ def _lock() -> Iterator[CheckMessage]:
 def _subject_keys() -> Iterator[CheckMessage]:
     """Look it up by the setting's name, so that no import binds this app to ``encryption``."""
     keys_in = getattr(django_settings, "ENCRYPTION_SUBJECT_KEYS_STORAGE", "subject_keys")
-    root = _root(keys_in)
+    inside = _root(keys_in)
     for alias in aliases():
         outside = _root(alias)
-        if alias == keys_in or (root and outside and root.is_relative_to(outside)):
+        if alias == keys_in or (inside and outside and inside.is_relative_to(outside)):
             yield Warning(
                 f"The keys of single people ({keys_in!r}) lie in {alias!r}, which is backed up: "
                 "whoever is erased stays readable in every backup.",

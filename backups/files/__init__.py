@@ -7,7 +7,7 @@ its files, so each can be restored alone.
 from backups.files.entry import LIST_NAME, LONGEST_LINE, Entry
 from backups.files.listing import ListWriter
 from backups.files.sending import FileBackup
-from backups.files.sources import OURS, aliases, names, storage
+from backups.files.sources import OURS, aliases, names, root, storage
 
 __all__ = [
     "LIST_NAME",
@@ -18,5 +18,6 @@ __all__ = [
     "ListWriter",
     "aliases",
     "names",
+    "root",
     "storage",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.core.files.storage import InvalidStorageError, storages
@@ -32,6 +33,14 @@ def storage(alias: str) -> Storage:
         return storages[alias]
     except InvalidStorageError:
         raise BackupsRefusal(f"The file storage {alias!r} is not in STORAGES.") from None
+
+
+def root(of: Storage) -> Path | None:
+    """Return the folder of a storage, or ``None`` where it has no paths."""
+    try:
+        return Path(of.path(""))
+    except NotImplementedError:  # Django's word for a storage without paths
+        return None
 
 
 def names(of: Storage) -> Iterator[str]:

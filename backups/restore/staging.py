@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backups import files
@@ -21,6 +20,8 @@ from backups.files import OURS
 from backups.targets import StreamWriter
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from django.core.files.storage import Storage
 
     from backups.files import Entry
@@ -45,7 +46,7 @@ class StagedFiles:
         """Write everything; whatever fails, nothing staged is left."""
         state = self.opened.manifest.files
         for alias in state.storages if state else ():
-            root = _root(files.storage(alias))
+            root = files.root(files.storage(alias))
             if root is not None:
                 self.roots[alias] = root
                 root.mkdir(parents=True, exist_ok=True)
@@ -139,13 +140,6 @@ def sweep(root: Path) -> None:
     """Delete what a killed restore has staged; what it has set aside stays, it is the old data."""
     for left in root.glob(f"{OURS}new-*"):
         shutil.rmtree(left, ignore_errors=True)
-
-
-def _root(of: Storage) -> Path | None:
-    try:
-        return Path(of.path(""))
-    except NotImplementedError:  # Django's word for a storage without paths
-        return None
 
 
 def _sha256(of: Storage, name: str) -> str:
