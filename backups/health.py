@@ -14,7 +14,7 @@ def backups() -> CheckResult:
     """Unhealthy without a recent, whole backup; degraded where a proof is overdue."""
     found = status(now=timezone.now())
     if found.is_backup_overdue:
-        newest = found.newest and found.newest.snapshot_at
+        newest = found.newest_at
         told = f"the newest is of {newest:%Y-%m-%d %H:%M} UTC" if newest else "there is none at all"
         return CheckResult(Status.UNHEALTHY, f"No good backup within the limit: {told}.")
     if found.damaged:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from backups.opening import OpenedBackup
     from backups.targets import Target
 
-READ = 1024 * 1024
 MOST_DAMAGED = 100  # files; after so many the target itself is away or lost
 
 
@@ -75,21 +73,21 @@ def verify_opened(opened: OpenedBackup) -> VerificationReport:
 
 
 def _verify_database(opened: OpenedBackup, findings: VerificationReport) -> None:
+    """Read the dump, a dump of PostgreSQL also by ``pg_restore`` where that is installed."""
     described = opened.manifest.database
-    if described is None or described.engine != "postgresql":
-        opened.part("database", pipeline.Discard())
-        return
-    try:
-        matching = tools.matching(int(described.major))
-    except ToolMissing:
-        findings.notes.append("pg_restore is not here, so the archive was not read by it.")
-        opened.part("database", pipeline.Discard())
-        return
-    argv = [matching.path("pg_restore"), "--file=/dev/null"]
-    with Program(argv, environment={"LC_ALL": "C"}, takes_input=True) as program:
-        opened.part("database", program)
-        program.end_input()
-        program.finish()
+    if described and described.engine == "postgresql":
+        try:
+            matching = tools.matching(int(described.major))
+        except ToolMissing:
+            findings.notes.append("pg_restore is not here, so the archive was not read by it.")
+        else:
+            argv = [matching.path("pg_restore"), "--file=/dev/null"]
+            with Program(argv, environment={"LC_ALL": "C"}, takes_input=True) as program:
+                opened.part("database", program)
+                program.end_input()
+                program.finish()
+            return
+    opened.part("database", pipeline.Discard())
 
 
 def _verify_files(opened: OpenedBackup, findings: VerificationReport) -> None:
@@ -143,9 +141,7 @@ def _verify_stored_files(backup: Backup, target: Target, findings: VerificationR
 
 
 def _require_hash(target: Target, name: str, expected: str) -> None:
-    digest = hashlib.sha256()
     with opening.Reading(target, name) as source:
-        while chunk := source.read(READ):
-            digest.update(chunk)
-    if digest.hexdigest() != expected:
-        raise BackupDamaged(f"{name} on {target.alias!r} is not what was written there.")
+        if pipeline.tally(source).sha256 == expected:
+            return
+    raise BackupDamaged(f"{name} on {target.alias!r} is not what was written there.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from backups.outlet import Outlet
 
 BATCH = 200
-READ = 1024 * 1024
 
 
 class FileBackup:
@@ -81,18 +79,14 @@ class FileBackup:
 
     def _hash(self, of: Storage, name: str) -> tuple[str, str, int] | None:
         """Hash one file; ``None`` if it vanished since it was listed."""
-        digest, size = hashlib.sha256(), 0
         try:
             with of.open(name, "rb") as file:
-                while chunk := file.read(READ):
-                    digest.update(chunk)
-                    size += len(chunk)
-                    self._step(len(chunk))
+                found = pipeline.tally(file, self._step)
         except FileNotFoundError:
             return None
         except OSError as failure:
             raise _unreadable(name, failure) from failure
-        return signing.keyed_digest(digest.digest()), digest.hexdigest(), size
+        return signing.keyed_digest(bytes.fromhex(found.sha256)), found.sha256, found.size
 
     def _send(self, of: Storage, name: str) -> tuple[StoredFile, tuple[str, int]]:
         """Seal one file to every live target; what counts is what was read while sealing."""

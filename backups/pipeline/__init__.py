@@ -4,7 +4,16 @@ Nothing is ever whole in memory or in plain text on disk.
 """
 
 from backups.pipeline.sealing import seal
-from backups.pipeline.streams import BLOCK, Discard, Readable, Sealed, Tally, Throttle, Writable
+from backups.pipeline.streams import (
+    BLOCK,
+    Discard,
+    Readable,
+    Sealed,
+    Tally,
+    Throttle,
+    Writable,
+    tally,
+)
 from backups.pipeline.unsealing import decrypt, unseal
 
 __all__ = [
@@ -17,5 +26,6 @@ __all__ = [
     "Writable",
     "decrypt",
     "seal",
+    "tally",
     "unseal",
 ]

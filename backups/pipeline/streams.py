@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BLOCK = 1024 * 1024
 GZIP = 31  # zlib's name for the gzip container with the widest window
@@ -41,6 +44,15 @@ class Tally:
     def sha256(self) -> str:
         """Return the hash of all so far, as hexadecimal digits."""
         return str(self._hash.hexdigest())  # type: ignore[attr-defined]  # the same
+
+
+def tally(source: Readable, step: Callable[[int], None] = lambda _size: None) -> Tally:
+    """Count and hash all of a source; ``step`` gets the size of each block and may raise."""
+    found = Tally()
+    while chunk := source.read(BLOCK):
+        found.add(chunk)
+        step(len(chunk))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,13 +46,7 @@ def _require_whole(path: Path, expected: DatabaseState | None) -> None:
         if problems != [("ok",)]:
             raise BackupDamaged("The restored database fails SQLite's integrity check.")
         found = sqlite_state.describe(connection, name=path.name)
-    if expected is not None:
-        require_equal(found, expected)
-
-
-def require_equal(found: DatabaseState, expected: DatabaseState) -> None:
-    """Refuse a database that is not what the manifest describes."""
-    if found.tables != expected.tables or found.sequences != expected.sequences:
+    if expected and (found.tables, found.sequences) != (expected.tables, expected.sequences):
         names = {t.name for t in found.tables} ^ {t.name for t in expected.tables}
         names |= {t.name for t in set(found.tables) ^ set(expected.tables)}
         raise RestoreMismatch(f"These tables differ from the manifest: {', '.join(sorted(names))}.")

@@ -8,13 +8,12 @@ other storage (S3, …) has no rename: there a file whose content differs is rep
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from backups import files
+from backups import files, pipeline
 from backups.errors import BackupDamaged
 from backups.files import OURS
 from backups.targets import StreamWriter
@@ -22,12 +21,8 @@ from backups.targets import StreamWriter
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from django.core.files.storage import Storage
-
     from backups.files import Entry
     from backups.opening import OpenedBackup
-
-READ = 1024 * 1024
 
 
 @dataclass
@@ -123,8 +118,9 @@ class StagedFiles:
     def _replace(self, entry: Entry) -> None:
         of = files.storage(entry.storage)
         if of.exists(entry.path):
-            if _sha256(of, entry.path) == entry.sealed.raw_sha256:
-                return
+            with of.open(entry.path, "rb") as file:
+                if pipeline.tally(file).sha256 == entry.sealed.raw_sha256:
+                    return
             of.delete(entry.path)
         with StreamWriter(of, entry.path) as out:
             self.opened.file(entry, out)
@@ -140,14 +136,6 @@ def sweep(root: Path) -> None:
     """Delete what a killed restore has staged; what it has set aside stays, it is the old data."""
     for left in root.glob(f"{OURS}new-*"):
         shutil.rmtree(left, ignore_errors=True)
-
-
-def _sha256(of: Storage, name: str) -> str:
-    digest = hashlib.sha256()
-    with of.open(name, "rb") as file:
-        while chunk := file.read(READ):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def require_known_storages(opened: OpenedBackup) -> None:

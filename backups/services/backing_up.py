@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from backups import creation, deletions, events, leases, times
+from backups import deletions, events, leases, opening, times
 from backups.conf import settings
+from backups.creation import Creation
 from backups.errors import BackupBusy
-from backups.models import Backup, State
-from backups.models.backup import Content, Kind
+from backups.models import Backup, Copy, State
+from backups.models.backup import Content, CopyState, Kind
 from backups.services import running
+from backups.targets import targets
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -99,9 +102,10 @@ def run_backup(
     leaves a failed row with a sentence, no file, and an event; the older backups stay as they are.
     """
     backups = Backup.objects.all()
-    with running.claimed(
-        backups, backup_id, lease=leases.BACKUP, clean_up=creation.sweep, now=now
-    ) as (backup, held):
+    with running.claimed(backups, backup_id, lease=leases.BACKUP, clean_up=_sweep, now=now) as (
+        backup,
+        held,
+    ):
         try:
             _make(backup, held, on_progress)
         except BaseException as failure:
@@ -113,9 +117,9 @@ def run_backup(
 
 
 def _make(backup: Backup, held: HeldLease, on_progress: Callable[[str, int, int], None]) -> None:
-    backup.folder = creation.folder_of(backup, at=timezone.now())
+    backup.folder = _folder_of(backup, at=timezone.now())
     Backup.objects.change(backup.pk, owner=held.owner, folder=backup.folder)
-    work = creation.Creation(backup, held, on_progress)
+    work = Creation(backup, held, on_progress)
     work.run()
     target = f"backup:{backup.pk}"
     for alias, why in work.group.failures.items():
@@ -126,3 +130,33 @@ def _make(backup: Backup, held: HeldLease, on_progress: Callable[[str, int, int]
         target=target,
         data={"folder": backup.folder, "bytes": work.sent, "copies": copies},
     )
+
+
+def _folder_of(backup: Backup, *, at: datetime) -> str:
+    """Name the folder of a backup: sorts by time, to the millisecond, and is unique."""
+    utc = at.astimezone(UTC)
+    return f"{utc:%Y%m%dT%H%M%S}{utc.microsecond // 1000:03}Z-{backup.pk.hex[:12]}"
+
+
+def _sweep() -> None:
+    """Delete what dead runs have left on the targets; only for the holder of the lease.
+
+    A folder with a manifest stays: it is written last, so the backup is whole, whatever the index
+    says. An index that came out of that very backup says "running", until a restore has rebuilt it;
+    a restore that was killed in between must not cost the backup it came from.
+    """
+    dead = Backup.objects.filter(state=State.FAILED).exclude(folder="")
+    for each in targets():
+        try:
+            each.sweep_partials()
+            for backup in dead.filter(
+                copies__target=each.alias, copies__state__in=(CopyState.WRITING, CopyState.FAILED)
+            ):
+                if opening.is_whole(each, backup.folder):
+                    continue
+                each.delete_folder(backup.folder)
+                Copy.objects.filter(backup=backup, target=each.alias).update(state=CopyState.PRUNED)
+        except Exception as failure:
+            if isinstance(failure, DatabaseError):
+                raise
+            continue  # a target that is away is swept when it is back

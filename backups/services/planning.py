@@ -43,7 +43,11 @@ def plan(opened: OpenedBackup, *, content: str = Content.ALL, safety: bool = Tru
     vendor = _require_same_engine(opened, using, content)
     empty = postgresql.is_empty(using) if vendor == "postgresql" else sqlite.is_empty(using)
     name = _database_name(using)
-    lines = [*_reading(opened)]
+    at = opened.manifest.snapshot_at
+    lines = [
+        f"Read backup {opened.folder} from target {opened.target.alias!r}, a snapshot of {at}.",
+        "Verify every part and every file of it; refuse it, with nothing touched, if one differs.",
+    ]
     if content != Content.FILES:
         lines += _database_lines(opened, name, is_empty=empty, safety=safety)
     if content != Content.DATABASE:
@@ -61,14 +65,6 @@ def _require_same_engine(opened: OpenedBackup, using: str, content: str) -> str:
             f"The backup is of {described.engine}, and the database {using!r} is {vendor}."
         )
     return vendor
-
-
-def _reading(opened: OpenedBackup) -> Iterator[str]:
-    yield (
-        f"Read backup {opened.folder} from target {opened.target.alias!r}, "
-        f"a snapshot of {opened.manifest.snapshot_at}."
-    )
-    yield "Verify every part and every file of it; refuse it, with nothing touched, if one differs."
 
 
 def _database_lines(

@@ -30,17 +30,6 @@ class PruneResult:
     failures: list[str] = field(default_factory=list)
 
 
-def policy() -> retention.Policy:
-    """Read the policy from the settings."""
-    return retention.Policy(
-        days=settings.retention_days,
-        weekly=settings.keep_weekly,
-        monthly=settings.keep_monthly,
-        last=settings.keep_last,
-        locked_days=settings.object_lock_days,
-    )
-
-
 def prune(*, now: datetime, dry_run: bool = False) -> PruneResult:
     """Delete the backups that nothing keeps, then the files that only they needed.
 
@@ -68,7 +57,14 @@ def _decide(now: datetime) -> PruneResult:
         retention.Candidate(b.pk, b.snapshot_at, b.pk in whole, b.drilled_at)  # type: ignore[arg-type]
         for b in good
     ]
-    kept = retention.keepers(candidates, policy(), now=now)
+    policy = retention.Policy(
+        days=settings.retention_days,
+        weekly=settings.keep_weekly,
+        monthly=settings.keep_monthly,
+        last=settings.keep_last,
+        locked_days=settings.object_lock_days,
+    )
+    kept = retention.keepers(candidates, policy, now=now)
     pruned = PruneResult(backups=[b for b in good if b.pk not in kept], kept=kept)
     for row in _unneeded(kept):
         pruned.files += 1

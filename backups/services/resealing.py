@@ -65,17 +65,13 @@ def _reseal(
             sealed = sealed or manifest.write(opened.manifest, both)
             _replace(target, backup.folder, sealed)
         except Exception as failure:  # noqa: BLE001 - storages raise what they like
-            _note(copy, failure, result)
-            continue
-        result.done += 1
+            result.failures += 1
+            why = f"Its manifest could not be encrypted again: {type(failure).__name__}."
+            Copy.objects.filter(pk=copy.pk).update(failure=why)
+        else:
+            result.done += 1
     if sealed:
         Backup.objects.filter(pk=backup.pk).update(manifest_sha256=manifest.sha256(sealed))
-
-
-def _note(copy: Copy, failure: Exception, result: ResealResult) -> None:
-    result.failures += 1
-    told = f"Its manifest could not be encrypted again: {type(failure).__name__}."
-    Copy.objects.filter(pk=copy.pk).update(failure=told)
 
 
 def _replace(target: Target, folder: str, sealed: bytes) -> None:

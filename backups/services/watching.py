@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Max, Min
 
@@ -16,6 +16,8 @@ from garrison.events import emit
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from garrison.events import EventKind
+
 REPEAT_HOURS = 24
 
 
@@ -23,10 +25,9 @@ REPEAT_HOURS = 24
 class BackupStatus:
     """The times everything else is judged by; ``None`` where it never happened."""
 
-    newest: Backup | None
-    last_drill: Drill | None
-    last_passed: Drill | None
-    last_opened_at: datetime | None
+    newest_at: datetime | None
+    passed_at: datetime | None
+    opened_at: datetime | None
     is_backup_overdue: bool
     is_drill_overdue: bool
     is_identity_unproven: bool
@@ -35,27 +36,22 @@ class BackupStatus:
 
 
 def status(*, now: datetime) -> BackupStatus:
-    """Look at the index; six queries of one row each."""
+    """Look at the index; five queries of one row each."""
     newest = Backup.objects.newest_good()
-    last_drill = Drill.objects.exclude(ended_at=None).order_by("-ended_at").first()
-    passed = Drill.objects.good().order_by("-ended_at").first()
-    opened_at = Backup.objects.aggregate(at=Max("opened_at"))["at"]
-    first_at = Backup.objects.good().aggregate(at=Min("snapshot_at"))["at"]
     newest_at = newest.snapshot_at if newest else None
-    passed_at = passed.ended_at if passed else None
+    first_at = Backup.objects.good().aggregate(at=Min("snapshot_at"))["at"]
+    passed_at = Drill.objects.good().aggregate(at=Max("ended_at"))["at"]
+    opened_at = Backup.objects.aggregate(at=Max("opened_at"))["at"]
+    drill_limit = timedelta(days=settings.drill_overdue_days)
+    identity_limit = timedelta(days=settings.identity_unproven_days)
     return BackupStatus(
-        newest=newest,
-        last_drill=last_drill,
-        last_passed=passed,
-        last_opened_at=opened_at,
+        newest_at=newest_at,
+        passed_at=passed_at,
+        opened_at=opened_at,
         is_backup_overdue=_is_older(newest_at, timedelta(hours=settings.overdue_hours), now),
-        is_drill_overdue=_is_older(
-            passed_at or first_at,
-            timedelta(days=settings.drill_overdue_days),
-            now,
-        ),
+        is_drill_overdue=_is_older(passed_at or first_at, drill_limit, now),
         is_identity_unproven=bool(newest and newest.recipients)
-        and _is_older(opened_at or first_at, timedelta(days=settings.identity_unproven_days), now),
+        and _is_older(opened_at or first_at, identity_limit, now),
         damaged=Backup.objects.good().exclude(damage="").count(),
         failed_copies=newest.copies.exclude(state="good").count() if newest else 0,
     )
@@ -66,18 +62,13 @@ def _is_older(at: datetime | None, limit: timedelta, now: datetime) -> bool:
 
 
 def check_backups(*, now: datetime) -> list[str]:
-    """Report what is overdue, each at most once a day over all processes; returns the kinds."""
+    """Emit what is overdue, each kind at most once a day over all processes; returns the kinds."""
     found = status(now=now)
-    emitted = []
-    newest_at = found.newest and found.newest.snapshot_at
-    for is_due, kind, data in (
+    newest_at = found.newest_at.isoformat() if found.newest_at else None
+    due: list[tuple[bool, EventKind, dict[str, Any]]] = [
+        (found.is_backup_overdue, events.BACKUP_MISSED, {"newest": newest_at}),
         (
-            found.is_backup_overdue,
-            events.BACKUP_MISSED,
-            {"newest": newest_at.isoformat() if newest_at else None},
-        ),
-        (
-            found.is_drill_overdue and found.newest is not None,
+            found.is_drill_overdue and newest_at is not None,
             events.DRILL_MISSED,
             {"limit_days": settings.drill_overdue_days},
         ),
@@ -86,7 +77,9 @@ def check_backups(*, now: datetime) -> list[str]:
             events.IDENTITY_UNPROVEN,
             {"limit_days": settings.identity_unproven_days},
         ),
-    ):
+    ]
+    emitted = []
+    for is_due, kind, data in due:
         if is_due and Lease.objects.claim_notice(f"said:{kind}", hours=REPEAT_HOURS, now=now):
             emit(kind, data=data, now=now)
             emitted.append(str(kind))
