@@ -4,22 +4,7 @@ from __future__ import annotations
 
 from garrison.conf import AppSettings, Setting
 
-
-def _positive(value: float) -> str | None:
-    return None if value > 0 else f"{value!r} is not above zero."
-
-
-def _not_negative(value: float) -> str | None:
-    return None if value >= 0 else f"{value!r} is below zero."
-
-
-def _hour(value: int) -> str | None:
-    return None if value in range(24) else f"{value!r} is not an hour; 0 to 23 are."
-
-
-def _weekday(value: int) -> str | None:
-    is_one = value in range(7)
-    return None if is_one else f"{value!r} is not a weekday; 0 (Monday) to 6 (Sunday) are."
+HOURS, WEEKDAYS = tuple(range(24)), tuple(range(7))
 
 
 class BackupsSettings(AppSettings, prefix="BACKUPS"):
@@ -39,12 +24,12 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
     bytes_per_second = Setting(
         0,
         "Most encrypted bytes written to each target in a second; 0 is no limit.",
-        validate=_not_negative,
+        minimum=0,
     )
     object_lock_days = Setting(
         0,
         "Days for which the targets refuse deletion (S3 Object Lock); pruning waits for as long.",
-        validate=_not_negative,
+        minimum=0,
     )
 
     # Keys
@@ -72,42 +57,36 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
     )
 
     # When
-    hour = Setting(2, "Hour of the nightly backup in the site's time zone.", validate=_hour)
+    hour = Setting(2, "Hour of the nightly backup in the site's time zone.", choices=HOURS)
     drill_weekday = Setting(
-        6, "Day of the weekly drill; 0 is Monday, 6 is Sunday.", validate=_weekday
+        6, "Day of the weekly drill; 0 is Monday, 6 is Sunday.", choices=WEEKDAYS
     )
-    drill_hour = Setting(4, "Hour of the weekly drill in the site's time zone.", validate=_hour)
-    attempts = Setting(3, "How often the backup of one night is tried.", validate=_positive)
+    drill_hour = Setting(4, "Hour of the weekly drill in the site's time zone.", choices=HOURS)
+    attempts = Setting(3, "How often the backup of one night is tried.", minimum=1)
     lease_seconds = Setting(
-        90, "Seconds without a heartbeat after which a run counts as dead.", validate=_positive
+        90, "Seconds without a heartbeat after which a run counts as dead.", minimum=1
     )
     timeout_seconds = Setting(
-        6 * 3600, "Seconds after which a run's programs are killed.", validate=_positive
+        6 * 3600, "Seconds after which a run's programs are killed.", minimum=1
     )
 
     # How long
-    retention_days = Setting(30, "Days for which every backup is kept.", validate=_positive)
-    keep_weekly = Setting(
-        8, "Weeks for which the first good backup of each is kept.", validate=_not_negative
-    )
-    keep_monthly = Setting(
-        12, "Months for which the first good backup of each is kept.", validate=_not_negative
-    )
-    keep_last = Setting(
-        3, "Number of the newest good backups that are never pruned.", validate=_positive
-    )
+    retention_days = Setting(30, "Days for which every backup is kept.", minimum=1)
+    keep_weekly = Setting(8, "Weeks for which the first good backup of each is kept.", minimum=0)
+    keep_monthly = Setting(12, "Months for which the first good backup of each is kept.", minimum=0)
+    keep_last = Setting(3, "Number of the newest good backups that are never pruned.", minimum=1)
 
     # When an event reports it
     overdue_hours = Setting(
-        26, "Hours without a good backup after which an alert is said.", validate=_positive
+        26, "Hours without a good backup after which an event reports it.", minimum=1
     )
     drill_overdue_days = Setting(
-        8, "Days without a passed drill after which an alert is said.", validate=_positive
+        8, "Days without a passed drill after which an event reports it.", minimum=1
     )
     identity_unproven_days = Setting(
         30,
         "Days in which no identity has opened a backup after which the key counts as nearly lost.",
-        validate=_positive,
+        minimum=1,
     )
 
     # How
