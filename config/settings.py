@@ -238,16 +238,12 @@ CORS_EXPOSE_HEADERS = ["X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-A
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # --- Programs -------------------------------------------------------------------------------------
+# For views that are not the apps' own: those follow HTTP_HARDENING_API_*.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "sessions_tracking.authentication.SessionTokenAuthentication"
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["http_hardening.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_THROTTLE_CLASSES": ["rate_limiting.throttles.ScopedThrottle"],
-    "DEFAULT_SCHEMA_CLASS": "http_hardening.api.schema.ProblemAutoSchema",
-    "EXCEPTION_HANDLER": "http_hardening.problems.exception_handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Django Garrison",

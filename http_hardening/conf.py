@@ -68,6 +68,35 @@ class HttpHardeningSettings(AppSettings, prefix="HTTP_HARDENING"):
         "How many objects and lists of a JSON body may stand inside one another.",
         validate=lambda n: None if n >= 1 else f"{n} is below 1.",
     )
+    api_authentication = Setting[list[str]](
+        ["sessions_tracking.authentication.SessionTokenAuthentication"],
+        "The classes that find out who calls an API of ours, whatever REST_FRAMEWORK says.",
+    )
+    api_permissions = Setting[list[str]](
+        ["rest_framework.permissions.IsAuthenticated"],
+        "The permissions of an API view that names none.",
+    )
+    api_parsers = Setting[list[str]](
+        ["http_hardening.api.parsers.StrictJSONParser"],
+        "The parsers that read the bodies sent to an API.",
+    )
+    api_renderers = Setting[list[str]](
+        ["rest_framework.renderers.JSONRenderer"], "The renderers that write an API's answers."
+    )
+    api_throttles = Setting[list[str]](
+        ["rate_limiting.throttles.ScopedThrottle"],
+        "The throttles that count requests to an API; none count nothing, which is warned about.",
+    )
+    api_schema_class = Setting(
+        "http_hardening.api.schema.ProblemAutoSchema",
+        "The class that describes an API view for OpenAPI.",
+        dotted_path=True,
+    )
+    api_exception_handler = Setting(
+        "http_hardening.api.problems.exception_handler",
+        "The function that answers what an API view raises.",
+        dotted_path=True,
+    )
     most_violations_an_hour = Setting(
         200,
         "How many different content security policy violations an hour become events; browsers "

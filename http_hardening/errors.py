@@ -76,6 +76,13 @@ class LengthRequired(BadRequest):
     title = "The body's length must be told"
 
 
+class InvalidQuery(BadRequest):
+    """The query parameters are not those of this address."""
+
+    code = "invalid_query"
+    title = "The query parameters are not valid"
+
+
 class NulCharacter(BadRequest):
     """The address holds a NUL character, which no database column takes."""
 

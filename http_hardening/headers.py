@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from django.conf import settings as django_settings
-from django.core.signals import setting_changed
 from django.http import HttpResponse
 
 from garrison import client_ip
+from garrison.conf import remembered
 from http_hardening.conf import settings
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Preset:
     api_prefixes: tuple[str, ...]
 
 
-@lru_cache(maxsize=1)
+@remembered()
 def preset() -> Preset:
     """Return the headers as the settings have them; worked out again when one of them changes."""
     always = {
@@ -73,11 +72,6 @@ def preset() -> Preset:
         tls=_entries({"Strict-Transport-Security": _hsts()}),
         api_prefixes=tuple(settings.api_prefixes),
     )
-
-
-setting_changed.connect(
-    lambda **_: preset.cache_clear(), weak=False, dispatch_uid="http_hardening.headers"
-)
 
 
 def _entries(headers: dict[str, str]) -> tuple[Entry, ...]:

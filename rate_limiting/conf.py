@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar, cast
-
-from django.core.signals import setting_changed
+from typing import TYPE_CHECKING
 
 from garrison.conf import AppSettings, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-Function = TypeVar("Function", bound="Callable[..., object]")
+    from collections.abc import Mapping
 
 DEFAULT_LIMITS: Mapping[str, list[str]] = {
     "auth": ["5/15m", "50/15m address"],
@@ -41,21 +36,6 @@ def _wrong_answers(answers: Mapping[str, object]) -> str | None:
 
 def _not_positive(number: int) -> str | None:
     return None if number >= 1 else f"{number} is below 1."
-
-
-def until_settings_change(function: Function) -> Function:
-    """Remember what a function made of the settings, until Django says that one has changed.
-
-    Reading a setting that a host has not written costs Django some microseconds, and a check of
-    every request asks for several.
-    """
-    remembered = lru_cache(maxsize=256)(function)
-
-    def forget(**_: object) -> None:
-        remembered.cache_clear()
-
-    setting_changed.connect(forget, weak=False, dispatch_uid=f"{__name__}.{function.__qualname__}")
-    return cast("Function", remembered)
 
 
 class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):

@@ -19,11 +19,11 @@ from django.core.cache import caches
 from django_ratelimit.core import get_usage
 
 from garrison import events as security_events
+from garrison.conf import remembered
 from garrison.errors import ConfigurationError, EventNotRecorded
 from garrison.events import Severity
 from rate_limiting import events, scripts
 from rate_limiting.cache import CounterCache
-from rate_limiting.conf import until_settings_change
 from rate_limiting.errors import LimiterUnavailable, RateLimited, StoreUnavailable
 from rate_limiting.outages import outages
 from rate_limiting.policy import policy_for
@@ -88,7 +88,7 @@ def counter_cache() -> CounterCache:
     return cache
 
 
-@until_settings_change
+@remembered()
 def _store() -> Store:
     return counter_cache().store
 
@@ -158,7 +158,7 @@ def _counter(scope: str, rate: Rate, value: str, now: int) -> Counter | None:
     return counter
 
 
-@until_settings_change
+@remembered()
 def _remembered() -> OrderedDict[tuple[str, Rate, str], Counter]:
     return OrderedDict()
 

@@ -23,8 +23,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from garrison.conf import remembered
 from garrison.errors import ConfigurationError
-from rate_limiting.conf import DEFAULT_LIMITS, settings, until_settings_change
+from rate_limiting.conf import DEFAULT_LIMITS, settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,7 +100,7 @@ def _parts(key: str, text: str) -> tuple[str, ...]:
     return parts
 
 
-@until_settings_change
+@remembered()
 def policy_for(scope: str) -> Policy:
     """Return the scope's policy as the settings have it now.
 

@@ -11,12 +11,12 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.clickjacking import xframe_options_exempt
 from rest_framework import exceptions, serializers
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from garrison.errors import FieldError, Refusal
-from http_hardening.serializers import PasswordField, StrictSerializer
+from http_hardening.api.serializers import PasswordField, StrictSerializer
+from http_hardening.api.strict_view import PublicAPIView, StrictAPIView
 
 handler400 = "http_hardening.handlers.bad_request"
 handler403 = "http_hardening.handlers.permission_denied"
@@ -61,9 +61,7 @@ RAISED = {
 }
 
 
-class Anyone(APIView):
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+class Anyone(PublicAPIView):
     throttle_classes = ()
 
 
@@ -111,7 +109,7 @@ class Tokens(BaseAuthentication):
         return 'Bearer realm="api"'
 
 
-class Private(APIView):
+class Private(StrictAPIView):
     authentication_classes = (Tokens,)
     permission_classes = (IsAuthenticated,)
     throttle_classes = ()

@@ -103,4 +103,7 @@ def test_every_counted_view_is_found_with_its_scope(settings):
         Endpoint("read", "api"),
         Endpoint("login", "auth"),
         Endpoint("register", "auth"),
+        Endpoint("guarded", "exports"),
+        Endpoint("guarded-auth", "auth"),
+        Endpoint("for-nobody", "api"),
     }

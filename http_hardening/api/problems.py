@@ -1,4 +1,4 @@
-"""DRF's exceptions in the form of RFC 9457; named by ``REST_FRAMEWORK["EXCEPTION_HANDLER"]``."""
+"""DRF's exceptions in the form of RFC 9457; named by ``HTTP_HARDENING_API_EXCEPTION_HANDLER``."""
 
 from __future__ import annotations
 
