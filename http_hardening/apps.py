@@ -17,3 +17,4 @@ class HttpHardeningConfig(AppConfig):
         register(checks.check_policy)
         register(checks.check_middleware)
         register(checks.check_templates)
+        register(checks.check_api)

@@ -61,12 +61,12 @@ class HttpHardeningSettings(AppSettings, prefix="HTTP_HARDENING"):
     longest_body_bytes = Setting(
         1024 * 1024,
         "The longest JSON body that is read; uploads have limits of their own.",
-        validate=lambda n: None if n >= 1 else f"{n} is below 1.",
+        minimum=1,
     )
     deepest_nesting = Setting(
         20,
         "How many objects and lists of a JSON body may stand inside one another.",
-        validate=lambda n: None if n >= 1 else f"{n} is below 1.",
+        minimum=1,
     )
     api_authentication = Setting[list[str]](
         ["sessions_tracking.authentication.SessionTokenAuthentication"],
@@ -75,6 +75,7 @@ class HttpHardeningSettings(AppSettings, prefix="HTTP_HARDENING"):
     api_permissions = Setting[list[str]](
         ["rest_framework.permissions.IsAuthenticated"],
         "The permissions of an API view that names none.",
+        validate=lambda paths: None if paths else "without any, every API is open to everybody.",
     )
     api_parsers = Setting[list[str]](
         ["http_hardening.api.parsers.StrictJSONParser"],
@@ -101,7 +102,7 @@ class HttpHardeningSettings(AppSettings, prefix="HTTP_HARDENING"):
         200,
         "How many different content security policy violations an hour become events; browsers "
         "of strangers report them, so they can be forged.",
-        validate=lambda n: None if n >= 0 else f"{n} is below 0.",
+        minimum=0,
     )
 
 

@@ -34,10 +34,6 @@ def _wrong_answers(answers: Mapping[str, object]) -> str | None:
     return f"{wrong[0]!r} is neither 'refuse' nor 'allow'." if wrong else None
 
 
-def _not_positive(number: int) -> str | None:
-    return None if number >= 1 else f"{number} is below 1."
-
-
 class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):
     """Each setting with its default and one sentence."""
 
@@ -51,7 +47,7 @@ class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):
     factor = Setting(
         1,
         "Every limit is multiplied by this number; development uses 20.",
-        validate=_not_positive,
+        minimum=1,
     )
     on_store_failure = Setting[dict[str, str]](
         dict(DEFAULT_ON_STORE_FAILURE),
@@ -62,7 +58,7 @@ class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):
     longest_retry_after_seconds = Setting(
         3600,
         "How far Retry-After may grow when refusals repeat; never less than the window's rest.",
-        validate=_not_positive,
+        minimum=1,
     )
     account_fields = Setting[list[str]](
         ["email", "username"],
