@@ -292,12 +292,6 @@ BACKUPS_RESTORES_RUN_HERE = not IS_PRODUCTION
 BACKUPS_REQUIRE_FRESH = "sessions_tracking.services.require_fresh_request"
 DEVELOPMENT_FACTOR = 1 if IS_PRODUCTION else 20
 RATE_LIMITING_FACTOR = DEVELOPMENT_FACTOR
-RATE_LIMITS = {"reports": ["60/h address"]}  # beside the defaults
-RATE_LIMITING_VIEWS = {
-    "admin:login": "auth",
-    "admin:password_change": "auth",
-    "csp-report": "reports",
-}
 
 LOGGING: dict[str, Any] = {
     "version": 1,

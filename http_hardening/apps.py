@@ -9,6 +9,8 @@ class HttpHardeningConfig(AppConfig):
 
     name = "http_hardening"
     verbose_name = "HTTP hardening"
+    rate_limits = {"reports": ["60/h address"]}
+    rate_limited_views = {"csp-report": "reports"}
 
     def ready(self) -> None:
         """Run once, after every app's models are loaded."""

@@ -64,10 +64,10 @@ class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):
         ["email", "username"],
         "Fields of a request's body that name the account it is about, the first found counts.",
     )
-    views = Setting[dict[str, str]](
-        {"admin:login": "auth"},
-        "Scopes of views that are not the API's, by view name; the middleware counts what they "
-        "are sent with POST, PUT, PATCH or DELETE.",
+    views = Setting[dict[str, str | None]](
+        {},
+        "Scopes of further views that are not the API's, by view name, or None for a view that an "
+        "app has counted; the middleware counts what is sent with POST, PUT, PATCH or DELETE.",
     )
 
 

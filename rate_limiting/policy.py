@@ -15,6 +15,13 @@ Periods end in ``s``, ``m``, ``h`` or ``d``. The parts of a key:
 * ``endpoint``: the view, so that two views of a scope do not eat one another's places
 * ``site``: everybody together
 * a dotted path: a callable that is given the request and returns text, or ``None`` not to count it
+
+An app brings scopes of its own, and views that are counted, with its ``AppConfig``::
+
+    rate_limits = {"reports": ["60/h address"]}
+    rate_limited_views = {"csp-report": "reports"}
+
+A host's ``RATE_LIMITS`` and ``RATE_LIMITING_VIEWS`` go before them.
 """
 
 from __future__ import annotations
@@ -23,12 +30,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.apps import apps
+
 from garrison.conf import remembered
 from garrison.errors import ConfigurationError
-from rate_limiting.conf import DEFAULT_LIMITS, settings
+from garrison.registry import Registry
+from rate_limiting.conf import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{0,6})\s*([smhd])(?:\s+(\S+))?\s*", re.ASCII)
 PART = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
@@ -101,12 +111,34 @@ def _parts(key: str, text: str) -> tuple[str, ...]:
 
 
 @remembered()
+def declared() -> tuple[Registry[list[str]], Registry[str]]:
+    """Return the scopes, and the scopes of views by name, that the installed apps bring.
+
+    Raises :class:`~garrison.errors.ConfigurationError` where two apps mean different things by one.
+    """
+    limits = Registry[list[str]]("rate limit scope")
+    views = Registry[str]("rate limit of the view")
+    for config in apps.get_app_configs():
+        for scope, rates in getattr(config, "rate_limits", {}).items():
+            limits.add(scope, list(rates), source=type(config))
+        for view, scope in getattr(config, "rate_limited_views", {}).items():
+            views.add(view, scope, source=type(config))
+    return limits, views
+
+
+@remembered()
+def counted_views() -> Mapping[str, str | None]:
+    """Return the scope of each view that the middleware counts, by name; ``None`` is uncounted."""
+    return {**dict(declared()[1].items()), **settings.views}
+
+
+@remembered()
 def policy_for(scope: str) -> Policy:
     """Return the scope's policy as the settings have it now.
 
     Raises :class:`~garrison.errors.ConfigurationError` for a scope that has no rates anywhere.
     """
-    limits: Mapping[str, Sequence[str]] = {**DEFAULT_LIMITS, **settings.limits}
+    limits = {**dict(declared()[0].items()), **settings.limits}
     if scope not in limits:
         raise ConfigurationError(
             f"There is no rate limit scope {scope!r}. Add it to RATE_LIMITS, or use one of "
@@ -125,7 +157,7 @@ def policy_for(scope: str) -> Policy:
 
 def scopes() -> list[str]:
     """Name every scope there is."""
-    return sorted({*DEFAULT_LIMITS, *map(str, settings.limits)})
+    return sorted({*(name for name, _ in declared()[0].items()), *map(str, settings.limits)})
 
 
 def problem_of_limits(limits: Mapping[str, object]) -> str | None:
