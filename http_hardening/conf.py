@@ -68,6 +68,11 @@ class HttpHardeningSettings(AppSettings, prefix="HTTP_HARDENING"):
         "How many objects and lists of a JSON body may stand inside one another.",
         minimum=1,
     )
+    longest_upload_bytes = Setting(
+        12 * 1024 * 1024,
+        "The longest multipart body that is read, with everything in it.",
+        minimum=1,
+    )
     api_authentication = Setting[list[str]](
         ["sessions_tracking.authentication.SessionTokenAuthentication"],
         "The classes that find out who calls an API of ours, whatever REST_FRAMEWORK says.",

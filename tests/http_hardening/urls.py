@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
+from django.core.files.uploadedfile import InMemoryUploadedFile
 from django.http import Http404, HttpResponse, HttpResponseNotModified, JsonResponse
 from django.template import engines
 from django.urls import include, path
@@ -15,6 +18,8 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
 from garrison.errors import FieldError, Refusal
+from http_hardening.api.operations import operation
+from http_hardening.api.parsers import StrictMultiPartParser
 from http_hardening.api.serializers import PasswordField, StrictSerializer
 from http_hardening.api.strict_view import PublicAPIView, StrictAPIView
 
@@ -65,6 +70,11 @@ class Anyone(PublicAPIView):
     throttle_classes = ()
 
 
+class Anything(serializers.Serializer):
+    def to_representation(self, value):
+        return value
+
+
 class Item(StrictSerializer):
     name = serializers.CharField(max_length=50)
 
@@ -93,6 +103,32 @@ class Echo(Anyone):
         given = Everything(data=request.data)
         given.is_valid(raise_exception=True)
         return Response(given.validated_data)
+
+
+class UploadInput(StrictSerializer):
+    note = serializers.CharField(required=False)
+    file = serializers.FileField(required=False, allow_empty_file=True)
+    more = serializers.FileField(required=False)
+
+
+class TwoFiles(StrictMultiPartParser):
+    most_files = 2
+    longest_field_bytes = 1000
+
+
+class Upload(Anyone):
+    parser_classes = (TwoFiles,)
+
+    @operation(body=UploadInput, status=201, returns=Anything)
+    def post(self, **given):
+        files = [file for file in given.values() if not isinstance(file, str)]
+        return {
+            "note": given.get("note"),
+            "files": [
+                [f.name, f.content_type, f.size, sha256(f.read()).hexdigest()] for f in files
+            ],
+            "in_memory": [isinstance(f, InMemoryUploadedFile) for f in files],
+        }
 
 
 class Raises(Anyone):
@@ -155,6 +191,7 @@ urlpatterns = [
     path("", include("http_hardening.urls")),
     path("api/echo", Echo.as_view(), name="echo"),
     path("api/raise/<what>", Raises.as_view(), name="raise"),
+    path("api/upload", Upload.as_view(), name="upload"),
     path("api/private", Private.as_view(), name="private"),
     path("api/fails", fails),
     path("api/public", public),
