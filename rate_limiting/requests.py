@@ -57,7 +57,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> None:
         return
     for name, value in verdict.headers().items():
         response.headers[name] = value
-    if response.status_code in getattr(request, REFUND_ATTRIBUTE, ()):
+    is_refundable = getattr(response, "is_refundable", True)  # a view may say: no success yet
+    if is_refundable and response.status_code in getattr(request, REFUND_ATTRIBUTE, ()):
         limiter.give_back(verdict=verdict)
 
 
