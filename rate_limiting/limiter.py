@@ -41,7 +41,7 @@ MOST_REMEMBERED = 4096  # counters of the present windows, per process
 EVERY_REFUSAL_UP_TO = 16
 
 
-def take_place(*, scope: str, subject: Subject) -> Verdict:
+def count_request(*, scope: str, subject: Subject) -> Verdict:
     """Count one request under its scope, and say how much is left.
 
     Raises :class:`~rate_limiting.errors.RateLimited` when one of the rates is used up; then no
@@ -55,14 +55,14 @@ def take_place(*, scope: str, subject: Subject) -> Verdict:
     except StoreUnavailable as failure:
         return _without_store(policy, subject, failure)
     if outages.end():
-        _tell_recovery()
+        _emit_recovery()
     if verdict.refused_by is not None:
-        _tell_refusal(verdict, policy)
+        _emit_refusal(verdict, policy)
         raise RateLimited(verdict)
     return verdict
 
 
-def give_back(*, verdict: Verdict) -> None:
+def refund(*, verdict: Verdict) -> None:
     """Take the request out of its counters again, because only failures should count there.
 
     A store that is down keeps the place: it will expire with its window.
@@ -71,7 +71,7 @@ def give_back(*, verdict: Verdict) -> None:
     if not counters or verdict.refused_by is not None:
         return
     try:
-        _store().run(scripts.GIVE_BACK, counters)
+        _store().run(scripts.REFUND, counters)
     except StoreUnavailable:
         logger.warning("A place of scope %s could not be given back.", verdict.scope)
 
@@ -118,7 +118,7 @@ def _count(policy: Policy, subject: Subject) -> Verdict:
     numbers = [policy.longest_wait_seconds]
     for counter in counters:
         numbers += counter.rate.limit, counter.life_milliseconds, counter.reset_seconds(now)
-    refusing, wait, refusals, *counts = _store().run(scripts.TAKE_PLACES, keys, *numbers)
+    refusing, wait, refusals, *counts = _store().run(scripts.COUNT_REQUEST, keys, *numbers)
     return Verdict(
         scope=policy.scope,
         endpoint=subject.endpoint,
@@ -150,7 +150,7 @@ def _counter(scope: str, rate: Rate, value: str, now: int) -> Counter | None:
     known = remembered.get(name)
     if known is not None and known.ends_at - rate.period_seconds < now <= known.ends_at:
         return known
-    counter = _ask_django_ratelimit(scope, rate, value, now)
+    counter = _named_by_django_ratelimit(scope, rate, value, now)
     if counter is not None:
         remembered[name] = counter
         if len(remembered) > MOST_REMEMBERED:
@@ -163,7 +163,7 @@ def _remembered() -> OrderedDict[tuple[str, Rate, str], Counter]:
     return OrderedDict()
 
 
-def _ask_django_ratelimit(scope: str, rate: Rate, value: str, now: int) -> Counter | None:
+def _named_by_django_ratelimit(scope: str, rate: Rate, value: str, now: int) -> Counter | None:
     """Let it lay the window and name the counter; ``None`` where ``RATELIMIT_ENABLE`` is off."""
     with counter_cache().plan() as planned:
         usage = get_usage(
@@ -201,7 +201,7 @@ def _without_store(policy: Policy, subject: Subject, failure: StoreUnavailable) 
     ) from failure
 
 
-def _tell_recovery() -> None:
+def _emit_recovery() -> None:
     logger.warning("The store of the counters answers again.")
     try:
         security_events.emit(events.STORE_RECOVERED)
@@ -209,7 +209,7 @@ def _tell_recovery() -> None:
         logger.exception("The recovery of the store could not be recorded.")
 
 
-def _tell_refusal(verdict: Verdict, policy: Policy) -> None:
+def _emit_refusal(verdict: Verdict, policy: Policy) -> None:
     n = verdict.refusals
     if n > EVERY_REFUSAL_UP_TO and n & (n - 1):
         return

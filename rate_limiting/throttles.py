@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from rest_framework.throttling import BaseThrottle
 
 from rate_limiting import requests
-from rate_limiting.errors import RateLimited
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -42,18 +41,14 @@ class ScopedThrottle(BaseThrottle):
         body = _Body(request)
         django_request: HttpRequest = request._request
         refunds = getattr(view, "throttle_refunds_success", False)
-        try:
-            requests.check(
-                django_request,
-                scope=scope,
-                endpoint=requests.endpoint_of(django_request, view),
-                user=None if is_refused else request.user,
-                read_body=dict if is_refused else body.read,
-                refund_statuses=SUCCESSES if refunds else (),
-            )
-        except RateLimited as refusal:
-            setattr(django_request, requests.ATTRIBUTE, refusal.verdict)
-            raise
+        requests.check(
+            django_request,
+            scope=scope,
+            endpoint=requests.endpoint_of(django_request, view),
+            user=None if is_refused else request.user,
+            read_body=dict if is_refused else body.read,
+            refund_statuses=SUCCESSES if refunds else (),
+        )
         if body.failure is not None:
             raise body.failure
         return True

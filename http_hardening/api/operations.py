@@ -36,11 +36,15 @@ READS_A_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a method takes and answers; ``many`` where it answers a plain list."""
+    """What a method takes and answers; ``many`` where it answers a plain list.
+
+    ``returns`` may be anything that drf-spectacular can describe, where the method answers a
+    ``Response`` of its own: one of several shapes, for example.
+    """
 
     body: type[BaseSerializer[Any]] | None
     query: type[QuerySerializer] | None
-    returns: type[BaseSerializer[Any]] | None
+    returns: Any
     many: bool
     status: int
 
@@ -49,7 +53,7 @@ def operation(
     *,
     body: type[BaseSerializer[Any]] | None = None,
     query: type[QuerySerializer] | None = None,
-    returns: type[BaseSerializer[Any]] | None = None,
+    returns: Any = None,
     many: bool = False,
     status: int | None = None,
 ) -> Callable[[Method], Method]:
@@ -69,10 +73,10 @@ def operation(
             if request.method in READS_A_BODY:
                 kwargs |= _read(body or StrictSerializer, request.data)
             result = method(view, *args, **kwargs)
-            if returns is None:
-                return Response(status=described.status)
-            shown = returns(result, many=many, context={"request": request})
-            return Response(shown.data, status=described.status)
+            if isinstance(result, Response):
+                return result
+            shown = returns and returns(result, many=many, context={"request": request}).data
+            return Response(shown, status=described.status)
 
         handler.operation = described  # type: ignore[attr-defined]  # for the schema
         return cast("Method", sensitive_variables()(handler) if body else handler)

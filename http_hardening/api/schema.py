@@ -68,7 +68,9 @@ class ProblemAutoSchema(AutoSchema):
         operation = self._operation()
         if operation is None:
             return super().get_response_serializers()
-        returns = operation.returns and operation.returns(many=operation.many)
+        returns = operation.returns
+        if isinstance(returns, type):
+            returns = returns(many=operation.many)
         problems = {
             (status, PROBLEM_JSON): OpenApiResponse(ProblemSerializer, description=description)
             for status, description in self._problems(operation)
@@ -79,9 +81,9 @@ class ProblemAutoSchema(AutoSchema):
         """Call what answers several rows a list."""
         name = super().get_operation_id()
         operation = self._operation()
-        if operation is None or not operation.returns:
-            return name
-        is_list = operation.many or issubclass(operation.returns, PageOutput)
+        returns = operation and operation.returns
+        is_page = isinstance(returns, type) and issubclass(returns, PageOutput)
+        is_list = is_page or (operation and operation.many)
         return f"{name.removesuffix('retrieve')}list" if is_list else name
 
     def get_auth(self) -> list[Any]:

@@ -9,6 +9,7 @@ from django.http import QueryDict
 from rest_framework import serializers
 
 from garrison.errors import FieldError
+from http_hardening.api.problems import field_errors
 from http_hardening.errors import InvalidQuery
 
 NOT_KNOWN = "This field is not known."
@@ -81,10 +82,6 @@ class StrictSerializer(StrictMixin, serializers.Serializer[Any]):
     """A serializer of exactly its fields and types."""
 
 
-class StrictModelSerializer(StrictMixin, serializers.ModelSerializer[Any]):
-    """The same for a model."""
-
-
 class PasswordField(serializers.CharField):
     """A password as typed: nothing trimmed, at most 1,024 characters, never sent back."""
 
@@ -104,11 +101,7 @@ class QuerySerializer(serializers.Serializer[Any]):
         query = cls(data=given)
         errors = [*query._refused_names(given)]
         if not query.is_valid():
-            errors += [
-                FieldError(str(reason.code), str(reason), name)
-                for name, reasons in query.errors.items()
-                for reason in _flattened(reasons)
-            ]
+            errors += field_errors(query.errors)
         if errors:
             raise InvalidQuery(errors=errors)
         return dict(query.validated_data)
@@ -134,12 +127,6 @@ class PageOutput(serializers.Serializer[Any]):
     """A page; a subclass adds ``results``. ``next`` is the next page's cursor, or null."""
 
     next = serializers.CharField(allow_null=True)
-
-
-def _flattened(reasons: Any) -> list[Any]:
-    if isinstance(reasons, dict):
-        return [reason for inner in reasons.values() for reason in _flattened(inner)]
-    return list(reasons)
 
 
 def _wrong_type(field: Any, value: Any) -> Any:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 from django.http import QueryDict
 from django.test import RequestFactory
+from django.urls import path
 from django.views.debug import ExceptionReporter
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
 
 from accounts.password import rules
 from garrison import checks as garrison_checks
@@ -18,6 +22,7 @@ from http_hardening.api.operations import operation
 from http_hardening.api.serializers import (
     LONGEST_PASSWORD,
     MOST_ROWS,
+    PageOutput,
     PageQuery,
     QuerySerializer,
     StrictSerializer,
@@ -37,6 +42,11 @@ class Letters(QuerySerializer):
     several = serializers.ListField(child=serializers.CharField(), required=False)
 
 
+EITHER = PolymorphicProxySerializer(
+    component_name="Either", serializers=[Words, PageOutput], resource_type_field_name=None
+)
+
+
 class Shelf(PublicAPIView):
     throttle_classes = ()
 
@@ -49,6 +59,10 @@ class Shelf(PublicAPIView):
         if word == "fail":
             raise RuntimeError("no room")
         return {"word": word.upper()}
+
+    @operation(returns=EITHER)
+    def delete(self):
+        return Response({"word": "of its own"}, status=203)
 
     @operation()
     def put(self):
@@ -71,6 +85,21 @@ def test_what_is_declared_arrives_by_keyword_and_is_written_by_the_serializer():
     assert ask("GET", "?letter=a").content == b"[{\"word\":\"{'letter': 'a'}\"}]"
     assert (ask("PUT").status_code, ask("PUT").content) == (204, b"")
     assert ask("PATCH", body=b'{"word": "a"}').status_code == 202
+    assert ask("DELETE").content == b'{"word":"of its own"}'
+
+
+def test_an_operation_is_described_as_it_is_declared():
+    patterns = [path("api/shelf", Shelf.as_view())]
+    described = SchemaGenerator(patterns=patterns).get_schema(public=True)
+    shelf = described["paths"]["/api/shelf"]
+    assert shelf["get"]["operationId"] == "api_shelf_list"
+    assert [p["name"] for p in shelf["get"]["parameters"]] == ["letter", "several"]
+    assert "requestBody" not in shelf["put"]
+    assert set(shelf["put"]["responses"]) == {"204", "400", "415", "default"}
+    assert shelf["patch"]["requestBody"]["content"].keys() == {"application/json"}
+    assert "security" not in shelf["patch"]
+    (either,) = shelf["delete"]["responses"]["200"]["content"].values()
+    assert either["schema"] == {"$ref": "#/components/schemas/Either"}
 
 
 @pytest.mark.parametrize(
@@ -137,8 +166,7 @@ def test_a_host_s_rest_framework_is_not_followed(settings):
 
 
 def test_each_policy_is_one_setting_and_a_view_s_own_goes_before_it(settings):
-    path = f"{AllowAny.__module__}.{AllowAny.__qualname__}"
-    settings.HTTP_HARDENING_API_PERMISSIONS = [path]
+    settings.HTTP_HARDENING_API_PERMISSIONS = ["rest_framework.permissions.AllowAny"]
     settings.HTTP_HARDENING_API_AUTHENTICATION = []
     settings.HTTP_HARDENING_API_THROTTLES = []
     settings.HTTP_HARDENING_API_EXCEPTION_HANDLER = "rest_framework.views.exception_handler"
