@@ -65,7 +65,9 @@ def test_rows_of_one_moment_are_told_apart_by_their_key(counts):
     found = list(pages(EventCount.objects.all(), limit=2, newest_by=("starts_at", "pk")))
     keys = [row.pk for page in found for row in page]
     assert sorted(keys) == sorted(count.pk for count in counts)
-    assert keys == list(EventCount.objects.order_by("-starts_at", "-pk").values_list(flat=True))
+    assert keys == list(
+        EventCount.objects.order_by("-starts_at", "-pk").values_list("pk", flat=True)
+    )
 
 
 def test_what_comes_in_between_shifts_nothing(events):

@@ -1,6 +1,9 @@
 """Settings of a host that has never heard of ``REST_FRAMEWORK``."""
 
 import os
+from pathlib import Path
+
+from config import mail
 
 os.environ.setdefault("GARRISON_APP", "accounts")
 
@@ -15,5 +18,6 @@ MIDDLEWARE += [
 ]
 PASSWORD_HASHERS = ["accounts.password.hashers.GarrisonArgon2PasswordHasher"]
 AUTHENTICATION_BACKENDS = ["accounts.backends.AccountsBackend"]
+globals().update(mail.to_files(Path(os.environ["VAR_DIR"]) / "mail"))
 CACHES["default"]["LOCATION"] = os.environ["REDIS_URL"]
 ROOT_URLCONF = "tests.projects.stock_drf_urls"
