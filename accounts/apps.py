@@ -22,4 +22,6 @@ class AccountsConfig(AppConfig):
         register(checks.check_hashers)
         register(checks.check_axes)
         register(checks.check_user_model)
-        user_logged_in.connect(receivers.tell_cookie_sign_in, dispatch_uid="accounts.tell_sign_in")
+        user_logged_in.connect(
+            receivers.complete_cookie_sign_in, dispatch_uid="accounts.complete_sign_in"
+        )

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import enum
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from accounts import events, lockout
+from django.db import DatabaseError
+
+from accounts import axes_records, events, lockout
 from accounts.login_name import fingerprint
 from garrison import context
+from garrison.errors import Refusal
 from garrison.events import emit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from django.contrib.auth.base_user import AbstractBaseUser
 
+    from accounts.lockout import Reservation
+
 
 class Reason(enum.StrEnum):
-    """Why a sign-in failed, as events tell it; a client is told far less."""
+    """Why a sign-in failed, as events record it; a client learns far less."""
 
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the name of a reason
     UNKNOWN = "unknown"
@@ -26,28 +33,71 @@ class Reason(enum.StrEnum):
     CHANGED = "changed"  # the password or the account, between the check and the session
     LOCKED = "locked"
     UNVERIFIED = "unverified"
+    WRONG_ANSWER = "wrong_answer"  # to a step that asked for more
+    REFUSED = "refused"  # by a step, or by the door: the admin's is for staff
+    EXPIRED = "expired"  # a half-done sign-in: its minutes, or its tries
+    MOVED = "moved"  # a half-done sign-in: another device or network
     OTHER_BACKEND = "other_backend"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
-    """What was tried; ``login_name`` is raw, so it is kept out of the ``repr``."""
+    """What was tried; ``login_name`` is raw, so it is kept out of the ``repr``.
+
+    ``reservations`` count it in every bucket, until it is complete or released.
+    """
 
     login_name: str = field(repr=False)
     now: datetime
     ip: str | None
+    reservations: list[Reservation] = field(default_factory=list)
 
     @classmethod
     def of(cls, login_name: str, *, now: datetime) -> Attempt:
         """Begin one from the present request's address."""
         return cls(login_name=login_name, now=now, ip=context.current().ip)
 
-    def take_places(self) -> list[lockout.Place]:
-        """Take a place in every bucket; raises ``LockedOut``."""
+    def reserve(self) -> None:
+        """Reserve it in every bucket; raises ``LockedOut``."""
         buckets = lockout.buckets_for(login_name=self.login_name, ip=self.ip)
-        return lockout.take_places(buckets=buckets, now=self.now)
+        self.reservations = lockout.reserve(buckets=buckets, now=self.now)
 
-    def say_failed(self, *, account: AbstractBaseUser | None, reason: Reason) -> None:
+    @contextmanager
+    def released_on_error(self) -> Iterator[None]:
+        """Release it where the block ends in an error that is no verdict on the person.
+
+        What broke while nothing was decided costs nobody a place: else an outage of the database
+        would lock people out after it. A refusal of the 500s ("busy", "not recorded") is such an
+        error.
+        """
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, Refusal) or error.status >= 500:
+                with suppress(DatabaseError):  # gone, and the way to release with it
+                    lockout.release(reservations=self.reservations)
+            raise
+
+    def fail(self, *, account: AbstractBaseUser | None, reason: Reason) -> None:
+        """Leave the reservations taken, record and emit the failure, and lock what is full."""
+        self.emit_failed(account=account, reason=reason)
+        axes_records.record_failure(
+            login_name=self.login_name, account=account, ip=self.ip, now=self.now
+        )
+        for reservation in self.reservations:
+            owner = account if reservation.is_account else None
+            user_id = owner.pk if owner is not None else None
+            until = lockout.lock(reservation=reservation, user_id=user_id, now=self.now)
+            if until is not None:
+                _emit_locked(reservation, owner, until)
+
+    def clear(self, *, account: AbstractBaseUser, now: datetime) -> None:
+        """Forget the account's failures, because the sign-in is complete: never before that."""
+        lockout.clear(reservations=self.reservations, now=now)
+        if any(made.is_after_failures for made in self.reservations if made.is_account):
+            axes_records.forget(account=account)
+
+    def emit_failed(self, *, account: AbstractBaseUser | None, reason: Reason) -> None:
         """Emit the failure; the account is named where there is one, and what was typed never."""
         data: dict[str, Any] = {
             "reason": str(reason),
@@ -56,6 +106,13 @@ class Attempt:
         if account is not None:
             data["account"] = account.get_username()
         emit(events.LOGIN_FAILED, target=target_of(account), data=data, now=self.now)
+
+
+def _emit_locked(
+    reservation: Reservation, account: AbstractBaseUser | None, until: datetime
+) -> None:
+    data = {"bucket": reservation.key, "until": until.isoformat(), "locks": reservation.locks + 1}
+    emit(events.LOCKOUT_STARTED, target=target_of(account) or reservation.key, data=data)
 
 
 def target_of(account: AbstractBaseUser | None) -> str:

@@ -1,9 +1,9 @@
-"""What django-axes asks and is told, in ``AXES_HANDLER``.
+"""The lockout as a handler for django-axes, in ``AXES_HANDLER``.
 
 ``axes`` checks before the hash and counts after it, so forty guesses at once are all evaluated.
 Here its question "is this locked?" is answered by :mod:`accounts.lockout`, which counts before; its
-records are kept in one statement; and the failures of other authentication backends, which it is
-told of by Django's signal, are counted in the same buckets.
+records are kept in one statement; and the failures of other authentication backends, which reach
+it by Django's signal, are counted in the same buckets.
 """
 
 from __future__ import annotations
@@ -17,17 +17,14 @@ from django.utils import timezone
 
 from accounts import axes_records, lockout
 from accounts.attempt import Attempt, Reason
-from accounts.backends import AccountsBackend, refusal_of
+from accounts.backends import OWN_BACKEND, refusal_of
 from accounts.errors import LockedOut
-from accounts.finding import find_account
 from accounts.services.administration import forget_lockout
-from accounts.services.credentials import count_failure
+from accounts.user_model import find_account
 from garrison.client_ip import client_ip
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
-
-OWN_BACKEND = f"{AccountsBackend.__module__}.{AccountsBackend.__qualname__}"
 
 
 def client_ip_of(request: HttpRequest) -> str | None:
@@ -36,7 +33,7 @@ def client_ip_of(request: HttpRequest) -> str | None:
 
 
 def login_name_of(credentials: dict[str, Any] | None) -> str:
-    """Read the typed name off what Django's signal or a backend gives."""
+    """Read the typed name off what Django's signal or a backend passes."""
     given = credentials or {}
     return str(given.get("username") or given.get(get_user_model().USERNAME_FIELD) or "")
 
@@ -74,11 +71,11 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no 
         attempt = Attempt.of(login_name_of(credentials), now=timezone.now())
         account = find_account(attempt.login_name)
         try:
-            places = attempt.take_places()
-        except LockedOut:  # told as an event; a signal's receiver has nobody to refuse
-            attempt.say_failed(account=account, reason=Reason.LOCKED)
+            attempt.reserve()
+        except LockedOut:  # emitted; a signal's receiver has nobody to refuse
+            attempt.emit_failed(account=account, reason=Reason.LOCKED)
             return
-        count_failure(attempt, account, places, Reason.OTHER_BACKEND)
+        attempt.fail(account=account, reason=Reason.OTHER_BACKEND)
 
     def user_logged_in(
         self,
@@ -87,7 +84,7 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no 
         user: Any,
         **_: Any,
     ) -> None:
-        """Forget the failures where another backend let the user in; ours has forgotten them."""
+        """Forget the failures where another backend let the user in; ours clears its own."""
         if getattr(user, "backend", OWN_BACKEND) != OWN_BACKEND:
             lockout.forget(keys=[lockout.account_key(user.get_username())])
             axes_records.forget(account=user)

@@ -77,7 +77,7 @@ def of(*, name: str, ip: str | None = None) -> QuerySet[AccessAttempt]:
 
 
 def forget(*, account: AbstractBaseUser) -> int:
-    """Remove the account's records; give how many there were."""
+    """Remove the account's records; return how many there were."""
     if not is_installed():
         return 0
     deleted, _ = of(name=name_of(login_name="", account=account)).delete()
@@ -85,7 +85,7 @@ def forget(*, account: AbstractBaseUser) -> int:
 
 
 def clean(*, before: datetime) -> int:
-    """Remove records that were last added to before that moment; give how many there were."""
+    """Remove records that were last added to before that moment; return how many there were."""
     if not is_installed():
         return 0
     from axes.models import AccessAttempt

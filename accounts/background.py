@@ -46,7 +46,7 @@ def _run(job: Callable[[], object], known: context.RequestContext) -> None:
     try:
         with context.bound(known), events.kept_refusals():
             job()
-    except Exception:  # nobody waits for the result, so the log is the only place to tell it
+    except Exception:  # nobody waits for the result, so the log is the only place to report it
         logger.exception("A job failed.")
     finally:
         connections.close_all()

@@ -91,7 +91,7 @@ def check_axes(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG00
 
 
 def check_user_model(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Tell which doors are absent with a host's own user model."""
+    """Report which doors are absent with a host's own user model."""
     missing = missing_fields()
     if not missing:
         return []

@@ -82,7 +82,7 @@ def issue(*, user_id: Any, purpose: Purpose, now: datetime) -> str:
 
 
 @sensitive_variables("code")
-def judge(*, user_id: Any, purpose: Purpose, code: str, now: datetime) -> MailedCode:
+def verify(*, user_id: Any, purpose: Purpose, code: str, now: datetime) -> MailedCode:
     """Return the row whose code this is, or raise :class:`CodeInvalid` or :class:`CodeExpired`.
 
     A try is taken first, by one conditional ``UPDATE``: of any number of guesses at the same time,
@@ -105,7 +105,7 @@ def judge(*, user_id: Any, purpose: Purpose, code: str, now: datetime) -> Mailed
 
 
 def use_up(row: MailedCode) -> None:
-    """Delete the code that was judged right; raise :class:`CodeInvalid` where it is gone by now."""
+    """Delete the code that was right; raise :class:`CodeInvalid` where it is gone by now."""
     if not MailedCode.objects.filter(pk=row.pk, digest=row.digest).delete()[0]:
         raise CodeInvalid
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from django.utils.module_loading import import_string
+
 from garrison.conf import AppSettings, Setting
 
 
-def _positive(value: float) -> str | None:
-    return None if value > 0 else f"{value} is not above 0."
+def _is_no_step(paths: list[str]) -> str | None:
+    from accounts.steps import Step
+
+    for path in paths:
+        try:
+            step = import_string(path)
+        except ImportError as failure:
+            return f"{path!r} does not resolve ({failure})."
+        if not (isinstance(step, type) and issubclass(step, Step)):
+            return f"{path!r} is no subclass of accounts.steps.Step."
+    return None
 
 
 class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
@@ -34,40 +45,50 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
     hashing_slots = Setting(
         4,
         "How many passwords one process hashes at once; each takes 46 MiB while it is hashed.",
-        validate=_positive,
+        minimum=1,
     )
     hashing_wait_seconds = Setting(
         10.0,
         "How long a sign-in waits for a hashing slot before it is answered 503.",
-        validate=_positive,
+        minimum=0,
     )
     lockout_failures = Setting(
         5,
         "Failed sign-ins of one account, within the window, that lock it.",
-        validate=_positive,
+        minimum=1,
     )
     lockout_address_failures = Setting(
         50,
         "Failed sign-ins from one address (an IPv6 /64), within the window, that lock the address.",
-        validate=_positive,
+        minimum=1,
     )
     lockout_window_seconds = Setting(
-        900, "The time within which failed sign-ins are counted together.", validate=_positive
+        900, "The time within which failed sign-ins are counted together.", minimum=1
     )
     lockout_seconds = Setting(
-        900, "The first lock's length; each further one is twice as long.", validate=_positive
+        900, "The first lock's length; each further one is twice as long.", minimum=1
     )
     lockout_max_seconds = Setting(
         86_400,
         "The longest lock; after this long without one, the next starts short again.",
-        validate=_positive,
+        minimum=1,
     )
-    code_seconds = Setting(600, "How long a mailed code is good for.", validate=_positive)
-    code_tries = Setting(5, "How many guesses a mailed code stands.", validate=_positive)
+    sign_in_steps = Setting[list[str]](
+        ["accounts.steps.VerifiedAddress"],
+        "Dotted paths of the steps that a sign-in passes after its password, in order.",
+        validate=_is_no_step,
+    )
+    pending_sign_in_seconds = Setting(
+        300,
+        "How long a sign-in that a step has halted may be continued.",
+        minimum=1,
+    )
+    code_seconds = Setting(600, "How long a mailed code is good for.", minimum=1)
+    code_tries = Setting(5, "How many guesses a mailed code stands.", minimum=1)
     mails_per_hour = Setting(
         5,
         "How many mails an hour strangers can make the site send to one account.",
-        validate=_positive,
+        minimum=1,
     )
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 from garrison.errors import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class AccountRefusal(Refusal):
-    """Base of every refusal here."""
+    """Base of every refusal here; ``reason`` is what the event of a failed sign-in calls it."""
+
+    reason: ClassVar[str] = "refused"
 
 
 class InvalidCredentials(AccountRefusal):
@@ -31,6 +38,29 @@ class EmailUnverified(AccountRefusal):
     code = "email_unverified"
     status = 403
     title = "Verify your address first: enter the code that was mailed to you"
+    reason = "unverified"
+
+
+class StepRequired(AccountRefusal):
+    """The password was right, and a step asks for more; ``token`` continues the sign-in."""
+
+    code = "mfa_required"
+    status = 401
+    title = "One more step is needed to sign in"
+
+    def __init__(self, *, token: str, methods: Sequence[str]) -> None:
+        """Keep what the answer needs; ``methods`` names the ways to answer."""
+        super().__init__()
+        self.token = token
+        self.methods = list(methods)
+
+
+class SignInExpired(AccountRefusal):
+    """A half-done sign-in that is over, complete, or not this device's: one answer for all."""
+
+    code = "mfa_token_invalid"
+    status = 401
+    title = "This sign-in cannot be continued; begin again"
 
 
 class PasswordRejected(AccountRefusal):
@@ -55,6 +85,14 @@ class CodeInvalid(AccountRefusal):
     code = "code_invalid"
     status = 400
     title = "The code is not right; ask for a new one if this was the last try"
+
+
+class AnswerInvalid(CodeInvalid):
+    """A wrong answer to the step that asked for more."""
+
+    status = 401
+    title = "The answer is not right"
+    reason = "wrong_answer"
 
 
 class CodeExpired(AccountRefusal):

@@ -1,4 +1,4 @@
-"""What accounts says.
+"""The events of accounts.
 
 A failed sign-in has ``data["reason"]``, one of the values of :class:`accounts.attempt.Reason`, and
 ``data["name_fingerprint"]``; its target is the account, where there is one. What was typed, name or
@@ -64,6 +64,11 @@ PASSWORD_SET_BY_STAFF = EventKind(
     "Staff set an account's password; its sessions were ended.",
 )
 LOGIN_SUCCEEDED = EventKind("accounts.login.succeeded", Severity.INFO, "A person signed in.")
+LOGIN_CHALLENGED = EventKind(
+    "accounts.login.challenged",
+    Severity.LOW,
+    "The password was right, and a step asked for more: the sign-in stands half-done.",
+)
 LOGIN_FAILED = EventKind(
     "accounts.login.failed", Severity.LOW, "A sign-in failed; the reason says why.", Outcome.REFUSED
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
@@ -12,28 +12,35 @@ from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreation
 from django.contrib.auth.forms import UserChangeForm as DjangoUserChangeForm
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
-from accounts import events
-from accounts.attempt import target_of
-from accounts.backends import refusal_of
-from accounts.errors import CurrentPasswordWrong, EmailUnverified, HashingBusy, LockedOut
+from accounts import browser, events
+from accounts.attempt import Attempt, Reason, target_of
+from accounts.backends import SIGN_IN_ATTRIBUTE, complete_at_login, refusal_of
+from accounts.errors import AccountRefusal, InvalidCredentials, SignInExpired, StepRequired
 from accounts.models import User
 from accounts.password.rules import LONGEST_PASSWORD
 from accounts.services import prove_password, set_own_password
+from garrison.errors import Refusal
 from garrison.events import emit
 from sessions_tracking.services import end_sessions
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
+    from django.http import HttpRequest
 
-    from accounts.errors import AccountRefusal
-
-TOLD = (LockedOut, EmailUnverified, HashingBusy)
+START_AGAIN = "start_again"  # the button beside the answer
 
 
 class SignInForm(AdminAuthenticationForm):
-    """The admin's login form: it says how long a lock lasts, and reads no more than it must."""
+    """The admin's login form: it says how long a lock lasts, and asks what the steps demand.
 
+    Where the browser's sign-in stands half-done, its fields are ``method`` and ``answer``.
+    """
+
+    request: Any  # Django's may be None; where a sign-in stands half-done there is one
+    user_cache: Any  # of whatever user model
     password = forms.CharField(
         label="Password",
         strip=False,
@@ -41,15 +48,90 @@ class SignInForm(AdminAuthenticationForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
 
+    def __init__(self, request: HttpRequest | None = None, **kwargs: Any) -> None:
+        """Ask for the name and the password, or for the answer to a step."""
+        if request is not None and START_AGAIN in (kwargs.get("data") or ()):
+            browser.forget(request)
+            kwargs |= {"data": None, "files": None}  # a page to fill in, not one filled in badly
+        super().__init__(request, **kwargs)
+        self._credentials = self.fields
+        self.methods: list[str] = []
+        if "username" not in self.data:
+            self._ask(browser.methods_asked(request))
+
+    def _ask(self, methods: list[str]) -> None:
+        """Ask for an answer by one of the methods; for name and password where there is none."""
+        self.methods = methods
+        self.fields = _answer_fields(methods) if methods else self._credentials
+
+    @sensitive_variables()
+    def clean(self) -> dict[str, Any]:
+        """Sign in, or go on with the sign-in that stands half-done."""
+        if self.request is not None:
+            complete_at_login(self.request)
+        if not self.methods:
+            return super().clean()
+        if "answer" in self.cleaned_data:
+            try:
+                self._go_on()
+            except Refusal as refusal:
+                raise self._error_for(refusal) from None
+        return self.cleaned_data
+
+    def _go_on(self) -> None:
+        method = self.cleaned_data.get("method") or self.methods[0]
+        answer = self.cleaned_data["answer"]
+        self.user_cache = browser.go_on(self.request, method=method, answer=answer)
+        self._ask([])
+        self.confirm_login_allowed(self.user_cache)
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Refuse whom this door is not for; the right password alone clears nothing."""
+        try:
+            super().confirm_login_allowed(user)
+        except ValidationError:
+            sign_in = getattr(user, SIGN_IN_ATTRIBUTE, None)
+            if sign_in is not None:
+                sign_in.fail(Reason.REFUSED)
+            else:  # another backend let them in
+                attempt = Attempt.of(user.get_username(), now=timezone.now())
+                attempt.emit_failed(account=user, reason=Reason.REFUSED)
+            raise
+
     def get_invalid_login_error(self) -> ValidationError:
-        """Report what was refused, where that may be told; else the one sentence for all."""
+        """Report what was refused; one sentence for unknown, wrong and inactive."""
         refusal = refusal_of(self.request)
-        if isinstance(refusal, TOLD):
-            return ValidationError(_sentence(refusal), code=refusal.code)
-        return super().get_invalid_login_error()
+        if refusal is None or isinstance(refusal, InvalidCredentials):
+            return super().get_invalid_login_error()
+        if isinstance(refusal, StepRequired):
+            browser.remember(self.request, refusal)
+        return self._error_for(refusal)
+
+    def _error_for(self, refusal: Refusal) -> ValidationError:
+        if isinstance(refusal, StepRequired):
+            self._ask(refusal.methods)
+        elif isinstance(refusal, SignInExpired):
+            self._ask([])
+        return ValidationError(_sentence(refusal), code=refusal.code)
 
 
-def _sentence(refusal: AccountRefusal) -> str:
+def _answer_fields(methods: list[str]) -> dict[str, forms.Field]:
+    names = [(method, method.replace("_", " ").capitalize()) for method in methods]
+    one = len(methods) == 1
+    return {
+        "method": forms.ChoiceField(
+            choices=names, required=False, widget=forms.HiddenInput if one else forms.Select
+        ),
+        "answer": forms.CharField(
+            label=names[0][1] if one else "Answer",
+            strip=False,
+            max_length=LONGEST_PASSWORD,
+            widget=forms.PasswordInput(attrs={"autocomplete": "one-time-code", "autofocus": True}),
+        ),
+    }
+
+
+def _sentence(refusal: Refusal) -> str:
     wait = refusal.retry_after_seconds
     if wait is None:
         return f"{refusal.title}."
@@ -66,7 +148,7 @@ class OwnPasswordForm(AdminOwnPasswordForm):
         password: str = self.cleaned_data["old_password"]
         try:
             self.proved = prove_password(user=self.user, password=password)
-        except (CurrentPasswordWrong, *TOLD) as refusal:
+        except AccountRefusal as refusal:
             raise ValidationError(_sentence(refusal), code=refusal.code) from None
         return password
 
@@ -101,7 +183,7 @@ class PasswordByStaffForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
     """A password set by staff: its sessions end, and who set it is told."""
 
     def save(self, commit: bool = True) -> AbstractBaseUser:  # noqa: FBT001, FBT002 - Django's
-        """Set the password, end the account's sessions, tell; all of it or nothing."""
+        """Set the password, end the account's sessions, emit; all of it or nothing."""
         with transaction.atomic():
             user: AbstractBaseUser = super().save(commit)
             end_sessions(user=user, reason="password_set_by_staff")

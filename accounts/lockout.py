@@ -1,9 +1,10 @@
 """Lockout that is decided before a password is hashed.
 
-Whoever wants a password checked first takes a place in a bucket, by one statement that decides in
-the row itself; with five places, a hundred guesses at the same time reach the hasher at most five
-times. A success gives the places back, a failure leaves them taken, and the failure that took the
-last place locks the bucket: 15 minutes, then 30, 60 … up to a day.
+Whoever wants a password checked reserves an attempt in a bucket first, by one statement that
+decides in the row itself; of a hundred guesses at the same time, five reach the hasher. A sign-in
+that is complete clears its reservations, a failure leaves them taken, and so does a sign-in that
+stands half-done; the failure that took the last one locks the bucket: 15 minutes, then 30, 60 … up
+to a day.
 
 Counting is by the *name* that was typed, so an account that does not exist locks like one that
 does, and nobody learns from a lock which of them it was. The statements must commit at once: do not
@@ -14,22 +15,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, router
 from django.db.models import F, Q
-from django.utils import timezone
 
 from accounts.conf import settings
 from accounts.errors import LockedOut
 from accounts.login_name import acceptable, fingerprint
-from accounts.models import LockoutBucket
+from accounts.models import LockoutBucket, PendingSignIn
 from accounts.models.lockout_bucket import ACCOUNT, ADDRESS
 from garrison.client_ip import bucket as address_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
 ELSEWHERE = "elsewhere"  # any device the account has not been used on; the only kind so far
 SHORTEST_WAIT_SECONDS = 1
@@ -37,24 +39,25 @@ SHORTEST_WAIT_SECONDS = 1
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A key and how many places it has within the window."""
+    """A key and how many attempts may be reserved in it within the window."""
 
     key: str
     places: int
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A place that was taken: the ``number``-th of ``places``, after ``locks`` locks in a row."""
+class Reservation:
+    """The ``number``-th of ``places`` in the window that began then, after ``locks`` in a row."""
 
     key: str
     number: int
     places: int
     locks: int
+    window_started_at: datetime
 
     @property
     def is_last(self) -> bool:
-        """Return whether nobody else gets a place after this one."""
+        """Return whether nobody else can reserve after this one."""
         return self.number >= self.places
 
     @property
@@ -79,7 +82,7 @@ def address_key(ip: str) -> str:
 
 
 def buckets_for(*, login_name: str, ip: str | None) -> list[Bucket]:
-    """Return the buckets an attempt needs a place in, the account's first.
+    """Return the buckets that count an attempt, the account's first.
 
     A name that no account can have has no bucket, lest the table fill with rubbish; an address that
     is not known has none, lest everybody share it.
@@ -105,76 +108,87 @@ def lock_length(*, locks: int) -> timedelta:
 # Both databases read these alike (PostgreSQL; SQLite from 3.35), and lock the rows in the order
 # given, so that no two attempts deadlock. A row is over when its window has passed or its lock has
 # ended; then counting begins anew in the same statement. Where the condition does not hold, nothing
-# is written and no row comes back: the place was refused.
+# is written and no row comes back: the reservation was refused.
 _COLUMNS = "(key, places, taken, window_started_at, locked_until, locks, user_id)"
-_OVER = "(bucket.window_started_at <= %s OR bucket.locked_until > bucket.window_started_at)"
-_TAKE = """
+_OVER = "(bucket.window_started_at <= %(over)s OR bucket.locked_until > bucket.window_started_at)"
+_RESERVE = """
 INSERT INTO {table} AS bucket {columns} VALUES {rows}
 ON CONFLICT (key) DO UPDATE SET
     places = excluded.places,
     taken = CASE WHEN {over} THEN 1 ELSE bucket.taken + 1 END,
     window_started_at = CASE
         WHEN {over} THEN excluded.window_started_at ELSE bucket.window_started_at END,
-    locks = CASE WHEN bucket.locked_until <= %s THEN 0 ELSE bucket.locks END
+    locks = CASE WHEN bucket.locked_until <= %(forgiven)s THEN 0 ELSE bucket.locks END
 WHERE (bucket.locked_until IS NULL OR bucket.locked_until <= excluded.window_started_at)
     AND ({over} OR bucket.taken < excluded.places)
-RETURNING key, places, taken, locks
+RETURNING key, places, taken, locks, window_started_at
 """
+# What the account's bucket keeps are other sign-ins that stand half-done. The address's window may
+# have begun anew since the reservation: then there is nothing of it left to release.
 _CLEAR = """
 INSERT INTO {table} AS bucket {columns} VALUES {rows}
 ON CONFLICT (key) DO UPDATE SET
-    taken = CASE WHEN bucket.key = %s OR bucket.taken < 1 THEN 0 ELSE bucket.taken - 1 END,
-    locks = CASE WHEN bucket.key = %s THEN 0 ELSE bucket.locks END,
-    locked_until = CASE WHEN bucket.key = %s THEN NULL ELSE bucket.locked_until END
-RETURNING key, places, taken, locks
+    taken = CASE
+        WHEN bucket.key = %(account)s THEN (
+            SELECT COUNT(*) FROM {pending} AS pending
+            WHERE pending.bucket = %(account)s AND pending.expires_at > %(now)s)
+        WHEN bucket.window_started_at = excluded.window_started_at AND bucket.taken > 0
+            THEN bucket.taken - 1
+        ELSE bucket.taken END,
+    locks = CASE WHEN bucket.key = %(account)s THEN 0 ELSE bucket.locks END,
+    locked_until = CASE WHEN bucket.key = %(account)s THEN NULL ELSE bucket.locked_until END
+RETURNING key, places, taken, locks, window_started_at
 """
 
 
-def take_places(
+def reserve(
     *, buckets: Sequence[Bucket], now: datetime, window: timedelta | None = None
-) -> list[Place]:
-    """Take a place in each bucket, or in none; one statement.
+) -> list[Reservation]:
+    """Reserve an attempt in each bucket, or in none; one statement.
 
     Raises :class:`~accounts.errors.LockedOut` with the longest wait where one refuses.
     """
     if not buckets:
         return []
-    window = window or timedelta(seconds=settings.lockout_window_seconds)
-    places = _take(buckets, now=now, window=window)
-    refused = {bucket.key for bucket in buckets} - {place.key for place in places}
+    values = {
+        "over": now - (window or timedelta(seconds=settings.lockout_window_seconds)),
+        "forgiven": now - timedelta(seconds=settings.lockout_max_seconds),
+    }
+    rows = [(bucket.key, bucket.places, 1, now) for bucket in buckets]
+    reservations = _upsert(_RESERVE, rows=rows, values=values)
+    refused = {bucket.key for bucket in buckets} - {made.key for made in reservations}
     if refused:
-        give_back(places=places)
+        release(reservations=reservations)
         raise LockedOut(retry_after_seconds=_wait_seconds(refused, now=now))
-    return places
-
-
-def _take(buckets: Sequence[Bucket], *, now: datetime, window: timedelta) -> list[Place]:
-    over, forgiven = now - window, now - timedelta(seconds=settings.lockout_max_seconds)
-    rows = [(bucket.key, bucket.places, 1) for bucket in buckets]
-    return _upsert(_TAKE, rows=rows, now=now, values=[over, over, forgiven, over])
+    return reservations
 
 
 def _upsert(
-    statement: str, *, rows: Sequence[tuple[str, int, int]], now: datetime, values: Sequence[Any]
-) -> list[Place]:
-    """Run one of the two statements; a row is (key, places, taken)."""
+    statement: str, *, rows: Sequence[tuple[Any, ...]], values: dict[str, Any]
+) -> list[Reservation]:
+    """Run one of the two statements; a row is (key, places, taken, beginning of the window)."""
     alias = router.db_for_write(LockoutBucket)
-    connection = connections[alias]
+    quote = connections[alias].ops.quote_name
+    names = [[f"row_{n}_{column}" for column in range(4)] for n in range(len(rows))]
     sql = statement.format(
-        table=connection.ops.quote_name(LockoutBucket._meta.db_table),
+        table=quote(LockoutBucket._meta.db_table),
+        pending=quote(PendingSignIn._meta.db_table),
         columns=_COLUMNS,
-        rows=", ".join(["(%s, %s, %s, %s, NULL, 0, NULL)"] * len(rows)),
+        rows=", ".join(
+            "({}, NULL, 0, NULL)".format(", ".join(f"%({name})s" for name in row)) for row in names
+        ),
         over=_OVER,
     )
-    as_stored = connection.ops.adapt_datetimefield_value
-    said = [part for row in rows for part in (*row, now)] + list(values)
-    params = [as_stored(part) if isinstance(part, datetime) else part for part in said]
-    found = LockoutBucket.objects.using(alias).raw(sql, params)
-    return [Place(row.key, row.taken, row.places, row.locks) for row in found]
+    named = dict(zip(chain(*names), chain(*rows), strict=True))
+    found = LockoutBucket.objects.using(alias).raw(sql, values | named)
+    return [
+        Reservation(row.key, row.taken, row.places, row.locks, row.window_started_at)
+        for row in found
+    ]
 
 
 def _wait_seconds(keys: Iterable[str], *, now: datetime) -> int:
-    """Get how long the locks last. Places that are only being used are free again in a moment."""
+    """Return how long the locks last; what is only reserved is free again in a moment."""
     locked = LockoutBucket.objects.filter(key__in=keys).locked(now=now)
     ends = locked.values_list("locked_until", flat=True).first()
     if ends is None:
@@ -182,34 +196,36 @@ def _wait_seconds(keys: Iterable[str], *, now: datetime) -> int:
     return max(SHORTEST_WAIT_SECONDS, math.ceil((ends - now).total_seconds()))
 
 
-def give_back(*, places: Sequence[Place]) -> None:
-    """Free the places again: what was to be checked was not, or another bucket refused it."""
-    for place in places:
-        LockoutBucket.objects.filter(key=place.key, taken__gt=0).update(taken=F("taken") - 1)
+def release(*, reservations: Sequence[Reservation]) -> None:
+    """Release what was reserved: nothing was compared, or another bucket refused it."""
+    for made in reservations:
+        rows = LockoutBucket.objects.filter(key=made.key, window_started_at=made.window_started_at)
+        rows.filter(taken__gt=0).update(taken=F("taken") - 1)
 
 
-def clear(*, places: Sequence[Place]) -> None:
-    """Forget the account's failures, because its password was just proved; one statement.
+def clear(*, reservations: Sequence[Reservation], now: datetime) -> None:
+    """Forget the account's failures and lock, because a sign-in is complete; one statement.
 
-    The address gets its own place back and no more: else whoever owns one account could wash away
-    the failures of guessing at others.
+    Other sign-ins of the account that stand half-done stay counted. The address is released this
+    one reservation and no more: else whoever owns one account could wash away the failures of
+    guessing at others.
     """
-    account = next((place.key for place in places if place.is_account), "")
-    rows = [(place.key, place.places, 0) for place in places]
-    if rows:
-        _upsert(_CLEAR, rows=rows, now=timezone.now(), values=[account] * 3)
+    if reservations:
+        account = next((made.key for made in reservations if made.is_account), "")
+        rows = [(made.key, made.places, 0, made.window_started_at) for made in reservations]
+        _upsert(_CLEAR, rows=rows, values={"account": account, "now": now})
 
 
-def lock(*, place: Place, user_id: Any, now: datetime) -> datetime | None:
-    """Lock the bucket whose last place this failure took; give until when, or ``None``.
+def lock(*, reservation: Reservation, user_id: Any, now: datetime) -> datetime | None:
+    """Lock the bucket whose last place this failure took; return until when, or ``None``.
 
     One conditional statement; of several that try, one locks.
     """
-    if not place.is_last:
+    if not reservation.is_last:
         return None
-    until = now + lock_length(locks=place.locks)
+    until = now + lock_length(locks=reservation.locks)
     unlocked = Q(locked_until__isnull=True) | Q(locked_until__lte=now)
-    full = LockoutBucket.objects.filter(unlocked, key=place.key, taken__gte=F("places"))
+    full = LockoutBucket.objects.filter(unlocked, key=reservation.key, taken__gte=F("places"))
     did_lock = full.update(locked_until=until, locks=F("locks") + 1, user_id=user_id)
     return until if did_lock else None
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from accounts.services import say_signed_in
+from django.utils import timezone
+
+from accounts.backends import SIGN_IN_ATTRIBUTE
+from accounts.services.signing_in import emit_signed_in
+from accounts.sign_in import PASSWORD_METHOD
 
 
-def tell_cookie_sign_in(user: Any, **_: Any) -> None:
-    """Tell of a sign-in by Django's own ``login()``; one for tokens tells of itself."""
-    say_signed_in(user=user, kind="cookie")
+def complete_cookie_sign_in(request: Any, user: Any, **_: Any) -> None:
+    """End a sign-in by Django's own ``login()``; one for tokens ends where its session starts."""
+    sign_in = getattr(user, SIGN_IN_ATTRIBUTE, None)
+    if sign_in is not None:
+        sign_in.clear(now=timezone.now())
+    amr = getattr(request, "authentication_methods", [PASSWORD_METHOD])
+    emit_signed_in(user=user, kind="cookie", amr=amr)

@@ -9,5 +9,5 @@ from accounts.services.cleaning import clean
 
 @shared_task
 def clean_accounts() -> dict[str, int]:
-    """Remove what decides nothing any more; give how many rows of each kind."""
+    """Remove what decides nothing any more; return how many rows of each kind."""
     return clean()

@@ -1,6 +1,6 @@
 """Where staff look after accounts.
 
-The admin's login form is replaced by one that says how long a lock lasts, and its form for one's
+The admin's login form is replaced by one that runs the steps of a sign-in, and its form for one's
 own password by one that counts guesses and ends other sessions, unless the host has put forms of
 its own there.
 """
@@ -21,4 +21,5 @@ if get_user_model() is User:
     admin.site.register(User, UserAdmin)
 if admin.site.login_form is None:
     admin.site.login_form = SignInForm
+    admin.site.login_template = admin.site.login_template or "accounts/sign_in.html"
 use_own_form(admin.site)

@@ -40,7 +40,7 @@ class Snapshot:
         )
 
 
-def tell_changes(*, user: User, before: Snapshot | None, by: Any) -> None:
+def emit_changes(*, user: User, before: Snapshot | None, by: Any) -> None:
     """Emit what changed; a deactivated account loses its sessions."""
     target = target_of(user)
     if before is None:

@@ -24,7 +24,7 @@ def may_touch(*, actor: Any, target: User | None) -> bool:
 
 
 def _permissions_of(user: User) -> set[str]:
-    """Name the permissions, given and by group; one query."""
+    """Name the permissions, direct and by group; one query."""
     held = Permission.objects.filter(Q(user=user) | Q(group__user=user)).distinct()
     pairs = held.values_list("content_type__app_label", "codename")
     return {f"{label}.{codename}" for label, codename in pairs}

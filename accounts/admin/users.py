@@ -9,7 +9,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.utils import timezone
 
 from accounts import events, lockout, services
-from accounts.admin.changes import Snapshot, tell_changes
+from accounts.admin.changes import Snapshot, emit_changes
 from accounts.admin.privileges import may_touch
 from accounts.attempt import target_of
 from accounts.forms import PasswordByStaffForm, UserChangeForm, UserCreationForm
@@ -117,12 +117,12 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
-        """Tell what changed, groups and permissions among it, in the same transaction."""
+        """Emit what changed, groups and permissions among it, in the same transaction."""
         super().save_related(request, form, formsets, change)
-        tell_changes(user=form.instance, before=form.snapshot, by=request.user)
+        emit_changes(user=form.instance, before=form.snapshot, by=request.user)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        """Delete, and tell."""
+        """Delete, and emit that it was."""
         emit(events.USER_DELETED, actor=request.user, target=target_of(obj), data=_who(obj))
         super().delete_model(request, obj)
 
@@ -139,7 +139,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
     def unlock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """End their locks."""
         done = [services.unlock_account(login_name=u.email, by=request.user) for u in queryset]
-        self._tell(request, sum(done), len(done), "unlocked")
+        self._report(request, sum(done), len(done), "unlocked")
 
     @admin.action(description="Deactivate, and end their sessions", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -156,7 +156,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
         """Verify by staff's word."""
         users = [user for user in queryset if may_touch(actor=request.user, target=user)]
         done = [services.mark_email_verified(user=user, by=request.user) for user in users]
-        self._tell(request, sum(done), len(done), "verified")
+        self._report(request, sum(done), len(done), "verified")
 
     def _set_active(
         self, request: HttpRequest, queryset: QuerySet[User], *, is_active: bool
@@ -165,9 +165,9 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
         done = [
             services.set_active(user=user, is_active=is_active, by=request.user) for user in users
         ]
-        self._tell(request, sum(done), len(done), "activated" if is_active else "deactivated")
+        self._report(request, sum(done), len(done), "activated" if is_active else "deactivated")
 
-    def _tell(self, request: HttpRequest, done: int, asked: int, what: str) -> None:
+    def _report(self, request: HttpRequest, done: int, asked: int, what: str) -> None:
         level = messages.SUCCESS if done else messages.WARNING
         self.message_user(request, f"{done} of {asked} accounts {what}.", level)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 
 from accounts.login_name import LONGEST_LOGIN_NAME, LONGEST_TYPED_NAME, acceptable
@@ -18,6 +19,8 @@ from http_hardening.api.serializers import (
     StrictSerializer,
 )
 
+LONGEST_TOKEN = 64  # characters; ours has 43
+LONGEST_METHOD = 32
 LONGEST_CODE = 32  # characters; a code, and blanks that a person may have copied with it
 
 
@@ -119,6 +122,14 @@ class LoginInput(StrictSerializer):
     password = PasswordField()
 
 
+class StepInput(StrictSerializer):
+    """The token of a half-done sign-in, and an answer by one of the methods it named."""
+
+    mfa_token = serializers.CharField(max_length=LONGEST_TOKEN, write_only=True)
+    method = serializers.CharField(max_length=LONGEST_METHOD)
+    code = PasswordField()
+
+
 class PasswordStrengthInput(StrictSerializer):
     """A password to judge before it is chosen."""
 
@@ -197,6 +208,21 @@ class LoginOutput(serializers.Serializer[Any]):
     refresh_expires_in = serializers.IntegerField(source="tokens.refresh_expires_in")
     session_id = serializers.UUIDField(source="tokens.session.pk")
     user = ProfileOutput()
+
+
+class StepOutput(serializers.Serializer[Any]):
+    """The password was right, and a step asks for more by one of ``methods``."""
+
+    mfa_required = serializers.BooleanField(default=True)
+    mfa_token = serializers.CharField(source="token")
+    methods = serializers.ListField(child=serializers.CharField())
+
+
+SIGN_IN_OUTPUT = PolymorphicProxySerializer(
+    component_name="SignInResult",
+    serializers=[LoginOutput, StepOutput],
+    resource_type_field_name=None,
+)
 
 
 class SignInOutput(serializers.Serializer[Any]):

@@ -13,6 +13,7 @@ app_name = "accounts"
 
 urlpatterns = [
     path("login", views.LoginView.as_view(), name="login"),
+    path("login/mfa", views.LoginStepView.as_view(), name="login-mfa"),
     path("me", views.MeView.as_view(), name="me"),
     path("login-history", views.LoginHistoryView.as_view(), name="login-history"),
     path("password/change", views.ChangeView.as_view(), name="password-change"),

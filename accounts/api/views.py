@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils.decorators import method_decorator
 from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.response import Response
 
 from accounts import background, services
 from accounts.api import serializers
+from accounts.errors import StepRequired
 from accounts.password.advice import advise
 from accounts.user_model import missing_fields
 from http_hardening.api.operations import operation
 from http_hardening.api.paging import Page, page_of
 from http_hardening.api.strict_view import PublicAPIView, StrictAPIView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accounts.services import SignedIn
 
 
 # A place in a bucket and a try of a code are spent whatever becomes of the request, so no
@@ -54,15 +61,39 @@ class ResendView(PublicView):
         background.run(partial(services.resend_code, **given))
 
 
-class LoginView(PublicView):
-    """Sign in; a success gives its place under the rate limit back."""
+class SignInView(PublicView):
+    """Base of the doors that start a session; one that is complete is not counted as a try."""
 
     throttle_refunds_success = True
 
-    @operation(body=serializers.LoginInput, returns=serializers.LoginOutput)
-    def post(self, *, email: str, password: str) -> Any:
-        """Check the name and the password, and start a session."""
-        return services.sign_in(login_name=email, password=password)
+    def answer(self, sign_in: Callable[[], SignedIn]) -> Response:
+        """Return the tokens, or what a step asks for; the latter is no success yet."""
+        try:
+            return Response(serializers.LoginOutput(sign_in()).data)
+        except StepRequired as required:
+            response = Response(serializers.StepOutput(required).data)
+            response.is_refundable = False  # type: ignore[attr-defined]  # read by rate_limiting
+            return response
+
+
+class LoginView(SignInView):
+    """Sign in; a complete sign-in gives its place under the rate limit back."""
+
+    @operation(body=serializers.LoginInput, returns=serializers.SIGN_IN_OUTPUT)
+    def post(self, *, email: str, password: str) -> Response:
+        """Check the name and the password; start a session, or return what is still required."""
+        return self.answer(partial(services.sign_in, login_name=email, password=password))
+
+
+class LoginStepView(SignInView):
+    """Go on with a sign-in that a step has halted."""
+
+    @operation(body=serializers.StepInput, returns=serializers.SIGN_IN_OUTPUT)
+    def post(self, *, mfa_token: str, method: str, code: str) -> Response:
+        """Answer the step; start the session where it was the last one."""
+        return self.answer(
+            partial(services.continue_sign_in, token=mfa_token, method=method, answer=code)
+        )
 
 
 class ResetView(PublicView):
@@ -71,7 +102,7 @@ class ResetView(PublicView):
     @operation(body=serializers.ResetInput, status=202)
     def post(self, **given: Any) -> None:
         """Mail a code to the owner of an account; answered, always alike, before that."""
-        background.run(partial(services.ask_for_reset, **given))
+        background.run(partial(services.request_reset, **given))
 
 
 class ResetConfirmView(PublicView):

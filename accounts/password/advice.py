@@ -1,4 +1,4 @@
-"""What a person is told of a password before they choose it."""
+"""Advice on a password before it is chosen."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PolicyValidator:
-    """Judge a new password by every rule, and give each reason with its code."""
+    """Judge a new password by every rule, and report each reason with its code."""
 
     def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
         """Raise one ``ValidationError`` that holds each reason."""

@@ -7,27 +7,26 @@ from accounts.services.administration import (
     unlock_address,
     unlock_bucket,
 )
-from accounts.services.credentials import check_credentials
 from accounts.services.history import sign_ins_of
 from accounts.services.password_change import change_password, prove_password, set_own_password
-from accounts.services.password_reset import ask_for_reset, reset_password
+from accounts.services.password_reset import request_reset, reset_password
 from accounts.services.profile import rename
 from accounts.services.registration import register
-from accounts.services.signing_in import SignedIn, say_signed_in, sign_in
+from accounts.services.signing_in import SignedIn, check_credentials, continue_sign_in, sign_in
 from accounts.services.verification import resend_code, verify_email
 
 __all__ = [
     "SignedIn",
-    "ask_for_reset",
     "change_password",
     "check_credentials",
+    "continue_sign_in",
     "mark_email_verified",
     "prove_password",
     "register",
     "rename",
+    "request_reset",
     "resend_code",
     "reset_password",
-    "say_signed_in",
     "set_active",
     "set_own_password",
     "sign_in",

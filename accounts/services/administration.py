@@ -10,8 +10,8 @@ from django.utils import timezone
 from accounts import axes_records, events, lockout
 from accounts.attempt import target_of
 from accounts.errors import AccountUnknown, AddressMalformed
-from accounts.finding import find_account
 from accounts.models import LockoutBucket
+from accounts.user_model import find_account
 from garrison import client_ip
 from garrison.events import emit
 from sessions_tracking.services import end_sessions
@@ -25,7 +25,7 @@ DEACTIVATED = "deactivated"
 
 
 def unlock_account(*, login_name: str, by: Any = None) -> bool:
-    """End an account's lock and forget its failures; tell whether there were any.
+    """End an account's lock and forget its failures; return whether there were any.
 
     Raises :class:`~accounts.errors.AccountUnknown` where nobody has the name.
     """
@@ -41,7 +41,7 @@ def unlock_account(*, login_name: str, by: Any = None) -> bool:
 
 
 def unlock_address(*, ip: str, by: Any = None) -> bool:
-    """End an address's lock (an IPv6 /64) and forget its failures; tell whether there were any.
+    """End an address's lock (an IPv6 /64) and forget its failures; return whether there were any.
 
     Raises :class:`~accounts.errors.AddressMalformed` where it is not an address.
     """
@@ -79,7 +79,7 @@ def forget_lockout(*, login_name: str | None, ip: str | None) -> None:
 def set_active(*, user: User, is_active: bool, by: Any = None) -> bool:
     """Activate or deactivate an account; deactivating ends its sessions.
 
-    Tell whether it changed.
+    Return whether it changed.
     """
     with transaction.atomic():
         rows = type(user)._default_manager.filter(pk=user.pk).exclude(is_active=is_active)
@@ -93,7 +93,7 @@ def set_active(*, user: User, is_active: bool, by: Any = None) -> bool:
 
 
 def mark_email_verified(*, user: User, by: Any = None, now: datetime | None = None) -> bool:
-    """Take staff's word that the address is the person's; tell whether it was unverified."""
+    """Take staff's word that the address is the person's; return whether it was unverified."""
     with transaction.atomic():
         rows = type(user)._default_manager.filter(pk=user.pk, email_verified_at__isnull=True)
         if not rows.update(email_verified_at=now or timezone.now()):

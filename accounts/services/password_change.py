@@ -14,7 +14,7 @@ from accounts.attempt import target_of
 from accounts.errors import CurrentPasswordWrong, InvalidCredentials
 from accounts.models.mailed_code import Purpose
 from accounts.password.policy import require_accepted
-from accounts.services.credentials import check_credentials
+from accounts.services.credentials import prove
 from garrison import context
 from garrison.events import emit
 from sessions_tracking.services import end_sessions
@@ -53,14 +53,18 @@ def prove_password(
     """Return the account as it was when its password was proved.
 
     A wrong one counts like a failed sign-in: whoever holds a stolen session must not guess here
-    what the lockout refuses at the door. Raises :class:`~accounts.errors.CurrentPasswordWrong`,
-    :class:`~accounts.errors.LockedOut` or :class:`~accounts.errors.EmailUnverified`.
+    what the lockout refuses at the door. The steps of a sign-in are not asked again: there is a
+    session already. Raises :class:`~accounts.errors.CurrentPasswordWrong` or
+    :class:`~accounts.errors.LockedOut`.
     """
+    now = now or timezone.now()
     try:
-        return check_credentials(login_name=user.get_username(), password=password, now=now)
+        proved = prove(login_name=user.get_username(), password=password, now=now)
     except InvalidCredentials as refusal:
         wait = refusal.retry_after_seconds
         raise CurrentPasswordWrong(retry_after_seconds=wait) from None
+    proved.clear(now=now)
+    return proved.account
 
 
 @sensitive_variables("new_password")

@@ -12,10 +12,10 @@ from django.views.decorators.debug import sensitive_variables
 
 from accounts import axes_records, codes, events, lockout, mails
 from accounts.attempt import target_of
-from accounts.finding import find_account
 from accounts.models.mailed_code import Purpose
 from accounts.password.policy import require_accepted
-from accounts.services.verification import judge_code, may_mail
+from accounts.services.verification import may_mail, verify_code
+from accounts.user_model import find_account
 from garrison.events import emit
 from sessions_tracking.services import end_sessions
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 RESET = "password_reset"
 
 
-def ask_for_reset(*, email: str, now: datetime | None = None) -> None:
-    """Mail a code to the owner of an active account; do nothing otherwise, and say nothing.
+def request_reset(*, email: str, now: datetime | None = None) -> None:
+    """Mail a code to the owner of an active account; do nothing otherwise, and report nothing.
 
     Takes longer where there is something to mail, so a view runs it in the background.
     """
@@ -55,7 +55,7 @@ def reset_password(
     """
     now = now or timezone.now()
     require_accepted(new_password, user=get_user_model()(email=email))
-    user, row = judge_code(email=email, purpose=Purpose.RESET_PASSWORD, code=code, now=now)
+    user, row = verify_code(email=email, purpose=Purpose.RESET_PASSWORD, code=code, now=now)
     user.set_password(new_password)
     user.email_verified_at = user.email_verified_at or now
     with transaction.atomic():

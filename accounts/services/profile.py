@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def rename(*, user: User, name: str) -> None:
-    """Change a person's name; nothing is written or told where it is the same."""
+    """Change a person's name; nothing is written or emitted where it is the same."""
     if user.name == name:
         return
     with transaction.atomic():

@@ -13,11 +13,11 @@ from django.views.decorators.debug import sensitive_variables
 
 from accounts import events, mails
 from accounts.attempt import target_of
-from accounts.finding import find_account
 from accounts.login_name import fold
 from accounts.password.policy import require_accepted
 from accounts.password.verification import verify
 from accounts.services.verification import may_mail, send_new_code
+from accounts.user_model import find_account
 from garrison.events import emit
 
 if TYPE_CHECKING:

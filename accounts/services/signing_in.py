@@ -1,4 +1,9 @@
-"""Signing in for tokens."""
+"""Signing in: *prove* who it is, *require* what policy asks besides, *start* the session.
+
+Every door runs the same three: the API through :func:`sign_in`, the admin's form and a host's own
+``authenticate()`` through :func:`begin`. A sign-in that a step halts goes on by :func:`resume`.
+What was reserved for it is cleared when it is complete, and at no half-way answer.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +14,24 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import events
-from accounts.attempt import Attempt, Reason, target_of
-from accounts.errors import InvalidCredentials
-from accounts.services.credentials import check_credentials
+from accounts import events, pending
+from accounts.attempt import Reason, target_of
+from accounts.errors import InvalidCredentials, StepRequired
+from accounts.services.credentials import prove
+from accounts.steps import methods_asked
 from accounts.user_model import can_be_deactivated
+from garrison.errors import Refusal
 from garrison.events import emit
 from sessions_tracking.services import start_token_session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from django.contrib.auth.base_user import AbstractBaseUser
 
+    from accounts.sign_in import SignIn
     from sessions_tracking.services import TokenPair
-
-PASSWORD_METHOD = "pwd"  # noqa: S105 - the name of a method in RFC 8176
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +44,97 @@ class SignedIn:
 
 @sensitive_variables("password")
 def sign_in(*, login_name: str, password: str, now: datetime | None = None) -> SignedIn:
-    """Check the credentials, and start a session that is held by tokens.
+    """Check the credentials and the steps, and start a session that is held by tokens.
 
-    Raises what :func:`~accounts.services.credentials.check_credentials` raises. The session and the
-    event commit together.
+    Raises what :func:`begin` raises. The session and the event commit together.
     """
     now = now or timezone.now()
-    user = check_credentials(login_name=login_name, password=password, now=now)
-    with transaction.atomic():
-        if not _note_sign_in(user, now=now):
-            attempt = Attempt.of(login_name, now=now)
-            attempt.say_failed(account=user, reason=Reason.CHANGED)
-            raise InvalidCredentials
-        tokens = start_token_session(user=user, amr=[PASSWORD_METHOD], now=now)
-        say_signed_in(user=user, kind="token", now=now)
-    return SignedIn(user=user, tokens=tokens)
+    return _start(begin(login_name=login_name, password=password, now=now), now=now)
+
+
+@sensitive_variables("token", "answer")
+def continue_sign_in(
+    *, token: str, method: str, answer: str, now: datetime | None = None
+) -> SignedIn:
+    """Answer the step that halted a sign-in, and start its session where that was the last one.
+
+    Raises what :func:`resume` raises. Of two that complete one sign-in at once, one does.
+    """
+    now = now or timezone.now()
+    digest = pending.digest_of(token)
+    return _start(resume(digest=digest, method=method, answer=answer, now=now), now=now)
+
+
+@sensitive_variables("password")
+def check_credentials(
+    *, login_name: str, password: str, now: datetime | None = None
+) -> AbstractBaseUser:
+    """Return the person whose name and password these are, and whom no step holds up.
+
+    Complete by itself, for a caller that needs no session. Raises what :func:`begin` raises.
+    """
+    now = now or timezone.now()
+    begun = begin(login_name=login_name, password=password, now=now)
+    begun.clear(now=now)
+    return begun.account
+
+
+@sensitive_variables("password")
+def begin(*, login_name: str, password: str, now: datetime | None = None) -> SignIn:
+    """Prove and require; whoever calls starts the session, then clears what was reserved.
+
+    Raises what :func:`~accounts.services.credentials.prove` raises; then, after the right password
+    only, what a step refuses with (:class:`~accounts.errors.EmailUnverified`), or
+    :class:`~accounts.errors.StepRequired` where one asks for more.
+    """
+    now = now or timezone.now()
+    return _require(prove(login_name=login_name, password=password, now=now), now=now)
+
+
+@sensitive_variables("answer")
+def resume(*, digest: str, method: str, answer: str, now: datetime | None = None) -> SignIn:
+    """Go on with a half-done sign-in; whoever calls claims it, starts the session, and clears.
+
+    Raises :class:`~accounts.errors.SignInExpired` where there is none to go on with, what the step
+    refuses the answer with, or :class:`~accounts.errors.StepRequired` where another asks for more.
+    """
+    now = now or timezone.now()
+    return _require(pending.resume(digest, now=now), now=now, method=method, answer=answer)
+
+
+@sensitive_variables("answer")
+def _require(
+    begun: SignIn, *, now: datetime, method: str | None = None, answer: str = ""
+) -> SignIn:
+    with begun.released_on_error():
+        try:
+            methods = list(methods_asked(begun, method=method, answer=answer))
+        except Refusal as refusal:
+            if refusal.status < 500:
+                begun.fail(Reason(getattr(refusal, "reason", Reason.REFUSED)))
+            raise
+        if methods:
+            token = pending.hold(begun, methods=methods, now=now)
+            raise StepRequired(token=token, methods=methods)
+    return begun
+
+
+def _start(begun: SignIn, *, now: datetime) -> SignedIn:
+    with begun.released_on_error(), transaction.atomic():
+        begun.require_claim()
+        is_unchanged = _note_sign_in(begun.account, now=now)
+        if is_unchanged:
+            tokens = start_token_session(user=begun.account, amr=begun.amr, now=now)
+            emit_signed_in(user=begun.account, kind="token", amr=begun.amr, now=now)
+    if not is_unchanged:
+        begun.fail(Reason.CHANGED)
+        raise InvalidCredentials
+    begun.clear(now=now)
+    return SignedIn(user=begun.account, tokens=tokens)
 
 
 def _note_sign_in(user: AbstractBaseUser, *, now: datetime) -> bool:
-    """Note the sign-in on the account as it was checked; tell whether it still is that account.
+    """Note the sign-in on the account as it was checked; return whether it still is that account.
 
     Hashing takes long enough for a password to be reset in between, which ends every session there
     is. The row is locked from here to the commit, so the reset either finds the new session or is
@@ -68,12 +147,14 @@ def _note_sign_in(user: AbstractBaseUser, *, now: datetime) -> bool:
     return bool(type(user)._default_manager.filter(**checked).update(last_login=now))
 
 
-def say_signed_in(*, user: AbstractBaseUser, kind: str, now: datetime | None = None) -> None:
+def emit_signed_in(
+    *, user: AbstractBaseUser, kind: str, amr: Sequence[str], now: datetime | None = None
+) -> None:
     """Emit that a person signed in; the request's context knows the session by now."""
     emit(
         events.LOGIN_SUCCEEDED,
         actor=user,
         target=target_of(user),
-        data={"methods": [PASSWORD_METHOD], "kind": kind},
+        data={"methods": list(amr), "kind": kind},
         now=now,
     )

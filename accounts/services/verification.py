@@ -16,8 +16,8 @@ from accounts import codes, events, lockout, mails
 from accounts.attempt import target_of
 from accounts.conf import settings
 from accounts.errors import CodeExpired, CodeInvalid, LockedOut
-from accounts.finding import find_account
 from accounts.models.mailed_code import Purpose
+from accounts.user_model import find_account
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 MAIL_WINDOW = timedelta(hours=1)
 
 
-def judge_code(*, email: str, purpose: Purpose, code: str, now: datetime) -> tuple[Any, MailedCode]:
+def verify_code(
+    *, email: str, purpose: Purpose, code: str, now: datetime
+) -> tuple[Any, MailedCode]:
     """Return the account and the row of a right code; a refusal is an event, and is raised.
 
     An unknown address takes the same statements as a wrong code: it is asked for by a key that
@@ -35,7 +37,7 @@ def judge_code(*, email: str, purpose: Purpose, code: str, now: datetime) -> tup
     user = find_account(email)
     user_id = user.pk if user is not None else _nobody()
     try:
-        return user, codes.judge(user_id=user_id, purpose=purpose, code=code, now=now)
+        return user, codes.verify(user_id=user_id, purpose=purpose, code=code, now=now)
     except (CodeInvalid, CodeExpired) as refusal:
         reason = {"reason": refusal.code, "purpose": str(purpose)}
         emit(events.CODE_REFUSED, target=target_of(user), data=reason, now=now)
@@ -50,7 +52,7 @@ def may_mail(*, user: User, now: datetime) -> bool:
     """
     bucket = lockout.Bucket(f"mail:{user.pk}", settings.mails_per_hour)
     try:
-        lockout.take_places(buckets=[bucket], now=now, window=MAIL_WINDOW)
+        lockout.reserve(buckets=[bucket], now=now, window=MAIL_WINDOW)
     except LockedOut:  # no lock of anybody's: the hour's mails are used up
         return False
     return True
@@ -71,7 +73,7 @@ def send_new_code(*, user: User, now: datetime) -> None:
 
 
 def resend_code(*, email: str, now: datetime | None = None) -> None:
-    """Mail a fresh code where the address waits for one; do nothing otherwise, and say nothing.
+    """Mail a fresh code where the address waits for one; do nothing otherwise, and report nothing.
 
     Takes longer where there is something to mail, so a view runs it in the background.
     """
@@ -90,7 +92,7 @@ def verify_email(*, email: str, code: str, now: datetime | None = None) -> None:
     :class:`~accounts.errors.CodeExpired`. A try counts even where the request fails.
     """
     now = now or timezone.now()
-    user, row = judge_code(email=email, purpose=Purpose.VERIFY_EMAIL, code=code, now=now)
+    user, row = verify_code(email=email, purpose=Purpose.VERIFY_EMAIL, code=code, now=now)
     with transaction.atomic():
         codes.use_up(row)
         type(user)._default_manager.filter(pk=user.pk).update(email_verified_at=now)

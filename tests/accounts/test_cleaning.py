@@ -21,8 +21,8 @@ DAY = timedelta(days=1)
 
 
 def lock(*, at):
-    (place,) = lockout.take_places(buckets=[Bucket("account:x:elsewhere", 1)], now=at)
-    assert lockout.lock(place=place, user_id=None, now=at)
+    (place,) = lockout.reserve(buckets=[Bucket("account:x:elsewhere", 1)], now=at)
+    assert lockout.lock(reservation=place, user_id=None, now=at)
 
 
 def test_expired_codes_go_and_live_ones_stay(ada):
@@ -40,7 +40,7 @@ def test_a_bucket_stays_as_long_as_it_makes_the_next_lock_longer():
 
 
 def test_a_bucket_of_a_few_failures_goes_after_a_day():
-    lockout.take_places(buckets=[Bucket("account:x:elsewhere", 5)], now=NOW)
+    lockout.reserve(buckets=[Bucket("account:x:elsewhere", 5)], now=NOW)
     assert clean(now=NOW + DAY - timedelta(seconds=1))["buckets"] == 0
     assert clean(now=NOW + DAY + timedelta(seconds=1))["buckets"] == 1
     assert not LockoutBucket.objects.exists()
@@ -55,4 +55,4 @@ def test_old_records_of_axes_go(ada):
 
 def test_the_schedule_names_the_task_that_cleans():
     assert SCHEDULE["accounts.clean"]["task"] == clean_accounts.name
-    assert clean_accounts() == {"codes": 0, "buckets": 0, "axes_attempts": 0}
+    assert clean_accounts() == {"codes": 0, "pending_sign_ins": 0, "buckets": 0, "axes_attempts": 0}

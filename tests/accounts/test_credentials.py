@@ -166,14 +166,14 @@ def test_a_success_forgets_earlier_failures(ada):
     assert check() == ada
 
 
-def test_an_unverified_address_is_told_only_after_the_right_password(ada):
+def test_an_unverified_address_is_told_only_after_the_right_password_and_clears_nothing(ada):
     ada.email_verified_at = None
     ada.save()
     refused(password=WRONG)
     with pytest.raises(EmailUnverified):
         check()
     assert [event.data["reason"] for event in failures()] == ["wrong_password", "unverified"]
-    assert taken() == 0
+    assert taken() == 2
 
 
 def test_the_right_password_of_an_inactive_account_counts_as_a_failure(ada):
@@ -193,7 +193,7 @@ def test_an_outdated_hash_is_renewed_at_sign_in(ada, real_hashing):
 
 
 def test_a_hash_in_the_present_profile_is_left_alone(ada, django_assert_num_queries):
-    with django_assert_num_queries(3):  # take a place, find the account, give the place back
+    with django_assert_num_queries(3):  # reserve, find the account, clear
         check()
 
 

@@ -25,13 +25,13 @@ def minutes(number):
 
 
 def take(*buckets, at=NOW):
-    return lockout.take_places(buckets=buckets or [BUCKET], now=at)
+    return lockout.reserve(buckets=buckets or [BUCKET], now=at)
 
 
 def fail(at=NOW):
     """Take a place and fail, as a wrong password does."""
     places = take(at=at)
-    return lockout.lock(place=places[0], user_id=None, now=at)
+    return lockout.lock(reservation=places[0], user_id=None, now=at)
 
 
 @pytest.mark.django_db
@@ -39,7 +39,7 @@ def test_places_are_numbered_and_the_last_one_locks():
     assert [take()[0].number for _ in range(2)] == [1, 2]
     (last,) = take()
     assert last.is_last
-    assert lockout.lock(place=last, user_id=None, now=NOW) == NOW + minutes(15)
+    assert lockout.lock(reservation=last, user_id=None, now=NOW) == NOW + minutes(15)
     with pytest.raises(LockedOut) as refused:
         take(at=NOW + timedelta(seconds=1))
     assert refused.value.retry_after_seconds == 899
@@ -127,7 +127,7 @@ def test_a_full_address_takes_no_place_from_the_account():
 @pytest.mark.django_db
 def test_a_success_clears_the_account_and_gives_the_address_one_place_back():
     take(BUCKET, ADDRESS), take(BUCKET, ADDRESS)
-    lockout.clear(places=take(BUCKET, ADDRESS))
+    lockout.clear(reservations=take(BUCKET, ADDRESS), now=NOW)
     assert LockoutBucket.objects.get(key=BUCKET.key).taken == 0
     assert LockoutBucket.objects.get(key=ADDRESS.key).taken == 2
 
@@ -136,7 +136,7 @@ def test_a_success_clears_the_account_and_gives_the_address_one_place_back():
 def test_a_success_ends_the_memory_of_earlier_locks():
     fail(), fail()
     until = fail()
-    lockout.clear(places=take(at=until))
+    lockout.clear(reservations=take(at=until), now=NOW)
     bucket = LockoutBucket.objects.get(key=BUCKET.key)
     assert (bucket.taken, bucket.locks, bucket.locked_until) == (0, 0, None)
 
@@ -144,9 +144,17 @@ def test_a_success_ends_the_memory_of_earlier_locks():
 @pytest.mark.django_db
 def test_giving_back_never_goes_below_nothing():
     (place,) = take()
-    lockout.give_back(places=[place])
-    lockout.give_back(places=[place])
+    lockout.release(reservations=[place])
+    lockout.release(reservations=[place])
     assert LockoutBucket.objects.get(key=BUCKET.key).taken == 0
+
+
+@pytest.mark.django_db
+def test_releasing_leaves_a_window_that_has_begun_since_alone():
+    made = take()
+    take(at=NOW + minutes(15))
+    lockout.release(reservations=made)
+    assert LockoutBucket.objects.get(key=BUCKET.key).taken == 1
 
 
 @pytest.mark.django_db
@@ -160,7 +168,7 @@ def test_forgetting_removes_failures_and_lock():
 @pytest.mark.django_db
 def test_nothing_to_take_takes_no_statement(django_assert_num_queries):
     with django_assert_num_queries(0):
-        assert lockout.take_places(buckets=[], now=NOW) == []
+        assert lockout.reserve(buckets=[], now=NOW) == []
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 300, "a\0b"])
@@ -216,7 +224,7 @@ class Lockout(RuleBasedStateMachine):
             return
         assert self.locked_until is None or self.now >= self.locked_until
         self.failures.append(self.now)
-        until = lockout.lock(place=place, user_id=None, now=self.now)
+        until = lockout.lock(reservation=place, user_id=None, now=self.now)
         if until is not None:
             self.locked_until = until
             self.failures.clear()
@@ -231,7 +239,7 @@ class Lockout(RuleBasedStateMachine):
             places = take(at=self.now)
         except LockedOut:
             return
-        lockout.clear(places=places)
+        lockout.clear(reservations=places, now=NOW)
         self.failures.clear()
 
     @invariant()

@@ -11,9 +11,9 @@ from tests.accounts.conftest import PASSWORD, WRONG, post
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NAMES = (
-    (r"INSERT INTO .?accounts_lockoutbucket.* taken = CASE WHEN bucket.key", "give places back"),
-    (r"INSERT INTO .?accounts_lockoutbucket", "take places"),
-    (r"UPDATE .?accounts_lockoutbucket.* SET .?taken", "give a place back"),
+    (r"INSERT INTO .?accounts_lockoutbucket.* SELECT COUNT", "clear"),
+    (r"INSERT INTO .?accounts_lockoutbucket", "reserve"),
+    (r"UPDATE .?accounts_lockoutbucket.* SET .?taken", "release"),
     (r"UPDATE .?accounts_lockoutbucket", "lock"),
     (r"SELECT .*FROM .?accounts_lockoutbucket", "ask how long it is locked"),
     (r"SELECT .*FROM .?accounts_user", "find the account"),
@@ -25,7 +25,7 @@ NAMES = (
     (r"UPDATE .?sessions_tracking_session", "end excess sessions"),
     (r"INSERT INTO .?audit_securityevent", "store the event"),
     (r"^SAVEPOINT", "savepoint"),
-    (r"^RELEASE", "release"),
+    (r"^RELEASE", "release savepoint"),
     (r"^BEGIN", "begin"),
     (r"^COMMIT", "commit"),
 )
@@ -46,17 +46,17 @@ def test_a_successful_login_takes_eleven_statements_of_which_four_are_the_transa
     response, names = statements_of(client, email="ada@example.org", password=PASSWORD)
     assert response.status_code == 200
     assert names == [
-        "take places",
+        "reserve",
         "find the account",
-        "give places back",
         "begin",
         "note the sign-in",
         "start the session",
         "end excess sessions",
         "savepoint",
         "store the event",
-        "release",
+        "release savepoint",
         "commit",
+        "clear",
     ]
 
 
@@ -65,7 +65,7 @@ def test_a_wrong_password_after_the_first_takes_six(client, ada):
     response, names = statements_of(client, email="ada@example.org", password=WRONG)
     assert response.status_code == 401
     assert names == [
-        "take places",
+        "reserve",
         "find the account",
         "axes: count the failure",
         "begin",
@@ -93,8 +93,8 @@ def test_a_locked_account_takes_no_hash_and_the_same_statements_whether_it_exist
     assert known[0].status_code == unknown[0].status_code == 429
     assert known[1] == unknown[1]
     assert known[1] == [
-        "take places",
-        "give a place back",
+        "reserve",
+        "release",
         "ask how long it is locked",
         "find the account",
         "begin",

@@ -13,6 +13,7 @@ from accounts.password import verification
 from accounts.services import credentials, set_active, sign_in
 from audit.models import SecurityEvent
 from sessions_tracking.models import Session
+from tests.accounts.colour import FavouriteColour
 from tests.accounts.conftest import PASSWORD, FastHasher, mailed_code, post
 from tests.accounts.threads import all_at_once
 
@@ -32,23 +33,28 @@ def slow_check(monkeypatch):
     """Hold every comparison that has been made until it is let go."""
     compared, go_on = threading.Event(), threading.Event()
 
-    def verify(password, encoded):
-        verdict = verification.verify(password, encoded)
-        compared.set()
-        assert go_on.wait(timeout=30)
-        return verdict
+    def slow(check):
+        def held(*args, **kwargs):
+            verdict = check(*args, **kwargs)
+            compared.set()
+            assert go_on.wait(timeout=30)
+            return verdict
 
-    monkeypatch.setattr(credentials, "verify", verify)
+        return held
+
+    monkeypatch.setattr(credentials, "verify", slow(verification.verify))
+    monkeypatch.setattr(FavouriteColour, "verify", slow(FavouriteColour.verify))
     return compared, go_on
 
 
-def during_a_login(slow_check, change):
-    """Send a login, change something once its password was found right, and give the answer."""
+def during_a_login(slow_check, change, path="login", **body):
+    """Send a login, change something once its answer was found right, and return the response."""
     compared, go_on = slow_check
+    body = body or {"email": "ada@example.org", "password": PASSWORD}
 
     def login():
         try:
-            return post(APIClient(), "login", email="ada@example.org", password=PASSWORD)
+            return post(APIClient(), path, **body)
         finally:
             connections.close_all()
 
@@ -67,6 +73,10 @@ def reset():
     body = {"email": "ada@example.org", "code": mailed_code(), "new_password": NEW_PASSWORD}
     answer = post(APIClient(), "password/reset/confirm", **body)
     assert answer.status_code == 204, answer.content
+
+
+def deactivate():
+    set_active(user=get_user_model().objects.get(), is_active=False)
 
 
 def reasons():
@@ -96,6 +106,22 @@ def test_a_renewed_hash_does_not_bring_the_old_password_back(ada, slow_check, se
 def test_an_account_that_is_deactivated_meanwhile_gets_no_session(ada, slow_check):
     answer = during_a_login(slow_check, lambda: set_active(user=ada, is_active=False))
     assert answer.status_code == 401
+    assert not Session.objects.exists()
+    assert reasons() == ["changed"]
+
+
+@pytest.mark.parametrize("change", [reset, deactivate])
+def test_a_half_done_sign_in_does_not_outlive_what_happens_during_its_answer(
+    ada, slow_check, settings, change
+):
+    settings.ACCOUNTS_SIGN_IN_STEPS = [f"{FavouriteColour.__module__}.FavouriteColour"]
+    compared, go_on = slow_check
+    go_on.set()
+    halted = post(APIClient(), "login", email="ada@example.org", password=PASSWORD).json()
+    compared.clear(), go_on.clear()
+    body = {"mfa_token": halted["mfa_token"], "method": "colour", "code": "green"}
+    answer = during_a_login(slow_check, change, "login/mfa", **body)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
     assert not Session.objects.exists()
     assert reasons() == ["changed"]
 

@@ -30,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        """Call the service and tell what it did."""
+        """Call the service and report what it did."""
         name, ip = options["email"], options["address"]
         try:
             if ip:

@@ -1,0 +1,114 @@
+"""Holding a sign-in half-done, and finding it again by its token (``docs/decisions/0005-…``)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils.crypto import constant_time_compare, salted_hmac
+from django.views.decorators.debug import sensitive_variables
+
+from accounts import events
+from accounts.attempt import Attempt, Reason, target_of
+from accounts.conf import settings
+from accounts.errors import SignInExpired
+from accounts.lockout import Reservation
+from accounts.models import PendingSignIn
+from accounts.sign_in import SignIn
+from garrison import client_ip, context
+from garrison.events import emit
+
+TOKEN_BYTES = 32
+MOST_TRIES = 5  # answers to one half-done sign-in, right and wrong
+_SALT = "accounts.pending"
+
+
+@sensitive_variables("token")
+def digest_of(token: str) -> str:
+    """Return the name of the token's row; the token has 256 random bits, so a plain hash hides it.
+
+    >>> digest_of("abc")[:8]
+    'ba7816bf'
+    """
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
+
+
+def _origin() -> str:
+    """Return a keyed digest of the device and the network that ask: user agent, IPv4 or /64."""
+    known = context.current()
+    text = f"{client_ip.bucket(known.ip)}\n{known.user_agent}"
+    return salted_hmac(_SALT, text, algorithm="sha256").hexdigest()
+
+
+@sensitive_variables("token")
+def hold(sign_in: SignIn, *, methods: list[str], now: datetime) -> str:
+    """Store the sign-in half-done, and return its token; one that was held before is replaced.
+
+    Its minutes are counted from the first time. Raises :class:`SignInExpired` where another request
+    has gone on with it meanwhile.
+    """
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    lifetime = timedelta(seconds=settings.pending_sign_in_seconds)
+    row = PendingSignIn(
+        digest=digest_of(token),
+        user=sign_in.account,  # type: ignore[misc]  # whatever AUTH_USER_MODEL is
+        state=sign_in.account.get_session_auth_hash(),
+        origin=_origin(),
+        bucket=next((made.key for made in sign_in.attempt.reservations if made.is_account), ""),
+        reservations=[_to_json(made) for made in sign_in.attempt.reservations],
+        amr=sign_in.amr,
+        passed=sign_in.passed,
+        expires_at=sign_in.pending.expires_at if sign_in.pending else now + lifetime,
+    )
+    with transaction.atomic():
+        sign_in.require_claim()
+        row.save(force_insert=True)
+        target = target_of(sign_in.account)
+        emit(events.LOGIN_CHALLENGED, target=target, data={"methods": methods}, now=now)
+    return token
+
+
+def resume(digest: str, *, now: datetime) -> SignIn:
+    """Return the half-done sign-in of this device, and spend one of its tries.
+
+    Raises :class:`SignInExpired`, alike for an unknown one, one of another device or network, one
+    whose time or tries are over, and one whose account has changed since: each but the first is an
+    event.
+    """
+    row = PendingSignIn.objects.select_related("user").filter(pk=digest).first()
+    if row is None:
+        raise SignInExpired
+    account: Any = row.user
+    attempt = Attempt.of(account.get_username(), now=now)
+    reason = _why_void(row, account, now=now)
+    if reason is not None:
+        attempt.emit_failed(account=account, reason=reason)
+        raise SignInExpired
+    attempt.reservations = [_from_json(made) for made in row.reservations]
+    return SignIn(account, attempt, row.amr, row.passed, pending=row)
+
+
+def _why_void(row: PendingSignIn, account: Any, *, now: datetime) -> Reason | None:
+    if not constant_time_compare(row.origin, _origin()):
+        return Reason.MOVED
+    if not account.is_active or not constant_time_compare(
+        row.state, account.get_session_auth_hash()
+    ):
+        return Reason.CHANGED
+    alive = PendingSignIn.objects.filter(pk=row.pk, expires_at__gt=now, tries__lt=MOST_TRIES)
+    return None if alive.update(tries=F("tries") + 1) else Reason.EXPIRED
+
+
+def _to_json(reservation: Reservation) -> dict[str, Any]:
+    began_at = reservation.window_started_at.isoformat()
+    return asdict(reservation) | {"window_started_at": began_at}
+
+
+def _from_json(stored: dict[str, Any]) -> Reservation:
+    began_at = datetime.fromisoformat(stored["window_started_at"])
+    return Reservation(**stored | {"window_started_at": began_at})
