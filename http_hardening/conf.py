@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from garrison.conf import AppSettings, Setting
 
 # Everything a page could ask a browser for, and none of it granted (W3C permissions policy), as
@@ -30,13 +32,19 @@ FEATURES = (
     "usb",
     "xr-spatial-tracking",
 )
+FEATURE = re.compile(r"[a-z]+(-[a-z]+)*", re.ASCII)
+ORIGIN = re.compile(r"self|\*|https://[A-Za-z0-9.*-]+(:\d+)?", re.ASCII)
 NOTHING_GRANTED: dict[str, list[str]] = {feature: [] for feature in FEATURES}
 
 
 def _wrong_policy(policy: dict[str, list[str]]) -> str | None:
-    from http_hardening.headers import problem_of_permissions
-
-    return problem_of_permissions(policy)
+    for feature, origins in policy.items():
+        if not FEATURE.fullmatch(str(feature)):
+            return f"{feature!r} is no feature of a browser."
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                return f"{origin!r} for {feature!r} is neither 'self', '*' nor an https:// origin."
+    return None
 
 
 class HttpHardeningSettings(AppSettings, prefix="HTTP_HARDENING"):

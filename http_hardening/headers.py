@@ -6,7 +6,6 @@ left as it is.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
 Entry: TypeAlias = tuple[str, str, str]
 """A header's name in lower case, its name, its value."""
-
-FEATURE = re.compile(r"[a-z]+(-[a-z]+)*", re.ASCII)
-ORIGIN = re.compile(r"self|\*|https://[A-Za-z0-9.*-]+(:\d+)?", re.ASCII)
 
 # An answer that is no page may load nothing and may not be framed, should a browser show it.
 NOTHING_LOADS = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -98,17 +94,6 @@ def _allowed(origins: list[str]) -> str:
     if origins == ["*"]:
         return "*"
     return f"({' '.join(o if o == 'self' else f'{chr(34)}{o}{chr(34)}' for o in origins)})"
-
-
-def problem_of_permissions(policy: Mapping[str, list[str]]) -> str | None:
-    """Report what is wrong with a policy, or ``None``."""
-    for feature, origins in policy.items():
-        if not FEATURE.fullmatch(str(feature)):
-            return f"{feature!r} is no feature of a browser."
-        for origin in origins:
-            if not ORIGIN.fullmatch(origin):
-                return f"{origin!r} for {feature!r} is neither 'self', '*' nor an https:// origin."
-    return None
 
 
 def came_over_tls(request: HttpRequest) -> bool:

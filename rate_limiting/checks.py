@@ -11,7 +11,8 @@ from django.utils.module_loading import import_string
 from garrison.errors import ConfigurationError
 from rate_limiting.cache import CounterCache
 from rate_limiting.endpoints import endpoints
-from rate_limiting.policy import KNOWN_PARTS, policy_for, scopes
+from rate_limiting.policy import policy_for, scopes
+from rate_limiting.rates import KNOWN_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from garrison.conf import AppSettings, Setting
+from rate_limiting.rates import problem_of_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,12 +24,6 @@ DEFAULT_ON_STORE_FAILURE: Mapping[str, str] = {
 }
 
 
-def _wrong_limits(limits: Mapping[str, object]) -> str | None:
-    from rate_limiting.policy import problem_of_limits
-
-    return problem_of_limits(limits)
-
-
 def _wrong_answers(answers: Mapping[str, object]) -> str | None:
     wrong = sorted(str(a) for a in answers.values() if a not in ("refuse", "allow"))
     return f"{wrong[0]!r} is neither 'refuse' nor 'allow'." if wrong else None
@@ -42,7 +37,7 @@ class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):
         "The rates of each scope, such as '5/15m' or '50/15m address'; scopes left out keep "
         "their default, an empty list turns a scope off.",
         name="RATE_LIMITS",
-        validate=_wrong_limits,
+        validate=problem_of_limits,
     )
     factor = Setting(
         1,

@@ -30,7 +30,8 @@ from rate_limiting.policy import policy_for
 from rate_limiting.verdicts import Usage, Verdict
 
 if TYPE_CHECKING:
-    from rate_limiting.policy import Policy, Rate
+    from rate_limiting.policy import Policy
+    from rate_limiting.rates import Rate
     from rate_limiting.store import Store
     from rate_limiting.subject import Subject
 

@@ -7,14 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from garrison.errors import ConfigurationError
-from rate_limiting.policy import (
-    LONGEST_PERIOD_SECONDS,
-    Rate,
-    counted_views,
-    parse_rate,
-    policy_for,
-    scopes,
-)
+from rate_limiting.policy import counted_views, policy_for, scopes
+from rate_limiting.rates import LONGEST_PERIOD_SECONDS, Rate, parse_rate
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
