@@ -1,4 +1,4 @@
-"""The WSGI entry point; granian serves it."""
+"""The WSGI entry point, for servers that drop field names with underscores, and for config.rsgi."""
 
 import os
 import sys

@@ -18,5 +18,6 @@ class GarrisonConfig(AppConfig):
         register(checks.check_settings)
         register(checks.check_dotted_paths)
         register(checks.check_middleware)
+        register(checks.check_proxies)
         context.carry_into_tasks()
         autodiscover_modules("panels", "health", "drills")

@@ -18,7 +18,9 @@ E002 = "garrison.E002"  # a setting of the wrong type or value
 E003 = "garrison.E003"  # a dotted path that does not resolve
 W004 = "garrison.W004"  # the context middleware is missing or not first
 E005 = "garrison.E005"  # a trusted proxy that is not a CIDR
+W006 = "garrison.W006"  # Django is to believe a proxy, and none is trusted
 
+NEED_A_PROXY = ("SECURE_PROXY_SSL_HEADER", "USE_X_FORWARDED_HOST", "USE_X_FORWARDED_PORT")
 CONTEXT_MIDDLEWARE = "garrison.middleware.RequestContextMiddleware"
 
 
@@ -57,6 +59,20 @@ def _bad_proxies() -> Iterator[CheckMessage]:
                 hint="Write each proxy as a CIDR, such as 10.0.0.0/8 or 192.0.2.7/32.",
                 id=E005,
             )
+
+
+def check_proxies(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Warn when a setting of Django's waits for a proxy's word that nobody is trusted to give."""
+    named = [name for name in NEED_A_PROXY if getattr(django_settings, name)]
+    if not named or conf.settings.trusted_proxies:
+        return []
+    return [
+        Warning(
+            f"Without a trusted proxy, {', '.join(named)} has no effect.",
+            hint="Name the proxy's address in GARRISON_TRUSTED_PROXIES, or remove the setting.",
+            id=W006,
+        )
+    ]
 
 
 def check_dotted_paths(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001

@@ -8,10 +8,11 @@ not trusted is the client: whatever a client writes itself stands further left a
 from __future__ import annotations
 
 import ipaddress
+import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from garrison.conf import settings
+from garrison.conf import remembered, settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+logger = logging.getLogger("garrison.client_ip")
+
+FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
+TRUSTED = "garrison.peer_is_trusted"  # in META; no field's key can be this one
 LONGEST_ADDRESS = 64  # "[" + 45 characters of IPv6 + zone + "]:65535"
 MOST_HOPS = 32  # a longer chain is an attack on our time, not a chain of proxies
 IPV6_CLIENT_PREFIX = 64  # RFC 6177: one end site holds at least a /64
@@ -45,22 +50,48 @@ def parse(text: str) -> Address | None:
     return mapped or address
 
 
-@lru_cache(maxsize=8)
-def _networks(cidrs: tuple[str, ...]) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(cidr, strict=False) for cidr in cidrs)
+@remembered("GARRISON_TRUSTED_PROXIES")
+def _trusted_networks() -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(cidr, strict=False) for cidr in settings.trusted_proxies)
 
 
 def is_trusted_proxy(address: Address | None) -> bool:
     """Return whether the address is one of ``GARRISON_TRUSTED_PROXIES``."""
-    trusted = settings.trusted_proxies
-    if not trusted or address is None:
-        return False
-    return any(address in network for network in _networks(tuple(trusted)))
+    trusted = _trusted_networks()
+    return bool(trusted) and address is not None and any(address in network for network in trusted)
 
 
 def peer_is_trusted(meta: Mapping[str, object]) -> bool:
-    """Return whether the machine that opened the connection is a trusted proxy."""
-    return is_trusted_proxy(parse(str(meta.get("REMOTE_ADDR") or "")))
+    """Return whether what the machine that opened the connection forwards may be believed.
+
+    It must be a trusted proxy, and its fields must have arrived as it wrote them.
+    """
+    known = meta.get(TRUSTED)  # once garrison.proxies has put the client's address over the peer's
+    if known is not None:
+        return bool(known)
+    return is_trusted_proxy(parse(str(meta.get("REMOTE_ADDR") or ""))) and not _folds_names(meta)
+
+
+def _folds_names(meta: Mapping[str, object]) -> bool:
+    """Return whether a client's ``X_Forwarded_For`` may stand where the proxy's field stood.
+
+    Granian's WSGI interface makes one key of both and keeps the later. Its other interfaces keep
+    the names, and other servers drop those with underscores.
+    """
+    if meta.get("SERVER_SOFTWARE") != "Granian":
+        return False
+    _report_folding()
+    return True
+
+
+@lru_cache(maxsize=1)
+def _report_folding() -> None:
+    logger.error(
+        "The fields of trusted proxies are not believed: granian's WSGI interface cannot tell "
+        "X_Forwarded_For from X-Forwarded-For. Run `granian --interface rsgi "
+        "config.rsgi:application`, or serve by ASGI, or by a server that drops names with "
+        "underscores: docs/proxies.md."
+    )
 
 
 def client_ip(meta: Mapping[str, object]) -> str | None:
@@ -71,9 +102,9 @@ def client_ip(meta: Mapping[str, object]) -> str | None:
     last address that could be believed.
     """
     address = parse(str(meta.get("REMOTE_ADDR") or ""))
-    if not settings.trusted_proxies or not is_trusted_proxy(address):
+    if not peer_is_trusted(meta):
         return str(address) if address else None
-    hops = str(meta.get("HTTP_X_FORWARDED_FOR") or "").split(",")[-MOST_HOPS:]
+    hops = str(meta.get(FORWARDED_FOR) or "").rsplit(",", MOST_HOPS)[-MOST_HOPS:]
     for hop in reversed(hops):
         nearer = parse(hop)
         if nearer is None:

@@ -173,7 +173,7 @@ class GarrisonSettings(AppSettings, prefix="GARRISON"):
 
     trusted_proxies = Setting[list[str]](
         [],
-        "CIDRs of the proxies whose X-Forwarded-For and X-Request-ID are believed.",
+        "CIDRs of the proxies whose X-Forwarded-For, -Proto and X-Request-ID are believed.",
     )
     field_policy = Setting(
         "garrison.field_policy.DjangoPermissions",

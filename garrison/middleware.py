@@ -16,7 +16,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import JsonResponse
 from django.utils import timezone
 
-from garrison import client_ip, context, events
+from garrison import client_ip, context, events, proxies
 from garrison.errors import PROBLEM_JSON, Refusal
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class SyncAsyncMiddleware(abc.ABC):
 class RequestContextMiddleware(SyncAsyncMiddleware):
     """Bind the request context, answer ``X-Request-ID``, write refusals after the view has ended.
 
+    Before all, what proxies forward is resolved by :mod:`garrison.proxies`, for every layer below.
     Must stand first in ``MIDDLEWARE``. An inbound ``X-Request-ID`` is believed only from a trusted
     proxy, so that a client cannot forge the correlation of somebody else's request.
     """
@@ -104,6 +105,7 @@ class RequestContextMiddleware(SyncAsyncMiddleware):
 def _request_scope(
     request: HttpRequest,
 ) -> Iterator[tuple[context.RequestContext, list[events.SecurityEvent]]]:
+    proxies.resolve(request)
     known = context_of(request)
     started = perf_counter()
     token = context.bind(known)

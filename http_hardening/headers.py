@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from django.conf import settings as django_settings
 
-from garrison import client_ip
 from garrison.conf import remembered
 from http_hardening.conf import settings
 
@@ -96,18 +95,6 @@ def _allowed(origins: list[str]) -> str:
     return f"({' '.join(o if o == 'self' else f'{chr(34)}{o}{chr(34)}' for o in origins)})"
 
 
-def came_over_tls(request: HttpRequest) -> bool:
-    """Return whether the client's own connection is encrypted.
-
-    The word of a proxy counts only when the proxy is one of ``GARRISON_TRUSTED_PROXIES``.
-    """
-    if request.scheme == "https":
-        return True
-    meta = request.META
-    forwarded = str(meta.get("HTTP_X_FORWARDED_PROTO") or "")
-    return forwarded.strip().lower() == "https" and client_ip.peer_is_trusted(meta)
-
-
 def harden(request: HttpRequest, response: HttpResponseBase) -> None:
     """Set what is missing, and take away what tells an attacker which software this is."""
     headers = response.headers
@@ -123,7 +110,7 @@ def harden(request: HttpRequest, response: HttpResponseBase) -> None:
 
 def _wanted(known: Preset, request: HttpRequest, response: HttpResponseBase) -> Iterator[Entry]:
     yield from known.always
-    if known.tls and came_over_tls(request):
+    if known.tls and request.is_secure():
         yield from known.tls
     if response.status_code != 304 and not is_page(response):
         # A 304 says nothing anew: it would change the policy of the page a browser has kept.

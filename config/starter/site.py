@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 60
 PREPARE_SECONDS = 600  # migrations of a large database
-THREADS = "8"  # per web worker; each holds one connection to the database
 ONLY_FOR_PREPARING = ("GARRISON_ADMIN_EMAIL", "GARRISON_ADMIN_PASSWORD")
 
 
@@ -57,13 +56,12 @@ def prepare(plan: Plan, environment: Mapping[str, str]) -> dict[str, Any]:
 def children(plan: Plan) -> tuple[Child, Child, Child]:
     """Describe worker, beat and web server, in the order in which they start."""
     celery = [sys.executable, "-m", "celery", "-A", "config"]
-    granian = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
+    granian = [sys.executable, "-m", "granian", "--interface", "rsgi", "--no-ws"]
     worker = [*celery, "worker", "--loglevel", "INFO", "--concurrency", "2", "--without-gossip"]
     beat = [*celery, "beat", "--loglevel", "INFO", "--pidfile="]
     beat += ["--schedule", str(plan.var_dir / "run" / "beat-schedule")]
     web = [*granian, "--host", plan.host, "--port", str(plan.port)]
-    web += ["--workers", str(plan.web_workers), "--blocking-threads", THREADS]
-    web += ["config.wsgi:application"]
+    web += ["--workers", str(plan.web_workers), "config.rsgi:application"]
     return (
         Child(name="worker", slug="worker", var_dir=plan.var_dir, command=worker),
         Child(name="beat", slug="beat", var_dir=plan.var_dir, command=beat),

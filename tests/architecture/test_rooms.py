@@ -24,6 +24,7 @@ GARRISON = {
     "keys",
     "middleware",
     "panels",
+    "proxies",
     "registry",
 }
 NEVER = {"utils", "helpers", "manager", "managers", "common", "data", "misc", "services2"}

@@ -67,14 +67,20 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def site(transactional_db, settings, collected) -> Iterator[str]:
-    """Serve the site with its static files collected, as production has them."""
+def collected_files(settings, collected) -> str:
+    """Collect the static files, as production has them; gives their folder."""
     settings.STATIC_ROOT = collected
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
     }
     if not any(Path(collected).iterdir()):
         call_command("collectstatic", interactive=False, verbosity=0)
+    return collected
+
+
+@pytest.fixture
+def site(transactional_db, collected_files) -> Iterator[str]:
+    """Serve the site."""
     server = LiveServerThread("localhost", static_handler=_StaticFilesHandler)
     server.daemon = True
     server.start()
