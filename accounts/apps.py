@@ -10,6 +10,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = "Accounts"
     default_auto_field = "django.db.models.BigAutoField"
+    rate_limited_views = {"admin:password_change": "auth"}
 
     def ready(self) -> None:
         """Wire the app; runs once, after every app's models are loaded."""

@@ -238,16 +238,12 @@ CORS_EXPOSE_HEADERS = ["X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-A
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # --- Programs -------------------------------------------------------------------------------------
+# For views that are not the apps' own: those follow HTTP_HARDENING_API_*.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "sessions_tracking.authentication.SessionTokenAuthentication"
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["http_hardening.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_THROTTLE_CLASSES": ["rate_limiting.throttles.ScopedThrottle"],
-    "DEFAULT_SCHEMA_CLASS": "http_hardening.api.schema.ProblemAutoSchema",
-    "EXCEPTION_HANDLER": "http_hardening.problems.exception_handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Django Garrison",
@@ -296,12 +292,6 @@ BACKUPS_RESTORES_RUN_HERE = not IS_PRODUCTION
 BACKUPS_REQUIRE_FRESH = "sessions_tracking.services.require_fresh_request"
 DEVELOPMENT_FACTOR = 1 if IS_PRODUCTION else 20
 RATE_LIMITING_FACTOR = DEVELOPMENT_FACTOR
-RATE_LIMITS = {"reports": ["60/h address"]}  # beside the defaults
-RATE_LIMITING_VIEWS = {
-    "admin:login": "auth",
-    "admin:password_change": "auth",
-    "csp-report": "reports",
-}
 
 LOGGING: dict[str, Any] = {
     "version": 1,

@@ -9,6 +9,8 @@ class HttpHardeningConfig(AppConfig):
 
     name = "http_hardening"
     verbose_name = "HTTP hardening"
+    rate_limits = {"reports": ["60/h address"]}
+    rate_limited_views = {"csp-report": "reports"}
 
     def ready(self) -> None:
         """Run once, after every app's models are loaded."""
@@ -17,3 +19,4 @@ class HttpHardeningConfig(AppConfig):
         register(checks.check_policy)
         register(checks.check_middleware)
         register(checks.check_templates)
+        register(checks.check_api)

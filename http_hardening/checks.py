@@ -8,7 +8,9 @@ import django
 from csp.utils import DEFAULT_DIRECTIVES
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
+from django.utils.module_loading import import_string
 
+from http_hardening.conf import HttpHardeningSettings, settings
 from http_hardening.csp import directives
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ W004 = "http_hardening.W004"  # pages without a policy
 W005 = "http_hardening.W005"  # answers without the headers
 W006 = "http_hardening.W006"  # a policy with nonces, and templates that are not given them
 W007 = "http_hardening.W007"  # Django's own change list would break the policy
+W008 = "http_hardening.W008"  # APIs whose requests are not counted
+E009 = "http_hardening.E009"  # a class for the APIs that does not resolve
 
 DJANGO_POLICY = "django.middleware.csp.ContentSecurityPolicyMiddleware"
 PAGE_POLICIES = ("http_hardening.csp.PageMiddleware", "csp.middleware.CSPMiddleware")
@@ -43,6 +47,36 @@ def check_middleware(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa:
 def check_templates(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Warn where pages would lack the nonces that the policy asks of them."""
     return [*_no_nonces(), *_admin_first()]
+
+
+def check_api(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Refuse classes that cannot be imported; warn where none counts."""
+    return [*_uncounted(), *_unresolved()]
+
+
+def _uncounted() -> Iterator[CheckMessage]:
+    if not settings.api_throttles:
+        yield Warning(
+            "Requests to the APIs are not counted, so passwords and tokens can be guessed at.",
+            hint="Name a throttle in HTTP_HARDENING_API_THROTTLES, or remove the setting.",
+            id=W008,
+        )
+
+
+def _unresolved() -> Iterator[CheckMessage]:
+    """Look at what the host has written: a default is looked at where an API is mounted."""
+    for setting in (declared.setting for declared in HttpHardeningSettings.declared()):
+        paths = getattr(django_settings, setting.name, [])
+        if setting.name.startswith("HTTP_HARDENING_API_") and isinstance(paths, list | tuple):
+            for path in paths:
+                try:
+                    import_string(path)
+                except ImportError as failure:
+                    yield Error(
+                        f"{setting.name} names {path!r}, which does not resolve: {failure}",
+                        hint="Write the full path: package.module.Class.",
+                        id=E009,
+                    )
 
 
 def _stacked() -> Iterator[CheckMessage]:

@@ -61,6 +61,35 @@ class BodyTooLarge(BadRequest):
     title = "The body is too large"
 
 
+class InvalidMultipart(BadRequest):
+    """The body is no multipart form that two readers would read alike."""
+
+    code = "invalid_multipart"
+    title = "The body is not a valid multipart form"
+
+
+class DuplicatePart(InvalidMultipart):
+    """Two parts have one name."""
+
+    code = "duplicate_part"
+    title = "A form names a part twice"
+
+
+class TooManyParts(InvalidMultipart):
+    """A form has more parts, or more files, than any form of ours."""
+
+    code = "too_many_parts"
+    title = "The form has too many parts"
+
+
+class FileTooLarge(BadRequest):
+    """The upload is longer than the site reads."""
+
+    code = "file_too_large"
+    status = 413
+    title = "The upload is too large"
+
+
 class BodyUnreadable(BadRequest):
     """The connection broke while the body was read."""
 
@@ -74,6 +103,13 @@ class LengthRequired(BadRequest):
     code = "length_required"
     status = 411
     title = "The body's length must be told"
+
+
+class InvalidQuery(BadRequest):
+    """The query parameters are not those of this address."""
+
+    code = "invalid_query"
+    title = "The query parameters are not valid"
 
 
 class NulCharacter(BadRequest):

@@ -6,39 +6,31 @@ left as it is.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from django.conf import settings as django_settings
-from django.core.signals import setting_changed
-from django.http import HttpResponse
 
+from garrison.conf import remembered
 from http_hardening.conf import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from django.http import HttpRequest, HttpResponseBase
-    from django.http.response import ResponseHeaders
 
-Entry: TypeAlias = tuple[str, tuple[str, str]]
-
-FEATURE = re.compile(r"[a-z]+(-[a-z]+)*", re.ASCII)
-ORIGIN = re.compile(r"self|\*|https://[A-Za-z0-9.*-]+(:\d+)?", re.ASCII)
+Entry: TypeAlias = tuple[str, str, str]
+"""A header's name in lower case, its name, its value."""
 
 # An answer that is no page may load nothing and may not be framed, should a browser show it.
 NOTHING_LOADS = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 PAGES = ("text/html", "application/xhtml+xml")
-TELLTALE = ("x-powered-by", "x-generator")
-# A server such as granian writes its own name where there is none, so it is given an empty one.
-NO_SERVER = ("server", ("Server", ""))
+TELLTALE = ("X-Powered-By", "X-Generator")
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Headers as a response keeps them: lower-case name to name and value, free of line feeds.
+    """The headers by when they are set.
 
     ``always`` is for every answer, ``frames`` for those that ``xframe_options_exempt`` does
     not let into frames, ``no_page`` for those a browser does not show as a page,
@@ -53,7 +45,7 @@ class Preset:
     api_prefixes: tuple[str, ...]
 
 
-@lru_cache(maxsize=1)
+@remembered()
 def preset() -> Preset:
     """Return the headers as the settings have them; worked out again when one of them changes."""
     always = {
@@ -74,16 +66,8 @@ def preset() -> Preset:
     )
 
 
-setting_changed.connect(
-    lambda **_: preset.cache_clear(), weak=False, dispatch_uid="http_hardening.headers"
-)
-
-
 def _entries(headers: dict[str, str]) -> tuple[Entry, ...]:
-    written = HttpResponse(headers={name: value for name, value in headers.items() if value})
-    return tuple(
-        (lower, entry) for lower, entry in written.headers._store.items() if entry[0] in headers
-    )
+    return tuple((name.lower(), name, value) for name, value in headers.items() if value)
 
 
 def _joined(policies: str | list[str] | tuple[str, ...] | None) -> str:
@@ -111,44 +95,30 @@ def _allowed(origins: list[str]) -> str:
     return f"({' '.join(o if o == 'self' else f'{chr(34)}{o}{chr(34)}' for o in origins)})"
 
 
-def problem_of_permissions(policy: Mapping[str, list[str]]) -> str | None:
-    """Report what is wrong with a policy, or ``None``."""
-    for feature, origins in policy.items():
-        if not FEATURE.fullmatch(str(feature)):
-            return f"{feature!r} is no feature of a browser."
-        for origin in origins:
-            if not ORIGIN.fullmatch(origin):
-                return f"{origin!r} for {feature!r} is neither 'self', '*' nor an https:// origin."
-    return None
-
-
 def harden(request: HttpRequest, response: HttpResponseBase) -> None:
     """Set what is missing, and take away what tells an attacker which software this is."""
-    known, headers = preset(), response.headers
-    _add(headers, known.always)
+    headers = response.headers
+    present = {name.lower() for name in headers}
+    for lower, name, value in _wanted(preset(), request, response):
+        if lower not in present:
+            headers[name] = value
+    for name in TELLTALE:
+        headers.pop(name, None)
+    # A server such as granian writes its own name where there is none, so it is given an empty one.
+    headers["Server"] = ""
+
+
+def _wanted(known: Preset, request: HttpRequest, response: HttpResponseBase) -> Iterator[Entry]:
+    yield from known.always
     if known.tls and request.is_secure():
-        _add(headers, known.tls)
+        yield from known.tls
     if response.status_code != 304 and not is_page(response):
         # A 304 says nothing anew: it would change the policy of the page a browser has kept.
-        _add(headers, known.no_page)
+        yield from known.no_page
     if is_personal(request, response, known.api_prefixes):
-        _add(headers, known.personal)
+        yield from known.personal
     if not getattr(response, "xframe_options_exempt", False):
-        _add(headers, known.frames)
-    for lower in TELLTALE:
-        headers._store.pop(lower, None)
-    headers._store[NO_SERVER[0]] = NO_SERVER[1]
-
-
-def _add(headers: ResponseHeaders, entries: tuple[Entry, ...]) -> None:
-    """Set each that is not set, past the checks that the preset's own making has run.
-
-    ``headers[name] = value`` looks at every character again: 38 µs an answer instead of 7.
-    """
-    store = headers._store
-    for lower, entry in entries:
-        if lower not in store:
-            store[lower] = entry
+        yield from known.frames
 
 
 def is_page(response: HttpResponseBase) -> bool:

@@ -11,7 +11,8 @@ from django.utils.module_loading import import_string
 from garrison.errors import ConfigurationError
 from rate_limiting.cache import CounterCache
 from rate_limiting.endpoints import endpoints
-from rate_limiting.policy import KNOWN_PARTS, policy_for, scopes
+from rate_limiting.policy import policy_for, scopes
+from rate_limiting.rates import KNOWN_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ E001 = "rate_limiting.E001"  # the cache that counts is not CounterCache
 E002 = "rate_limiting.E002"  # a view names a scope that has no rates
 E003 = "rate_limiting.E003"  # a custom key does not resolve
 W004 = "rate_limiting.W004"  # the middleware is missing
+E005 = "rate_limiting.E005"  # two apps bring different limits under one name
 
 MIDDLEWARE = "rate_limiting.middleware.RateLimitMiddleware"
 
@@ -46,9 +48,13 @@ def check_cache(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG0
 
 
 def check_scopes(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Refuse a view whose scope has no rates: its every request would fail."""
-    named = {(endpoint.name, endpoint.scope) for endpoint in endpoints()}
-    known = set(scopes())
+    """Refuse two scopes of one name, and a view whose scope has no rates: it would always fail."""
+    try:
+        named = {(endpoint.name, endpoint.scope) for endpoint in endpoints()}
+        known = set(scopes())
+    except ConfigurationError as twice:
+        hint = "Each app names its scopes for itself, such as 'reports'."
+        return [Error(str(twice), hint=hint, id=E005)]
     return [
         Error(
             f"The view {name!r} is counted under the scope {scope!r}, which has no rates.",
@@ -91,7 +97,7 @@ def check_middleware(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa:
         return []
     return [
         Warning(
-            "RATE_LIMITING_VIEWS are not counted, and answers carry no RateLimit headers.",
+            "The admin's sign-in is not counted, and answers carry no RateLimit headers.",
             hint=f"Put {MIDDLEWARE!r} behind the authentication middleware in MIDDLEWARE.",
             id=W004,
         )

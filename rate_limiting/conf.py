@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar, cast
-
-from django.core.signals import setting_changed
+from typing import TYPE_CHECKING
 
 from garrison.conf import AppSettings, Setting
+from rate_limiting.rates import problem_of_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-Function = TypeVar("Function", bound="Callable[..., object]")
+    from collections.abc import Mapping
 
 DEFAULT_LIMITS: Mapping[str, list[str]] = {
     "auth": ["5/15m", "50/15m address"],
@@ -28,34 +24,9 @@ DEFAULT_ON_STORE_FAILURE: Mapping[str, str] = {
 }
 
 
-def _wrong_limits(limits: Mapping[str, object]) -> str | None:
-    from rate_limiting.policy import problem_of_limits
-
-    return problem_of_limits(limits)
-
-
 def _wrong_answers(answers: Mapping[str, object]) -> str | None:
     wrong = sorted(str(a) for a in answers.values() if a not in ("refuse", "allow"))
     return f"{wrong[0]!r} is neither 'refuse' nor 'allow'." if wrong else None
-
-
-def _not_positive(number: int) -> str | None:
-    return None if number >= 1 else f"{number} is below 1."
-
-
-def until_settings_change(function: Function) -> Function:
-    """Remember what a function made of the settings, until Django says that one has changed.
-
-    Reading a setting that a host has not written costs Django some microseconds, and a check of
-    every request asks for several.
-    """
-    remembered = lru_cache(maxsize=256)(function)
-
-    def forget(**_: object) -> None:
-        remembered.cache_clear()
-
-    setting_changed.connect(forget, weak=False, dispatch_uid=f"{__name__}.{function.__qualname__}")
-    return cast("Function", remembered)
 
 
 class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):
@@ -66,12 +37,12 @@ class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):
         "The rates of each scope, such as '5/15m' or '50/15m address'; scopes left out keep "
         "their default, an empty list turns a scope off.",
         name="RATE_LIMITS",
-        validate=_wrong_limits,
+        validate=problem_of_limits,
     )
     factor = Setting(
         1,
         "Every limit is multiplied by this number; development uses 20.",
-        validate=_not_positive,
+        minimum=1,
     )
     on_store_failure = Setting[dict[str, str]](
         dict(DEFAULT_ON_STORE_FAILURE),
@@ -82,16 +53,16 @@ class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):
     longest_retry_after_seconds = Setting(
         3600,
         "How far Retry-After may grow when refusals repeat; never less than the window's rest.",
-        validate=_not_positive,
+        minimum=1,
     )
     account_fields = Setting[list[str]](
         ["email", "username"],
         "Fields of a request's body that name the account it is about, the first found counts.",
     )
-    views = Setting[dict[str, str]](
-        {"admin:login": "auth"},
-        "Scopes of views that are not the API's, by view name; the middleware counts what they "
-        "are sent with POST, PUT, PATCH or DELETE.",
+    views = Setting[dict[str, str | None]](
+        {},
+        "Scopes of further views that are not the API's, by view name, or None for a view that an "
+        "app has counted; the middleware counts what is sent with POST, PUT, PATCH or DELETE.",
     )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from asgiref.sync import sync_to_async
 
 from rate_limiting import requests
-from rate_limiting.errors import RateLimited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -66,15 +65,11 @@ def count_view(
     refund_statuses: Collection[int] = (),
 ) -> None:
     """Count a request of a plain Django view; raises the refusal."""
-    try:
-        requests.check(
-            request,
-            scope=scope,
-            endpoint=requests.endpoint_of(request, view),
-            user=getattr(request, "user", None),
-            read_body=lambda: request.POST,
-            refund_statuses=refund_statuses,
-        )
-    except RateLimited as refusal:
-        setattr(request, requests.ATTRIBUTE, refusal.verdict)
-        raise
+    requests.check(
+        request,
+        scope=scope,
+        endpoint=requests.endpoint_of(request, view),
+        user=getattr(request, "user", None),
+        read_body=lambda: request.POST,
+        refund_statuses=refund_statuses,
+    )

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from rate_limiting.conf import settings
+from rate_limiting.policy import counted_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +26,10 @@ class Endpoint:
 
 
 def endpoints() -> Iterator[Endpoint]:
-    """Return DRF views by their ``throttle_scope``, and others as ``RATE_LIMITING_VIEWS`` says."""
-    for name, scope in settings.views.items():
-        yield Endpoint(name, scope)
+    """Return DRF views by their ``throttle_scope``, and others as the middleware counts them."""
+    for name, scope in counted_views().items():
+        if scope is not None:
+            yield Endpoint(name, scope)
     if not getattr(django_settings, "ROOT_URLCONF", None):
         return
     for name, callback in _views(get_resolver().url_patterns, ()):

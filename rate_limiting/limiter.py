@@ -19,18 +19,19 @@ from django.core.cache import caches
 from django_ratelimit.core import get_usage
 
 from garrison import events as security_events
+from garrison.conf import remembered
 from garrison.errors import ConfigurationError, EventNotRecorded
 from garrison.events import Severity
 from rate_limiting import events, scripts
 from rate_limiting.cache import CounterCache
-from rate_limiting.conf import until_settings_change
 from rate_limiting.errors import LimiterUnavailable, RateLimited, StoreUnavailable
 from rate_limiting.outages import outages
 from rate_limiting.policy import policy_for
 from rate_limiting.verdicts import Usage, Verdict
 
 if TYPE_CHECKING:
-    from rate_limiting.policy import Policy, Rate
+    from rate_limiting.policy import Policy
+    from rate_limiting.rates import Rate
     from rate_limiting.store import Store
     from rate_limiting.subject import Subject
 
@@ -41,7 +42,7 @@ MOST_REMEMBERED = 4096  # counters of the present windows, per process
 EVERY_REFUSAL_UP_TO = 16
 
 
-def take_place(*, scope: str, subject: Subject) -> Verdict:
+def count_request(*, scope: str, subject: Subject) -> Verdict:
     """Count one request under its scope, and say how much is left.
 
     Raises :class:`~rate_limiting.errors.RateLimited` when one of the rates is used up; then no
@@ -55,14 +56,14 @@ def take_place(*, scope: str, subject: Subject) -> Verdict:
     except StoreUnavailable as failure:
         return _without_store(policy, subject, failure)
     if outages.end():
-        _tell_recovery()
+        _emit_recovery()
     if verdict.refused_by is not None:
-        _tell_refusal(verdict, policy)
+        _emit_refusal(verdict, policy)
         raise RateLimited(verdict)
     return verdict
 
 
-def give_back(*, verdict: Verdict) -> None:
+def refund(*, verdict: Verdict) -> None:
     """Take the request out of its counters again, because only failures should count there.
 
     A store that is down keeps the place: it will expire with its window.
@@ -71,7 +72,7 @@ def give_back(*, verdict: Verdict) -> None:
     if not counters or verdict.refused_by is not None:
         return
     try:
-        _store().run(scripts.GIVE_BACK, counters)
+        _store().run(scripts.REFUND, counters)
     except StoreUnavailable:
         logger.warning("A place of scope %s could not be given back.", verdict.scope)
 
@@ -88,7 +89,7 @@ def counter_cache() -> CounterCache:
     return cache
 
 
-@until_settings_change
+@remembered()
 def _store() -> Store:
     return counter_cache().store
 
@@ -118,7 +119,7 @@ def _count(policy: Policy, subject: Subject) -> Verdict:
     numbers = [policy.longest_wait_seconds]
     for counter in counters:
         numbers += counter.rate.limit, counter.life_milliseconds, counter.reset_seconds(now)
-    refusing, wait, refusals, *counts = _store().run(scripts.TAKE_PLACES, keys, *numbers)
+    refusing, wait, refusals, *counts = _store().run(scripts.COUNT_REQUEST, keys, *numbers)
     return Verdict(
         scope=policy.scope,
         endpoint=subject.endpoint,
@@ -150,7 +151,7 @@ def _counter(scope: str, rate: Rate, value: str, now: int) -> Counter | None:
     known = remembered.get(name)
     if known is not None and known.ends_at - rate.period_seconds < now <= known.ends_at:
         return known
-    counter = _ask_django_ratelimit(scope, rate, value, now)
+    counter = _named_by_django_ratelimit(scope, rate, value, now)
     if counter is not None:
         remembered[name] = counter
         if len(remembered) > MOST_REMEMBERED:
@@ -158,12 +159,12 @@ def _counter(scope: str, rate: Rate, value: str, now: int) -> Counter | None:
     return counter
 
 
-@until_settings_change
+@remembered()
 def _remembered() -> OrderedDict[tuple[str, Rate, str], Counter]:
     return OrderedDict()
 
 
-def _ask_django_ratelimit(scope: str, rate: Rate, value: str, now: int) -> Counter | None:
+def _named_by_django_ratelimit(scope: str, rate: Rate, value: str, now: int) -> Counter | None:
     """Let it lay the window and name the counter; ``None`` where ``RATELIMIT_ENABLE`` is off."""
     with counter_cache().plan() as planned:
         usage = get_usage(
@@ -201,7 +202,7 @@ def _without_store(policy: Policy, subject: Subject, failure: StoreUnavailable) 
     ) from failure
 
 
-def _tell_recovery() -> None:
+def _emit_recovery() -> None:
     logger.warning("The store of the counters answers again.")
     try:
         security_events.emit(events.STORE_RECOVERED)
@@ -209,7 +210,7 @@ def _tell_recovery() -> None:
         logger.exception("The recovery of the store could not be recorded.")
 
 
-def _tell_refusal(verdict: Verdict, policy: Policy) -> None:
+def _emit_refusal(verdict: Verdict, policy: Policy) -> None:
     n = verdict.refusals
     if n > EVERY_REFUSAL_UP_TO and n & (n - 1):
         return

@@ -12,9 +12,9 @@ from garrison import context
 from garrison.errors import PROBLEM_JSON
 from garrison.middleware import SyncAsyncMiddleware
 from rate_limiting import requests
-from rate_limiting.conf import settings
 from rate_limiting.decorators import UNSAFE, count_view
 from rate_limiting.errors import LimiterUnavailable, RateLimited
+from rate_limiting.policy import counted_views
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
@@ -46,10 +46,10 @@ class RateLimitMiddleware(SyncAsyncMiddleware):
         args: tuple[Any, ...],  # noqa: ARG002 - Django's signature
         kwargs: dict[str, Any],  # noqa: ARG002 - Django's signature
     ) -> HttpResponse | None:
-        """Count what is sent to a view that ``RATE_LIMITING_VIEWS`` names."""
+        """Count what is sent to a view that an app or ``RATE_LIMITING_VIEWS`` names."""
         if request.method not in UNSAFE or request.resolver_match is None:
             return None
-        scope = settings.views.get(request.resolver_match.view_name)
+        scope = counted_views().get(request.resolver_match.view_name)
         if scope is None:
             return None
         try:

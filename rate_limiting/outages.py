@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-TELL_AGAIN_AFTER_SECONDS = 60.0
+REPORT_AGAIN_AFTER_SECONDS = 60.0
 
 
 class Outages:
@@ -12,16 +12,19 @@ class Outages:
 
     def __init__(self) -> None:
         """Begin with the store well."""
-        self._told_at: float | None = None
+        self._reported_at: float | None = None
         self._owes_recovery = False
         self._lock = threading.Lock()
 
     def begin(self, *, now: float) -> bool:
         """Return whether this loss should be told: at most one a minute, flapping or lasting."""
         with self._lock:
-            if self._told_at is not None and now - self._told_at < TELL_AGAIN_AFTER_SECONDS:
+            if (
+                self._reported_at is not None
+                and now - self._reported_at < REPORT_AGAIN_AFTER_SECONDS
+            ):
                 return False
-            self._told_at = now
+            self._reported_at = now
             self._owes_recovery = True
             return True
 

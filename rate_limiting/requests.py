@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rate_limiting import limiter
 from rate_limiting.conf import settings
+from rate_limiting.errors import RateLimited
 from rate_limiting.policy import policy_for
 from rate_limiting.subject import subject_of
 
@@ -31,7 +32,7 @@ def check(  # noqa: PLR0913 - what a check knows of a request, by keyword
     read_body: BodyReader,
     refund_statuses: Collection[int] = (),
 ) -> Verdict:
-    """Count the request; raises what :func:`rate_limiting.limiter.take_place` raises.
+    """Count the request; raises what :func:`rate_limiting.limiter.count_request` raises.
 
     ``read_body`` is called only where a rate counts by account. ``refund_statuses`` are those of
     the answers after which the place is given back.
@@ -44,7 +45,11 @@ def check(  # noqa: PLR0913 - what a check knows of a request, by keyword
         body=body,
         account_fields=settings.account_fields,
     )
-    verdict = limiter.take_place(scope=scope, subject=subject)
+    try:
+        verdict = limiter.count_request(scope=scope, subject=subject)
+    except RateLimited as refusal:
+        setattr(request, ATTRIBUTE, refusal.verdict)
+        raise
     setattr(request, ATTRIBUTE, verdict)
     setattr(request, REFUND_ATTRIBUTE, refund_statuses)
     return verdict
@@ -59,7 +64,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> None:
         response.headers[name] = value
     is_refundable = getattr(response, "is_refundable", True)  # a view may say: no success yet
     if is_refundable and response.status_code in getattr(request, REFUND_ATTRIBUTE, ()):
-        limiter.give_back(verdict=verdict)
+        limiter.refund(verdict=verdict)
 
 
 def endpoint_of(request: HttpRequest, view: object = None) -> str:

@@ -19,7 +19,7 @@ class Script:
         object.__setattr__(self, "sha", digest)
 
 
-TAKE_PLACES = Script("""
+COUNT_REQUEST = Script("""
 -- KEYS: n counters, then n refusal streaks. ARGV: the longest wait in seconds, then for each
 -- counter its limit, its life in milliseconds, and the seconds until its window ends.
 -- Takes a place under every rate or under none; answers
@@ -50,7 +50,7 @@ redis.call('PEXPIRE', KEYS[n + refusing], wait * 1000)
 return {refusing, wait, streak, unpack(counts)}
 """)
 
-GIVE_BACK = Script("""
+REFUND = Script("""
 -- KEYS: counters. A counter that has ended its window is not brought back to life.
 for _, key in ipairs(KEYS) do
   if (tonumber(redis.call('GET', key) or 0) or 0) > 0 then redis.call('DECR', key) end

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-    from rate_limiting.policy import Rate
+    from rate_limiting.rates import Rate
 
 LONGEST_ACCOUNT_NAME = 254  # characters; RFC 5321 has no longer address
 DIGEST_BYTES = 16

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from rest_framework.throttling import BaseThrottle
 
 from rate_limiting import requests
-from rate_limiting.errors import RateLimited
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -26,6 +25,9 @@ class ScopedThrottle(BaseThrottle):
     place back when the view answers 2xx, so that only failures are counted: right for a sign-in,
     wrong for anything that sends mail.
 
+    A request that its view has refused already (``view.is_refused``: a bad token, a missing
+    permission) counts against its address alone, and its body is not read for it.
+
     A refusal is raised, as :class:`~rate_limiting.errors.RateLimited`, and not returned: it then
     carries the exact wait and the headers through any exception handler.
     """
@@ -35,21 +37,18 @@ class ScopedThrottle(BaseThrottle):
         scope: str | None = getattr(view, "throttle_scope", DEFAULT_SCOPE)
         if scope is None:
             return True
+        is_refused = getattr(view, "is_refused", False)
         body = _Body(request)
         django_request: HttpRequest = request._request
         refunds = getattr(view, "throttle_refunds_success", False)
-        try:
-            requests.check(
-                django_request,
-                scope=scope,
-                endpoint=requests.endpoint_of(django_request, view),
-                user=request.user,
-                read_body=body.read,
-                refund_statuses=SUCCESSES if refunds else (),
-            )
-        except RateLimited as refusal:
-            setattr(django_request, requests.ATTRIBUTE, refusal.verdict)
-            raise
+        requests.check(
+            django_request,
+            scope=scope,
+            endpoint=requests.endpoint_of(django_request, view),
+            user=None if is_refused else request.user,
+            read_body=dict if is_refused else body.read,
+            refund_statuses=SUCCESSES if refunds else (),
+        )
         if body.failure is not None:
             raise body.failure
         return True

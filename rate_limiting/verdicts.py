@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rate_limiting.policy import Rate
+    from rate_limiting.rates import Rate
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -11,28 +11,20 @@ from rest_framework import serializers
 
 from accounts.login_name import LONGEST_LOGIN_NAME, LONGEST_TYPED_NAME, acceptable
 from accounts.models.user import LONGEST_NAME, validate_printable
-from accounts.password.rules import LONGEST_PASSWORD
-from http_hardening.serializers import StrictSerializer
-
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
+from http_hardening.api.serializers import (
+    MOST_ROWS,
+    PageOutput,
+    PageQuery,
+    PasswordField,
+    StrictSerializer,
+)
 
 LONGEST_TOKEN = 64  # characters; ours has 43
 LONGEST_METHOD = 32
 LONGEST_CODE = 32  # characters; a code, and blanks that a person may have copied with it
 
 
-class TextField(serializers.CharField):
-    """Text that is text: REST framework's own field would take a number for it."""
-
-    def to_internal_value(self, data: Any) -> str:
-        """Refuse other types; NUL and lone surrogates are refused by the field's validators."""
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class AddressField(TextField):
+class AddressField(serializers.CharField):
     """An e-mail address, folded and well-formed."""
 
     default_error_messages = {"address": "Enter an e-mail address."}
@@ -51,17 +43,7 @@ class AddressField(TextField):
         return folded
 
 
-class PasswordField(TextField):
-    """A password as typed: outer blanks belong to it."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        """Cap it at 1,024 characters, and never send it back."""
-        super().__init__(
-            max_length=LONGEST_PASSWORD, trim_whitespace=False, write_only=True, **kwargs
-        )
-
-
-class CodeField(TextField):
+class CodeField(serializers.CharField):
     """A mailed code; blanks inside are a person's way of writing it."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -81,7 +63,7 @@ def printable_name(text: str) -> None:
         raise serializers.ValidationError(refused.messages, code="control_characters") from None
 
 
-class NameField(TextField):
+class NameField(serializers.CharField):
     """A person's name."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -136,15 +118,15 @@ class ResetConfirmInput(StrictSerializer):
 class LoginInput(StrictSerializer):
     """A name and a password. A name that is no address is a wrong one, like any other."""
 
-    email = TextField(max_length=LONGEST_LOGIN_NAME)
+    email = serializers.CharField(max_length=LONGEST_LOGIN_NAME)
     password = PasswordField()
 
 
 class StepInput(StrictSerializer):
     """The token of a half-done sign-in, and an answer by one of the methods it named."""
 
-    mfa_token = TextField(max_length=LONGEST_TOKEN, write_only=True)
-    method = TextField(max_length=LONGEST_METHOD)
+    mfa_token = serializers.CharField(max_length=LONGEST_TOKEN, write_only=True)
+    method = serializers.CharField(max_length=LONGEST_METHOD)
     code = PasswordField()
 
 
@@ -152,7 +134,9 @@ class PasswordStrengthInput(StrictSerializer):
     """A password to judge before it is chosen."""
 
     password = PasswordField()
-    email = TextField(max_length=LONGEST_LOGIN_NAME, required=False, default="", allow_blank=True)
+    email = serializers.CharField(
+        max_length=LONGEST_LOGIN_NAME, required=False, default="", allow_blank=True
+    )
 
 
 class ProfileInput(StrictSerializer):
@@ -161,10 +145,10 @@ class ProfileInput(StrictSerializer):
     name = NameField(required=False)
 
 
-class HistoryInput(StrictSerializer):
-    """Where a page of the history begins."""
+class HistoryQuery(PageQuery):
+    """Which page of the history."""
 
-    cursor = serializers.UUIDField(required=False)
+    limit = serializers.IntegerField(min_value=1, max_value=MOST_ROWS, default=20)
 
 
 class ReasonOutput(serializers.Serializer[Any]):
@@ -195,21 +179,21 @@ class ProfileOutput(serializers.Serializer[Any]):
     joined_at = serializers.SerializerMethodField()
     last_login = serializers.DateTimeField(default=None, allow_null=True)
 
-    def get_email(self, user: AbstractBaseUser) -> str:
+    def get_email(self, user: Any) -> str:
         """Return the address."""
         return str(getattr(user, user.get_email_field_name(), "") or "")
 
-    def get_name(self, user: AbstractBaseUser) -> str:
+    def get_name(self, user: Any) -> str:
         """Return the name, as far as one is known."""
         if hasattr(user, "name"):
             return str(user.name)
         return str(getattr(user, "get_full_name", str)())
 
-    def get_email_verified(self, user: AbstractBaseUser) -> bool:
+    def get_email_verified(self, user: Any) -> bool:
         """Return whether the address was proved; a model that does not ask takes it as proved."""
         return bool(getattr(user, "is_email_verified", True))
 
-    def get_joined_at(self, user: AbstractBaseUser) -> str | None:
+    def get_joined_at(self, user: Any) -> str | None:
         """Return when the account was made, where its model knows."""
         at = getattr(user, "joined_at", None) or getattr(user, "date_joined", None)
         return serializers.DateTimeField().to_representation(at) if at else None
@@ -257,8 +241,7 @@ class SignInOutput(serializers.Serializer[Any]):
         return str(reason) if reason else None
 
 
-class HistoryOutput(serializers.Serializer[Any]):
-    """A page of the history; ``next`` is the cursor of the page after it, or null."""
+class HistoryOutput(PageOutput):
+    """A page of the history."""
 
     results = SignInOutput(many=True)
-    next = serializers.UUIDField(allow_null=True)

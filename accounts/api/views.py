@@ -1,4 +1,4 @@
-"""Endpoints: read the input, call a service, write the output."""
+"""Endpoints: each an operation on one service."""
 
 from __future__ import annotations
 
@@ -7,80 +7,58 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils.decorators import method_decorator
-from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_variables
-from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import status
 from rest_framework.exceptions import MethodNotAllowed
-from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import background, services
 from accounts.api import serializers
 from accounts.errors import StepRequired
 from accounts.password.advice import advise
 from accounts.user_model import missing_fields
+from http_hardening.api.operations import operation
+from http_hardening.api.paging import Page, page_of
+from http_hardening.api.strict_view import PublicAPIView, StrictAPIView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rest_framework.request import Request
-    from rest_framework.serializers import Serializer
-
     from accounts.services import SignedIn
-
-ALWAYS_ALIKE = OpenApiResponse(description="The same for every address.")
-
-
-def _input(serializer: type[Serializer[Any]], data: Any) -> dict[str, Any]:
-    given = serializer(data=data)
-    given.is_valid(raise_exception=True)
-    return given.validated_data  # type: ignore[no-any-return]  # a dict for a serializer of fields
 
 
 # A place in a bucket and a try of a code are spent whatever becomes of the request, so no
 # transaction around the view may undo them.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
-@method_decorator(never_cache, name="dispatch")
-class PublicView(APIView):
+class PublicView(PublicAPIView):
     """Base of the doors that are open to strangers; counted under the scope ``auth``."""
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
     throttle_scope = "auth"
 
 
 class RegisterView(PublicView):
     """Register."""
 
-    @extend_schema(request=serializers.RegisterInput, responses={202: ALWAYS_ALIKE}, auth=[])
-    @sensitive_variables()
-    def post(self, request: Request) -> Response:
-        """Create an account and mail a code, or tell the owner of the one there is by mail."""
-        services.register(**_input(serializers.RegisterInput, request.data))
-        return Response(status=status.HTTP_202_ACCEPTED)
+    @operation(body=serializers.RegisterInput, status=202)
+    def post(self, **given: Any) -> None:
+        """Create an account and mail a code, or write to its owner; the answer is always alike."""
+        services.register(**given)
 
 
 class VerifyEmailView(PublicView):
     """Prove an address."""
 
-    @extend_schema(request=serializers.VerifyEmailInput, responses={204: None}, auth=[])
-    def post(self, request: Request) -> Response:
+    @operation(body=serializers.VerifyEmailInput)
+    def post(self, **given: Any) -> None:
         """Use the mailed code up."""
-        services.verify_email(**_input(serializers.VerifyEmailInput, request.data))
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        services.verify_email(**given)
 
 
 class ResendView(PublicView):
     """Ask for another code."""
 
-    @extend_schema(request=serializers.ResendInput, responses={202: ALWAYS_ALIKE}, auth=[])
-    def post(self, request: Request) -> Response:
-        """Mail a fresh code where one is waited for; answered before it is looked up."""
-        given = _input(serializers.ResendInput, request.data)
+    @operation(body=serializers.ResendInput, status=202)
+    def post(self, **given: Any) -> None:
+        """Mail a fresh code where one is waited for; answered, always alike, before that."""
         background.run(partial(services.resend_code, **given))
-        return Response(status=status.HTTP_202_ACCEPTED)
 
 
 class SignInView(PublicView):
@@ -101,112 +79,86 @@ class SignInView(PublicView):
 class LoginView(SignInView):
     """Sign in; a complete sign-in gives its place under the rate limit back."""
 
-    @extend_schema(request=serializers.LoginInput, responses=serializers.SIGN_IN_OUTPUT, auth=[])
-    @sensitive_variables()
-    def post(self, request: Request) -> Response:
-        """Check the name and the password; start a session, or say what is still asked for."""
-        given = _input(serializers.LoginInput, request.data)
-        name, password = given["email"], given["password"]
-        return self.answer(partial(services.sign_in, login_name=name, password=password))
+    @operation(body=serializers.LoginInput, returns=serializers.SIGN_IN_OUTPUT)
+    def post(self, *, email: str, password: str) -> Response:
+        """Check the name and the password; start a session, or return what is still required."""
+        return self.answer(partial(services.sign_in, login_name=email, password=password))
 
 
 class LoginStepView(SignInView):
     """Go on with a sign-in that a step has halted."""
 
-    @extend_schema(request=serializers.StepInput, responses=serializers.SIGN_IN_OUTPUT, auth=[])
-    @sensitive_variables()
-    def post(self, request: Request) -> Response:
+    @operation(body=serializers.StepInput, returns=serializers.SIGN_IN_OUTPUT)
+    def post(self, *, mfa_token: str, method: str, code: str) -> Response:
         """Answer the step; start the session where it was the last one."""
-        given = _input(serializers.StepInput, request.data)
-        token, method, code = given["mfa_token"], given["method"], given["code"]
         return self.answer(
-            partial(services.continue_sign_in, token=token, method=method, answer=code)
+            partial(services.continue_sign_in, token=mfa_token, method=method, answer=code)
         )
 
 
 class ResetView(PublicView):
     """Say that a password is forgotten."""
 
-    @extend_schema(request=serializers.ResetInput, responses={202: ALWAYS_ALIKE}, auth=[])
-    def post(self, request: Request) -> Response:
-        """Mail a code to the owner of an account; answered before it is looked up."""
-        given = _input(serializers.ResetInput, request.data)
+    @operation(body=serializers.ResetInput, status=202)
+    def post(self, **given: Any) -> None:
+        """Mail a code to the owner of an account; answered, always alike, before that."""
         background.run(partial(services.request_reset, **given))
-        return Response(status=status.HTTP_202_ACCEPTED)
 
 
 class ResetConfirmView(PublicView):
     """Choose a new password."""
 
-    @extend_schema(request=serializers.ResetConfirmInput, responses={204: None}, auth=[])
-    @sensitive_variables()
-    def post(self, request: Request) -> Response:
+    @operation(body=serializers.ResetConfirmInput)
+    def post(self, **given: Any) -> None:
         """Use the mailed code up, set the password, and end every session."""
-        services.reset_password(**_input(serializers.ResetConfirmInput, request.data))
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        services.reset_password(**given)
 
 
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
-@method_decorator(never_cache, name="dispatch")
-class ChangeView(APIView):
+class ChangeView(StrictAPIView):
     """Change one's own password; a success gives its place under the rate limit back."""
 
     throttle_scope = "auth"
     throttle_refunds_success = True
 
-    @extend_schema(request=serializers.ChangeInput, responses={204: None})
-    @sensitive_variables()
-    def post(self, request: Request) -> Response:
+    @operation(body=serializers.ChangeInput)
+    def post(self, **given: Any) -> None:
         """Check the present password, set the new one, and end every other session."""
-        given = _input(serializers.ChangeInput, request.data)
-        services.change_password(user=request.user, **given)  # type: ignore[arg-type]
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        services.change_password(user=self.request.user, **given)  # type: ignore[arg-type]
 
 
 class PasswordStrengthView(PublicView):
     """Judge a password before it is chosen."""
 
-    @extend_schema(
-        request=serializers.PasswordStrengthInput,
-        responses={200: serializers.StrengthOutput},
-        auth=[],
-    )
-    @sensitive_variables()
-    def post(self, request: Request) -> Response:
+    @operation(body=serializers.PasswordStrengthInput, returns=serializers.StrengthOutput)
+    def post(self, **given: Any) -> Any:
         """Report how long it would stand, and what speaks against it; nothing is stored."""
-        given = _input(serializers.PasswordStrengthInput, request.data)
-        return Response(serializers.StrengthOutput(advise(**given)).data)
+        return advise(**given)
 
 
-@method_decorator(never_cache, name="dispatch")
-class MeView(APIView):
+class MeView(StrictAPIView):
     """The caller's own account."""
 
-    @extend_schema(responses={200: serializers.ProfileOutput})
-    def get(self, request: Request) -> Response:
+    @operation(returns=serializers.ProfileOutput)
+    def get(self) -> Any:
         """Show it."""
-        return Response(serializers.ProfileOutput(request.user).data)
+        return self.request.user
 
-    @extend_schema(request=serializers.ProfileInput, responses={200: serializers.ProfileOutput})
-    def patch(self, request: Request) -> Response:
+    @operation(body=serializers.ProfileInput, returns=serializers.ProfileOutput)
+    def patch(self, **given: str) -> Any:
         """Change the name; nothing else is the person's own to change here."""
         if missing_fields():
             raise MethodNotAllowed("PATCH")
-        given = _input(serializers.ProfileInput, request.data)
         if "name" in given:
-            services.rename(user=request.user, name=given["name"])  # type: ignore[arg-type]
-        return Response(serializers.ProfileOutput(request.user).data)
+            services.rename(user=self.request.user, name=given["name"])  # type: ignore[arg-type]
+        return self.request.user
 
 
-@method_decorator(never_cache, name="dispatch")
-class LoginHistoryView(APIView):
+class LoginHistoryView(StrictAPIView):
     """The caller's own sign-ins."""
 
-    @extend_schema(
-        parameters=[serializers.HistoryInput], responses={200: serializers.HistoryOutput}
-    )
-    def get(self, request: Request) -> Response:
+    @operation(query=serializers.HistoryQuery, returns=serializers.HistoryOutput)
+    def get(self, *, cursor: str, limit: int) -> Page[Any]:
         """List a page of them, newest first, failures too."""
-        given = _input(serializers.HistoryInput, request.query_params.dict())
-        page = services.sign_ins_of(user=request.user, **given)  # type: ignore[arg-type]
-        return Response(serializers.HistoryOutput(page).data)
+        sign_ins = services.sign_ins_of(user=self.request.user)  # type: ignore[arg-type]
+        return page_of(sign_ins, cursor=cursor, limit=limit)

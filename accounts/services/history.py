@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from accounts import events
@@ -10,31 +9,12 @@ from accounts.attempt import target_of
 from audit.models import SecurityEvent
 
 if TYPE_CHECKING:
-    import uuid
-
     from django.contrib.auth.base_user import AbstractBaseUser
 
-PAGE_LENGTH = 20
+    from audit.models import SecurityEventQuerySet
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some events, newest first; ``next`` is the cursor of the page after it, or ``None``."""
-
-    results: list[SecurityEvent]
-    next: uuid.UUID | None
-
-
-def sign_ins_of(*, user: AbstractBaseUser, cursor: uuid.UUID | None = None) -> Page:
-    """Return a page of the sign-ins of a person, successes and failures; one indexed query.
-
-    A cursor is the key of the last event of the page before; whatever it is, only the person's own
-    events are shown.
-    """
+def sign_ins_of(*, user: AbstractBaseUser) -> SecurityEventQuerySet:
+    """Return the sign-ins of a person, successes and failures; an index answers each page."""
     kinds = [events.LOGIN_SUCCEEDED, events.LOGIN_FAILED]
-    rows = SecurityEvent.objects.for_target(target_of(user)).of_kinds(kinds)
-    if cursor is not None:
-        rows = rows.older_than(cursor)
-    found = list(rows.newest(PAGE_LENGTH + 1))
-    page = found[:PAGE_LENGTH]
-    return Page(results=page, next=page[-1].pk if len(found) > PAGE_LENGTH else None)
+    return SecurityEvent.objects.for_target(target_of(user)).of_kinds(kinds)

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rest_framework import serializers
 
 from backups.models import Backup, Copy
 from backups.models.backup import Content
+from http_hardening.api.serializers import PageOutput, StrictSerializer
 
 
-class _Strict(serializers.Serializer[Any]):
-    """A body of exactly these fields."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Refuse unknown fields before looking at the known ones."""
-        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError(
-                {str(name): [f"There is no field {name!r}."] for name in unknown},
-                code="unknown_field",
-            )
-        return super().to_internal_value(data)
-
-
-class BackupInput(_Strict):
+class BackupInput(StrictSerializer):
     """What to back up."""
 
     content = serializers.ChoiceField(choices=Content.choices, default=Content.ALL)
-
-
-class NothingInput(_Strict):
-    """No body, or an empty one."""
 
 
 class CopyOutput(serializers.ModelSerializer[Copy]):
@@ -60,3 +41,9 @@ class BackupOutput(serializers.ModelSerializer[Backup]):
             "size_bytes", "rows", "files", "recipients", "verified_at", "opened_at", "drilled_at",
             "damage", "failure", "copies",
         )  # fmt: skip
+
+
+class BackupsOutput(PageOutput):
+    """A page of backups, newest first."""
+
+    results = BackupOutput(many=True)

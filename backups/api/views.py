@@ -1,86 +1,66 @@
-"""Endpoints: read the input, ask for the work, write the row."""
+"""Endpoints: look at the index, or ask for work and get its row."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
-from rest_framework import status
-from rest_framework.generics import ListAPIView
-from rest_framework.pagination import CursorPagination
 from rest_framework.permissions import IsAuthenticated
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from backups import requests
 from backups.api.permissions import BackupPermission
-from backups.api.serializers import BackupInput, BackupOutput, NothingInput
+from backups.api.serializers import BackupInput, BackupOutput, BackupsOutput
 from backups.errors import BackupNotFound
 from backups.models import Backup
+from http_hardening.api.operations import operation
+from http_hardening.api.paging import Page, page_of
+from http_hardening.api.serializers import PageQuery
+from http_hardening.api.strict_view import StrictAPIView
 
 if TYPE_CHECKING:
     import uuid
 
-    from rest_framework.request import Request
+
+class BackupsAPIView(StrictAPIView):
+    """Base of the doors: looking needs one permission, asking the one that ``asks`` names."""
+
+    permission_classes = (IsAuthenticated, BackupPermission)
+    asks = "add_backup"
 
 
-class NewestFirst(CursorPagination):
-    """Pages by key, newest first."""
-
-    ordering = "-queued_at"
-    page_size = 50
-
-
-class BackupListView(ListAPIView[Backup]):
+class BackupListView(BackupsAPIView):
     """The backups, and the way to ask for one."""
 
-    permission_classes = (IsAuthenticated, BackupPermission)
-    serializer_class = BackupOutput
-    pagination_class = NewestFirst
-    queryset = Backup.objects.prefetch_related("copies")
-    asks = "add_backup"
+    @operation(query=PageQuery, returns=BackupsOutput)
+    def get(self, *, cursor: str, limit: int) -> Page[Backup]:
+        """List a page of them, newest first."""
+        rows = Backup.objects.prefetch_related("copies")
+        return page_of(rows, cursor=cursor, limit=limit, newest_by=("queued_at", "pk"))
 
-    @extend_schema(request=BackupInput, responses={202: BackupOutput})
-    def post(self, request: Request) -> Response:
+    @operation(body=BackupInput, returns=BackupOutput, status=202)
+    def post(self, *, content: str) -> Backup:
         """Queue a backup; a worker makes it."""
-        given = BackupInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        asked = requests.request_backup(
-            user=request.user, content=given.validated_data["content"], now=timezone.now()
-        )
-        return Response(BackupOutput(asked).data, status=status.HTTP_202_ACCEPTED)
+        return requests.request_backup(user=self.request.user, content=content, now=timezone.now())
 
 
-def _backup(backup_id: uuid.UUID) -> Backup:
-    found = Backup.objects.filter(pk=backup_id).prefetch_related("copies").first()
-    if found is None:
-        raise BackupNotFound(f"There is no backup {backup_id}.")
-    return found
-
-
-class BackupView(APIView):
+class BackupView(BackupsAPIView):
     """One backup."""
 
-    permission_classes = (IsAuthenticated, BackupPermission)
-    asks = "add_backup"
-
-    @extend_schema(responses={200: BackupOutput})
-    def get(self, request: Request, backup_id: uuid.UUID) -> Response:  # noqa: ARG002
+    @operation(returns=BackupOutput)
+    def get(self, backup_id: uuid.UUID) -> Any:
         """Show it."""
-        return Response(BackupOutput(_backup(backup_id)).data)
+        found = Backup.objects.filter(pk=backup_id).prefetch_related("copies").first()
+        if found is None:
+            raise BackupNotFound(f"There is no backup {backup_id}.")
+        return found
 
 
-class VerifyView(APIView):
+class VerifyView(BackupsAPIView):
     """The verification of one backup."""
 
-    permission_classes = (IsAuthenticated, BackupPermission)
     asks = "verify_backup"
 
-    @extend_schema(request=None, responses={202: BackupOutput})
-    def post(self, request: Request, backup_id: uuid.UUID) -> Response:
+    @operation(returns=BackupOutput, status=202)
+    def post(self, backup_id: uuid.UUID) -> Backup:
         """Have a worker read every byte; what it finds will stand in the backup."""
-        given: Any = NothingInput(data=request.data or {})
-        given.is_valid(raise_exception=True)
-        found = requests.request_verification(backup_id=backup_id)
-        return Response(BackupOutput(found).data, status=status.HTTP_202_ACCEPTED)
+        return requests.request_verification(backup_id=backup_id)

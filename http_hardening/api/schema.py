@@ -1,6 +1,6 @@
 """The OpenAPI document: drf-spectacular's, with the errors that every operation may answer.
 
-Name :class:`ProblemAutoSchema` in ``REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"]``.
+:class:`ProblemAutoSchema` reads it off the operations of a :class:`StrictAPIView`.
 """
 
 # drf-spectacular types its classes and not its calls.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
@@ -20,12 +19,15 @@ from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from garrison.errors import PROBLEM_JSON
+from http_hardening.api.operations import READS_A_BODY
+from http_hardening.api.serializers import PageOutput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from http_hardening.api.operations import Operation
+
 MEDIA_TYPE = "application/vnd.oai.openapi+json"
-READS_A_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
@@ -49,37 +51,55 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 
 class ProblemAutoSchema(AutoSchema):
-    """Document problem+json for the statuses that the house itself answers with."""
+    """Describe a view's operation, and problem+json for what the house itself answers with."""
 
-    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
-        bodies: dict[str, Any] = super()._get_response_bodies(direction)
-        for status, description in self._problems():
-            problem = OpenApiResponse(ProblemSerializer, description=description)
-            bodies.setdefault(
-                status, self._get_response_for_code(problem, status, [PROBLEM_JSON], direction)
-            )
-        return bodies
+    def get_request_serializer(self) -> Any:
+        """Return what is read from the body."""
+        operation = self._operation()
+        return operation.body if operation else super().get_request_serializer()
 
-    def _map_response_type_hint(self, method: Any) -> Any:
-        """Read the type that a method gives, whatever else its signature names.
+    def get_override_parameters(self) -> list[Any]:
+        """Return what is read from the query."""
+        operation = self._operation()
+        return [operation.query] if operation and operation.query else []
 
-        drf-spectacular evaluates every annotation, and fails on the ones that are imported for type
-        checkers only.
-        """
-        function = getattr(method, "__func__", method)
-        hints = getattr(function, "__annotations__", {})
-        if hints.keys() > {"return"}:
-            bare = FunctionType(function.__code__, function.__globals__, function.__name__)
-            bare.__annotations__ = {"return": hints["return"]}
-            bare.__doc__ = function.__doc__
-            bare.__dict__.update(function.__dict__)  # what @extend_schema_field has left there
-            return super()._map_response_type_hint(bare)
-        return super()._map_response_type_hint(method)
+    def get_response_serializers(self) -> Any:
+        """Return what each status answers."""
+        operation = self._operation()
+        if operation is None:
+            return super().get_response_serializers()
+        returns = operation.returns
+        if isinstance(returns, type):
+            returns = returns(many=operation.many)
+        problems = {
+            (status, PROBLEM_JSON): OpenApiResponse(ProblemSerializer, description=description)
+            for status, description in self._problems(operation)
+        }
+        return {str(operation.status): returns, **problems}
 
-    def _problems(self) -> Iterator[tuple[str, str]]:
+    def get_operation_id(self) -> str:
+        """Call what answers several rows a list."""
+        name = super().get_operation_id()
+        operation = self._operation()
+        returns = operation and operation.returns
+        is_page = isinstance(returns, type) and issubclass(returns, PageOutput)
+        is_list = is_page or (operation and operation.many)
+        return f"{name.removesuffix('retrieve')}list" if is_list else name
+
+    def get_auth(self) -> list[Any]:
+        """Name no way in where none is looked at."""
+        return super().get_auth() if self.view.authentication_classes else []
+
+    def _operation(self) -> Operation | None:
+        method = getattr(self.view, self.method.lower(), None)
+        return getattr(method, "operation", None)
+
+    def _problems(self, operation: Operation) -> Iterator[tuple[str, str]]:
         if self.method in READS_A_BODY:
             yield "400", "The body is not valid: see code, and errors for the fields."
             yield "415", "The body is no UTF-8 JSON."
+        elif operation.query:
+            yield "400", "The query parameters are not valid: see errors."
         if self.view.authentication_classes:
             yield "401", "Not signed in, or the session has ended."
             yield "403", "Signed in, and not allowed."

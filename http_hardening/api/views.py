@@ -11,11 +11,9 @@ from django.shortcuts import render
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import condition, require_safe
-from drf_spectacular.utils import extend_schema
-from rest_framework.permissions import AllowAny
-from rest_framework.views import APIView
 
 from http_hardening.api.schema import MEDIA_TYPE, document
+from http_hardening.api.strict_view import PublicAPIView
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -28,15 +26,13 @@ def _etag(request: HttpRequest) -> str:  # noqa: ARG001 - Django's signature
     return f'"{hashlib.sha256(document()).hexdigest()[:32]}"'
 
 
-@extend_schema(exclude=True)
-@method_decorator(cache_control(public=True, max_age=KEPT_SECONDS), name="dispatch")
-@method_decorator(condition(etag_func=_etag), name="dispatch")
-class SchemaView(APIView):
+class SchemaView(PublicAPIView):
     """The OpenAPI document, as JSON (which every reader of YAML reads too)."""
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+    schema = None  # it does not describe itself
 
+    @method_decorator(cache_control(public=True, max_age=KEPT_SECONDS))
+    @method_decorator(condition(etag_func=_etag))
     def get(self, request: Request) -> HttpResponse:  # noqa: ARG002 - DRF's signature
         """Return the document; a client that has it gets 304."""
         return HttpResponse(document(), content_type=MEDIA_TYPE)

@@ -2,69 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rest_framework import serializers
 
 from audit import models
 from audit.models import SecurityEvent
 from garrison import panels
-from garrison.errors import FieldError
 from garrison.events import Severity
-from security_monitoring.errors import QuestionInvalid
+from http_hardening.api.serializers import PageOutput, PageQuery, QuerySerializer
 
-if TYPE_CHECKING:
-    from rest_framework.request import Request
-
-MOST_EVENTS = 200  # of one page
 MOST_KINDS = 20
 
 
-class Question(serializers.Serializer[Any]):
-    """Query parameters: exactly these names, each once unless it is a list."""
-
-    @classmethod
-    def of(cls, request: Request) -> dict[str, Any]:
-        """Read the request's parameters, or refuse them with every reason."""
-        given = request.query_params
-        question = cls(data=given)
-        errors = [
-            *(
-                FieldError("unknown_field", "There is no such parameter.", name)
-                for name in sorted(set(given) - set(question.fields))
-            ),
-            *(
-                FieldError("repeated", "It is given more than once.", name)
-                for name, values in given.lists()
-                if len(values) > 1
-                and name in question.fields
-                and not isinstance(question.fields[name], serializers.ListField)
-            ),
-        ]
-        if not question.is_valid():
-            errors += [
-                FieldError(str(reason.code), str(reason), name)
-                for name, reasons in question.errors.items()
-                for reason in _flat(reasons)
-            ]
-        if errors:
-            raise QuestionInvalid(errors=errors)
-        return dict(question.validated_data)
-
-
-def _flat(reasons: Any) -> list[Any]:
-    if isinstance(reasons, dict):
-        return [reason for inner in reasons.values() for reason in _flat(inner)]
-    return list(reasons)
-
-
-class MetricsQuestion(Question):
+class MetricsQuery(QuerySerializer):
     """Which window."""
 
     window = serializers.ChoiceField(choices=list(panels.SPANS), default=panels.DEFAULT_SPAN)
 
 
-class EventsQuestion(Question):
+class EventsQuery(PageQuery):
     """Which events; every filter is answered by an index."""
 
     kind = serializers.ListField(
@@ -82,8 +39,6 @@ class EventsQuestion(Question):
     request_id = serializers.CharField(max_length=models.LONGEST_ID, required=False)
     since = serializers.DateTimeField(required=False)
     before = serializers.DateTimeField(required=False)
-    cursor = serializers.UUIDField(required=False)
-    limit = serializers.IntegerField(min_value=1, max_value=MOST_EVENTS, default=50)
 
     def validate_at_least(self, name: str) -> Severity:
         """Return the severity of that name."""
@@ -122,11 +77,10 @@ class EventOutput(serializers.ModelSerializer[SecurityEvent]):
         return Severity(event.severity).name.lower()
 
 
-class EventsOutput(serializers.Serializer[Any]):
-    """A page of events, newest first; ``next`` is the cursor of the next page, or null."""
+class EventsOutput(PageOutput):
+    """A page of events, newest first."""
 
     results = EventOutput(many=True)
-    next = serializers.UUIDField(allow_null=True)
 
 
 class CheckOutput(serializers.Serializer[Any]):
@@ -155,9 +109,16 @@ class MetricsOutput(serializers.Serializer[Any]):
     window = serializers.CharField()
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
-    total_events = serializers.IntegerField(allow_null=True, required=False)
-    critical_events = serializers.IntegerField(allow_null=True, required=False)
-    suspicious_activities = serializers.IntegerField(allow_null=True, required=False)
-    failed_logins = serializers.IntegerField(allow_null=True, required=False)
-    active_sessions = serializers.IntegerField(allow_null=True, required=False)
-    locked_accounts = serializers.IntegerField(allow_null=True, required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add each registered figure."""
+        figures = {
+            figure.name: serializers.IntegerField(allow_null=True, required=False)
+            for figure in panels.figures()
+        }
+        return super().get_fields() | figures
+
+    def to_representation(self, numbers: dict[str, Any]) -> dict[str, Any]:
+        """Leave out the figures that the caller may not see."""
+        shown = super().to_representation(numbers)
+        return {name: value for name, value in shown.items() if name in numbers}

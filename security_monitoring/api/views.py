@@ -1,77 +1,70 @@
-"""Endpoints: read the question, ask, write the answer."""
+"""Endpoints: each one question."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
-from django.utils.decorators import method_decorator
-from django.views.decorators.cache import never_cache
-from drf_spectacular.utils import extend_schema
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from audit import counts
 from audit.models import SecurityEvent, SecurityEventQuerySet
 from garrison import health, panels
+from http_hardening.api.operations import operation
+from http_hardening.api.paging import Page, page_of
+from http_hardening.api.strict_view import StrictAPIView
 from security_monitoring import dashboard
 from security_monitoring.api.permissions import IsStaff, SeesEvents
 from security_monitoring.api.serializers import (
-    EventOutput,
     EventsOutput,
-    EventsQuestion,
+    EventsQuery,
     HealthOutput,
     MetricsOutput,
-    MetricsQuestion,
+    MetricsQuery,
 )
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import Callable
 
-    from rest_framework.request import Request
 
-
-@method_decorator(never_cache, name="dispatch")
-class MetricsView(APIView):
+class MetricsView(StrictAPIView):
     """The figures of the dashboard."""
 
     permission_classes = (IsStaff,)
 
-    @extend_schema(parameters=[MetricsQuestion], responses={200: MetricsOutput})
-    def get(self, request: Request) -> Response:
+    @operation(query=MetricsQuery, returns=MetricsOutput)
+    def get(self, *, window: str) -> dict[str, Any]:
         """Count each figure the caller may see, in the window asked for."""
-        window = panels.window(MetricsQuestion.of(request)["window"], now=timezone.now())
+        span = panels.window(window, now=timezone.now())
         with counts.remembering():
-            numbers = {f.name: n for f, n in dashboard.figures(request.user, window)}
-        span = {"window": window.slug, "since": window.start, "until": window.end}
-        return Response({**span, **numbers})
+            numbers = {f.name: n for f, n in dashboard.figures(self.request.user, span)}
+        return {"window": span.slug, "since": span.start, "until": span.end, **numbers}
 
 
-@method_decorator(never_cache, name="dispatch")
-class HealthView(APIView):
+class HealthView(StrictAPIView):
     """The health report."""
 
     permission_classes = (IsStaff,)
 
-    @extend_schema(responses={200: HealthOutput})
-    def get(self, request: Request) -> Response:  # noqa: ARG002 - the framework's signature
+    @operation(returns=HealthOutput)
+    def get(self) -> dict[str, Any]:
         """Run every registered check; the answer is 200 whatever they find."""
         results = health.run()
-        return Response(HealthOutput({"status": health.worst(results), "checks": results}).data)
+        return {"status": health.worst(results), "checks": results}
 
 
-@method_decorator(never_cache, name="dispatch")
-class EventsView(APIView):
+class EventsView(StrictAPIView):
     """The recorded events."""
 
     permission_classes = (SeesEvents,)
 
-    @extend_schema(parameters=[EventsQuestion], responses={200: EventsOutput})
-    def get(self, request: Request) -> Response:
+    @operation(query=EventsQuery, returns=EventsOutput)
+    def get(self, *, cursor: str, limit: int, **filters: Any) -> Page[SecurityEvent]:
         """Return a page, newest first; pages go by key, so the last costs what the first does."""
-        rows, cursor = page(**EventsQuestion.of(request))
-        return Response({"results": EventOutput(rows, many=True).data, "next": cursor})
+        events = SecurityEvent.objects.all()
+        for name, value in filters.items():
+            narrow = NARROWED_BY.get(name)
+            events = narrow(events, value) if narrow else events.filter(**{name: value})
+        return page_of(events, cursor=cursor, limit=limit)
 
 
 NARROWED_BY: dict[str, Callable[[Any, Any], SecurityEventQuerySet]] = {
@@ -79,15 +72,4 @@ NARROWED_BY: dict[str, Callable[[Any, Any], SecurityEventQuerySet]] = {
     "at_least": SecurityEventQuerySet.at_least,
     "since": SecurityEventQuerySet.since,
     "before": SecurityEventQuerySet.before,
-    "cursor": SecurityEventQuerySet.older_than,
 }
-
-
-def page(*, limit: int, **question: Any) -> tuple[list[SecurityEvent], uuid.UUID | None]:
-    """Find the events asked for, and the cursor of what comes after them."""
-    events = SecurityEvent.objects.all()
-    for name, value in question.items():
-        narrow = NARROWED_BY.get(name)
-        events = narrow(events, value) if narrow else events.filter(**{name: value})
-    rows = list(events.newest(limit + 1))
-    return rows[:limit], rows[limit - 1].pk if len(rows) > limit else None

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drf_spectacular.extensions import (
-    OpenApiAuthenticationExtension,
-    OpenApiSerializerFieldExtension,
-)
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
@@ -22,23 +19,3 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:  # noqa: ARG002
         """Return the scheme."""
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-
-
-class TextSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """Text that is not empty."""
-
-    target_class = "sessions_tracking.api.serializers.StrictText"
-
-    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, object]:  # noqa: ARG002
-        """Return the schema."""
-        return {"type": "string", "minLength": 1}
-
-
-class BooleanSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """True or false."""
-
-    target_class = "sessions_tracking.api.serializers.StrictBoolean"
-
-    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, object]:  # noqa: ARG002
-        """Return the schema."""
-        return {"type": "boolean"}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from garrison.errors import Refusal
-from http_hardening import answers, checks, errors, problems
+from http_hardening import answers, checks, errors
+from http_hardening.api import problems
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "http_hardening.md").read_text()
 CODES = {

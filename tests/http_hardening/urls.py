@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
+from django.core.files.uploadedfile import InMemoryUploadedFile
 from django.http import Http404, HttpResponse, HttpResponseNotModified, JsonResponse
 from django.template import engines
 from django.urls import include, path
@@ -11,12 +14,14 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.clickjacking import xframe_options_exempt
 from rest_framework import exceptions, serializers
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from garrison.errors import FieldError, Refusal
-from http_hardening.serializers import PasswordField, StrictSerializer
+from http_hardening.api.operations import operation
+from http_hardening.api.parsers import StrictMultiPartParser
+from http_hardening.api.serializers import PasswordField, StrictSerializer
+from http_hardening.api.strict_view import PublicAPIView, StrictAPIView
 
 handler400 = "http_hardening.handlers.bad_request"
 handler403 = "http_hardening.handlers.permission_denied"
@@ -61,10 +66,13 @@ RAISED = {
 }
 
 
-class Anyone(APIView):
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+class Anyone(PublicAPIView):
     throttle_classes = ()
+
+
+class Anything(serializers.Serializer):
+    def to_representation(self, value):
+        return value
 
 
 class Item(StrictSerializer):
@@ -97,6 +105,32 @@ class Echo(Anyone):
         return Response(given.validated_data)
 
 
+class UploadInput(StrictSerializer):
+    note = serializers.CharField(required=False)
+    file = serializers.FileField(required=False, allow_empty_file=True)
+    more = serializers.FileField(required=False)
+
+
+class TwoFiles(StrictMultiPartParser):
+    most_files = 2
+    longest_field_bytes = 1000
+
+
+class Upload(Anyone):
+    parser_classes = (TwoFiles,)
+
+    @operation(body=UploadInput, status=201, returns=Anything)
+    def post(self, **given):
+        files = [file for file in given.values() if not isinstance(file, str)]
+        return {
+            "note": given.get("note"),
+            "files": [
+                [f.name, f.content_type, f.size, sha256(f.read()).hexdigest()] for f in files
+            ],
+            "in_memory": [isinstance(f, InMemoryUploadedFile) for f in files],
+        }
+
+
 class Raises(Anyone):
     def get(self, request, what):
         exception = RAISED[what]()
@@ -111,7 +145,7 @@ class Tokens(BaseAuthentication):
         return 'Bearer realm="api"'
 
 
-class Private(APIView):
+class Private(StrictAPIView):
     authentication_classes = (Tokens,)
     permission_classes = (IsAuthenticated,)
     throttle_classes = ()
@@ -157,6 +191,7 @@ urlpatterns = [
     path("", include("http_hardening.urls")),
     path("api/echo", Echo.as_view(), name="echo"),
     path("api/raise/<what>", Raises.as_view(), name="raise"),
+    path("api/upload", Upload.as_view(), name="upload"),
     path("api/private", Private.as_view(), name="private"),
     path("api/fails", fails),
     path("api/public", public),

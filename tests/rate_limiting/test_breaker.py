@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 
 from rate_limiting.breaker import CircuitBreaker
-from rate_limiting.outages import TELL_AGAIN_AFTER_SECONDS, Outages
+from rate_limiting.outages import REPORT_AGAIN_AFTER_SECONDS, Outages
 
 
 def test_it_lets_everything_through_while_all_is_well():
@@ -77,8 +77,8 @@ def test_a_loss_is_told_once_a_minute_and_its_end_once():
     outages = Outages()
     assert not outages.end()
     assert outages.begin(now=0.0)
-    assert not outages.begin(now=TELL_AGAIN_AFTER_SECONDS - 1)
-    assert outages.begin(now=TELL_AGAIN_AFTER_SECONDS)
+    assert not outages.begin(now=REPORT_AGAIN_AFTER_SECONDS - 1)
+    assert outages.begin(now=REPORT_AGAIN_AFTER_SECONDS)
     assert outages.end()
     assert not outages.end()
 

@@ -4,7 +4,7 @@ import pytest
 from django.core.checks import run_checks
 
 from garrison import checks as garrison_checks
-from rate_limiting import checks
+from rate_limiting import checks, policy
 from rate_limiting.endpoints import Endpoint, endpoints
 
 pytestmark = pytest.mark.urls("tests.rate_limiting.urls")
@@ -97,10 +97,28 @@ def test_settings_out_of_range_are_errors(settings, name, value):
 
 
 def test_every_counted_view_is_found_with_its_scope(settings):
-    settings.RATE_LIMITING_VIEWS = {"admin:login": "auth"}
+    settings.RATE_LIMITING_VIEWS = {"export": "exports", "csp-report": None}
     assert set(endpoints()) == {
         Endpoint("admin:login", "auth"),
+        Endpoint("admin:password_change", "auth"),
+        Endpoint("export", "exports"),
         Endpoint("read", "api"),
         Endpoint("login", "auth"),
         Endpoint("register", "auth"),
+        Endpoint("guarded", "exports"),
+        Endpoint("guarded-auth", "auth"),
+        Endpoint("for-nobody", "api"),
     }
+
+
+def test_two_apps_that_mean_different_things_by_one_scope_are_refused(monkeypatch):
+    from accounts.apps import AccountsConfig
+
+    monkeypatch.setattr(AccountsConfig, "rate_limits", {"reports": ["1/d"]}, raising=False)
+    policy.declared.cache_clear()
+    policy.counted_views.cache_clear()
+    (found,) = checks.check_scopes(None)
+    assert found.id == checks.E005
+    assert "'reports' is declared twice: in http_hardening.apps and in accounts.apps" in found.msg
+    monkeypatch.undo()
+    policy.declared.cache_clear()

@@ -16,7 +16,7 @@ from garrison.errors import ConfigurationError
 from garrison.events import Severity
 from rate_limiting import events
 from rate_limiting.errors import RateLimited
-from rate_limiting.limiter import EVERY_REFUSAL_UP_TO, give_back, take_place
+from rate_limiting.limiter import EVERY_REFUSAL_UP_TO, count_request, refund
 from rate_limiting.subject import Subject
 
 ANA = Subject(address="192.0.2.1", account="ana@example.com", endpoint="login")
@@ -47,7 +47,7 @@ def outcomes(subject, times, scope="auth"):
     passed = []
     for _ in range(times):
         try:
-            take_place(scope=scope, subject=subject)
+            count_request(scope=scope, subject=subject)
         except RateLimited:
             passed.append(False)
         else:
@@ -66,7 +66,7 @@ def test_another_account_of_the_same_address_goes_on():
 
 def test_refusals_take_no_place_of_the_wider_rate():
     outcomes(ANA, 100)  # 5 pass; the other 95 must not use up the address
-    verdict = take_place(scope="auth", subject=BEN)
+    verdict = count_request(scope="auth", subject=BEN)
     assert [usage.used for usage in verdict.usages] == [1, 6]
 
 
@@ -74,7 +74,7 @@ def test_the_wider_rate_refuses_what_the_narrow_one_would_pass():
     strangers = [Subject(address="192.0.2.1", account=f"a{n}", endpoint="login") for n in range(9)]
     assert [outcomes(s, 1)[0] for s in strangers] == [True] * 8 + [False]
     with pytest.raises(RateLimited) as refusal:
-        take_place(scope="auth", subject=BEN)
+        count_request(scope="auth", subject=BEN)
     assert refusal.value.verdict.refused_by.key == ("address",)
     assert refusal.value.verdict.usages[0].used == 0
 
@@ -86,27 +86,27 @@ def test_two_endpoints_do_not_eat_one_another_s_places():
 
 
 def test_a_request_without_an_account_is_counted_by_address_alone():
-    verdict = take_place(scope="auth", subject=Subject(address="192.0.2.1", endpoint="login"))
+    verdict = count_request(scope="auth", subject=Subject(address="192.0.2.1", endpoint="login"))
     assert [usage.rate.label for usage in verdict.usages] == ["8/15m address"]
 
 
 def test_a_check_of_several_rates_is_one_round_trip(sent):
-    take_place(scope="auth", subject=BEN)
+    count_request(scope="auth", subject=BEN)
     sent.clear()
     outcomes(ANA, 7)
     assert sent == ["EVALSHA"] * 7
 
 
 def test_a_script_the_server_has_forgotten_is_sent_again(sent):
-    take_place(scope="api", subject=PERSON)
+    count_request(scope="api", subject=PERSON)
     cache.store.call("SCRIPT", "FLUSH")
     sent.clear()
-    assert take_place(scope="api", subject=PERSON).usages[0].used == 2
+    assert count_request(scope="api", subject=PERSON).usages[0].used == 2
     assert sent == ["EVALSHA", "EVAL"]
 
 
 def test_a_scope_without_rates_is_not_counted(sent):
-    assert take_place(scope="off", subject=ANA).headers() == {}
+    assert count_request(scope="off", subject=ANA).headers() == {}
     assert sent == []
 
 
@@ -126,7 +126,7 @@ def test_retry_after_doubles_for_who_comes_back_too_early_up_to_the_cap():
     waits = []
     for _ in range(14):
         with pytest.raises(RateLimited) as refusal:
-            take_place(scope="auth", subject=ANA)
+            count_request(scope="auth", subject=ANA)
         waits.append(refusal.value.retry_after_seconds)
     first = refusal.value.verdict.usages[0].reset_seconds
     assert waits == [min(3600, first * 2**n) for n in range(14)]
@@ -137,7 +137,7 @@ def test_the_first_retry_after_is_the_truth(clock):
     """Who waits as long as told is served; a second earlier, not."""
     outcomes(PERSON, 100, "api")
     with pytest.raises(RateLimited) as refusal:
-        take_place(scope="api", subject=PERSON)
+        count_request(scope="api", subject=PERSON)
     clock.shift(refusal.value.retry_after_seconds - 1)
     assert outcomes(PERSON, 1, "api") == [False]
     clock.shift(1)
@@ -148,7 +148,7 @@ def test_hammering_does_not_prolong_the_block(clock):
     """Retry-After grows as advice: somebody else behind the same address must not wait for it."""
     outcomes(ANA, 5)
     with pytest.raises(RateLimited) as refusal:
-        take_place(scope="auth", subject=ANA)
+        count_request(scope="auth", subject=ANA)
     outcomes(ANA, 50)
     clock.shift(refusal.value.verdict.usages[0].reset_seconds)
     assert outcomes(ANA, 1) == [True]
@@ -158,20 +158,20 @@ def test_a_short_retry_after_cap_never_tells_less_than_the_truth(settings):
     settings.RATE_LIMITING_LONGEST_RETRY_AFTER_SECONDS = 1
     outcomes(ANA, 5)
     with pytest.raises(RateLimited) as refusal:
-        take_place(scope="auth", subject=ANA)
+        count_request(scope="auth", subject=ANA)
     assert refusal.value.retry_after_seconds == refusal.value.verdict.usages[0].reset_seconds
 
 
 def test_a_place_given_back_can_be_taken_again():
     for _ in range(20):
-        give_back(verdict=take_place(scope="auth", subject=ANA))
+        refund(verdict=count_request(scope="auth", subject=ANA))
     assert outcomes(ANA, 6) == [True] * 5 + [False]
 
 
 def test_giving_back_after_the_window_makes_nothing_immortal():
-    verdict = take_place(scope="auth", subject=ANA)
+    verdict = count_request(scope="auth", subject=ANA)
     cache.clear()
-    give_back(verdict=verdict)
+    refund(verdict=verdict)
     assert outcomes(ANA, 6) == [True] * 5 + [False]
     for usage in verdict.usages:
         assert cache.store.call("PTTL", usage.counter) > 0
@@ -180,8 +180,8 @@ def test_giving_back_after_the_window_makes_nothing_immortal():
 def test_giving_back_a_refusal_changes_nothing():
     outcomes(ANA, 5)
     with pytest.raises(RateLimited) as refusal:
-        take_place(scope="auth", subject=ANA)
-    give_back(verdict=refusal.value.verdict)
+        count_request(scope="auth", subject=ANA)
+    refund(verdict=refusal.value.verdict)
     assert outcomes(ANA, 1) == [False]
 
 
@@ -195,7 +195,7 @@ def test_every_key_in_the_store_expires():
 
 
 def test_the_headers_say_each_rate():
-    verdict = take_place(scope="auth", subject=ANA)
+    verdict = count_request(scope="auth", subject=ANA)
     account, address = (usage.reset_seconds for usage in verdict.usages)
     assert verdict.headers() == {
         "RateLimit-Policy": '"auth";q=5;w=900, "auth-address";q=8;w=900',
@@ -229,7 +229,7 @@ def test_a_flood_of_refusals_is_told_by_its_doublings(said):
 def test_a_cache_that_cannot_count_is_refused_by_name(settings):
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     with pytest.raises(ConfigurationError, match="LocMemCache"):
-        take_place(scope="api", subject=PERSON)
+        count_request(scope="api", subject=PERSON)
 
 
 def test_sixty_threads_share_one_limit_exactly(settings):
@@ -256,7 +256,7 @@ import django
 django.setup()
 from django.conf import settings
 from rate_limiting.errors import RateLimited
-from rate_limiting.limiter import take_place
+from rate_limiting.limiter import count_request
 from rate_limiting.subject import Subject
 person = Subject(address="192.0.2.1", user_id=sys.argv[1], endpoint="me")
 print("ready", flush=True)
@@ -264,7 +264,7 @@ sys.stdin.readline()
 passed = 0
 for _ in range(250):
     try:
-        take_place(scope="api", subject=person)
+        count_request(scope="api", subject=person)
         passed += 1
     except RateLimited:
         pass
@@ -275,7 +275,7 @@ print(passed, flush=True)
 def whose_window_lasts(seconds):
     """Return the key of a person whose window does not turn soon."""
     for key in map(str, range(100)):
-        verdict = take_place(scope="api", subject=replace(PERSON, user_id=key))
+        verdict = count_request(scope="api", subject=replace(PERSON, user_id=key))
         if verdict.usages[0].reset_seconds > seconds:
             return key
     raise AssertionError("Every window turns soon.")

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from garrison.errors import ConfigurationError
-from rate_limiting.policy import LONGEST_PERIOD_SECONDS, Rate, parse_rate, policy_for, scopes
+from rate_limiting.policy import counted_views, policy_for, scopes
+from rate_limiting.rates import LONGEST_PERIOD_SECONDS, Rate, parse_rate
 
 PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -93,3 +94,16 @@ def test_the_factor_multiplies_every_limit(settings):
 def test_an_unknown_scope_is_named_with_those_that_exist(settings):
     with pytest.raises(ConfigurationError, match=r"'nothing'.*api, auth"):
         policy_for("nothing")
+
+
+def test_an_app_brings_a_scope_and_the_host_has_the_last_word(settings):
+    assert [rate.label for rate in policy_for("reports").rates] == ["60/h address"]
+    assert {"auth", "api", "exports", "uploads", "reports"} == set(scopes())
+    settings.RATE_LIMITS = {"reports": ["7/d address"]}
+    assert [rate.label for rate in policy_for("reports").rates] == ["7/d address"]
+
+
+def test_the_views_an_app_counts_can_be_left_uncounted(settings):
+    assert counted_views()["csp-report"] == "reports"
+    settings.RATE_LIMITING_VIEWS = {"csp-report": None, "mine": "api"}
+    assert (counted_views()["csp-report"], counted_views()["mine"]) == (None, "api")

@@ -13,7 +13,7 @@ from audit.models import SecurityEvent
 from garrison import panels
 from rate_limiting import events, services
 from rate_limiting.errors import RateLimited
-from rate_limiting.limiter import take_place
+from rate_limiting.limiter import count_request
 from rate_limiting.panels import MOST_ROWS, RefusedRequests
 from rate_limiting.subject import Subject
 
@@ -39,7 +39,7 @@ def needs_a_request(request):
 
 def passes(subject, scope):
     try:
-        take_place(scope=scope, subject=subject)
+        count_request(scope=scope, subject=subject)
     except RateLimited:
         return False
     return True
@@ -65,7 +65,7 @@ def test_an_account_starts_over_from_its_address():
 def test_a_person_starts_over_and_the_site_goes_on_counting():
     use_up(PERSON, "api")
     assert reset("--user", "7") == 2
-    verdict = take_place(scope="api", subject=PERSON)
+    verdict = count_request(scope="api", subject=PERSON)
     assert [usage.used for usage in verdict.usages] == [1, 3]
 
 

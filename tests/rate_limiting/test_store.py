@@ -36,7 +36,7 @@ def eventually(call, within=10.0):
             time.sleep(0.02)
 
 
-def test_a_server_that_is_gone_is_told_at_once_and_then_costs_nothing():
+def test_a_server_that_is_gone_is_reported_at_once_and_then_costs_nothing():
     store = Store(NOTHING_LISTENS)
     assert seconds_of(lambda: store.call("PING")) < 0.5
     cost = min(seconds_of(lambda: store.call("PING")) for _ in range(50))

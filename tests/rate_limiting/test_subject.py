@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from garrison import context
-from rate_limiting.policy import parse_rate
+from rate_limiting.rates import parse_rate
 from rate_limiting.subject import LONGEST_ACCOUNT_NAME, Subject, fold, subject_of
 
 

@@ -6,12 +6,18 @@ from django.contrib import admin
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
 from rest_framework.parsers import JSONParser
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from http_hardening.api.strict_view import StrictAPIView
 from rate_limiting.decorators import rate_limited
 from rate_limiting.throttles import ScopedThrottle
+
+
+class Nobody(BasePermission):
+    def has_permission(self, request, view):
+        return False
 
 
 class View(APIView):
@@ -43,6 +49,27 @@ class Register(View):
         return Response(status=202)
 
 
+class Guarded(StrictAPIView):
+    throttle_scope = "exports"
+
+    def get(self, request):
+        return Response({"ok": True})
+
+
+class GuardedAuth(StrictAPIView):
+    throttle_scope = "auth"
+
+    def post(self, request):
+        return Response({"ok": True})
+
+
+class ForNobody(StrictAPIView):
+    permission_classes = (IsAuthenticated, Nobody)
+
+    def get(self, request):
+        return Response({"ok": True})
+
+
 class Uncounted(View):
     throttle_scope = None
 
@@ -66,6 +93,9 @@ urlpatterns = [
     path("api/login", Login.as_view(), name="login"),
     path("api/register", Register.as_view(), name="register"),
     path("api/uncounted", Uncounted.as_view(), name="uncounted"),
+    path("api/guarded", Guarded.as_view(), name="guarded"),
+    path("api/guarded-auth", GuardedAuth.as_view(), name="guarded-auth"),
+    path("api/for-nobody", ForNobody.as_view(), name="for-nobody"),
     path("export", export, name="export"),
     path("export-async", export_async, name="export-async"),
 ]

@@ -10,7 +10,7 @@ from django.utils import timezone
 from audit.models import SecurityEvent
 from garrison import panels
 from garrison.events import Severity
-from security_monitoring.api.serializers import EventsQuestion
+from security_monitoring.api.serializers import EventsQuery
 from sessions_tracking import services as sessions
 
 PATHS = ["/api/security/metrics", "/api/security/health", "/api/security/events"]
@@ -106,7 +106,7 @@ def test_a_bad_question_is_refused_with_its_reason(officers, path, code):
 @pytest.mark.parametrize("name", ["target", "kind", "actor_id", "cursor", "since", "nonsense"])
 def test_nul_is_refused_wherever_it_stands(officers, name):
     assert officers.get(f"/api/security/events?{name}=a%00b").status_code == 400
-    assert EventsQuestion(data={"target": "a\x00b"}).is_valid() is False
+    assert EventsQuery(data={"target": "a\x00b"}).is_valid() is False
 
 
 def test_events_come_page_by_page(officers, no_events):

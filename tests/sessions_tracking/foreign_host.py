@@ -1,4 +1,6 @@
-"""A host with Django's own users and integer keys, and without REST framework installed as an app.
+"""A host with Django's own users and integer keys, and with no other app of ours.
+
+The API needs neither REST framework nor http_hardening in INSTALLED_APPS, and says what it needs.
 
 Run as a program by ``test_foreign_host.py``; it fails by an exception.
 """
@@ -6,7 +8,8 @@ Run as a program by ``test_foreign_host.py``; it fails by an exception.
 import django
 from django.conf import settings
 from django.core.management import call_command
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
+from django.urls import include, path
 
 settings.configure(
     SECRET_KEY="a-host-s-own-secret-key-that-is-long-enough-for-django",
@@ -19,12 +22,16 @@ settings.configure(
     ],
     SESSIONS_SIGNING_KEYS=["k1:a-signing-key-of-the-host-0123456789abcdef0123456789"],
     USE_TZ=True,
+    ROOT_URLCONF=__name__,
+    ALLOWED_HOSTS=["testserver"],
+    MIDDLEWARE=["garrison.middleware.RequestContextMiddleware"],
 )
 django.setup()
 call_command("migrate", verbosity=0)
 
 from django.contrib.auth import get_user_model  # noqa: E402 - models exist now
 
+from garrison.errors import ConfigurationError  # noqa: E402
 from sessions_tracking import services  # noqa: E402
 from sessions_tracking.authentication import SessionTokenAuthentication  # noqa: E402
 from sessions_tracking.errors import RefreshReused, SessionEnded  # noqa: E402
@@ -51,3 +58,24 @@ third = services.rotate(refresh_token=second.refresh)
 refused(RefreshReused, services.rotate, refresh_token=first.refresh)
 refused(SessionEnded, services.rotate, refresh_token=third.refresh)
 refused(SessionEnded, authenticate, access=third.access)
+
+
+def mount():
+    return [path("api/", include("sessions_tracking.api.urls"))]
+
+
+refused(ConfigurationError, mount)  # there is no rate_limiting to count with: the host must decide
+settings.HTTP_HARDENING_API_THROTTLES = []
+urlpatterns = mount()
+pair = services.start_token_session(user=user, amr=["pwd"])
+bearer = {"headers": {"Authorization": f"Bearer {pair.access}"}}
+client = Client()
+assert client.get("/api/sessions").status_code == 401
+assert client.get("/api/sessions", **bearer).json()[0]["current"] is True
+assert client.post("/api/auth/logout", content_type="application/json", **bearer).status_code == 204
+ended = client.get("/api/sessions", **bearer)
+assert (ended.status_code, ended.json()["code"]) == (401, "session_ended")
+assert ended["Content-Type"] == "application/problem+json"
+assert ended["Cache-Control"] == "no-store"
+again = client.post("/api/auth/refresh", {"refresh": pair.refresh}, "application/json")
+assert (again.status_code, again.json()["code"]) == (401, "session_ended")

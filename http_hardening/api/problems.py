@@ -1,4 +1,4 @@
-"""DRF's exceptions in the form of RFC 9457; named by ``REST_FRAMEWORK["EXCEPTION_HANDLER"]``."""
+"""DRF's exceptions in the form of RFC 9457; named by ``HTTP_HARDENING_API_EXCEPTION_HANDLER``."""
 
 from __future__ import annotations
 
@@ -105,20 +105,20 @@ def _invalid(detail: Any) -> JsonResponse:
         code="validation_failed",
         title="The request is not valid",
         detail="One or more fields are not valid; see errors.",
-        errors=list(_flattened(detail)),
+        errors=list(field_errors(detail)),
     )
 
 
-def _flattened(detail: Any, path: str = "") -> Iterator[FieldError]:
+def field_errors(detail: Any, path: str = "") -> Iterator[FieldError]:
     """Lay DRF's tree of errors out as a list, with paths such as ``items.0.name``."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
             is_whole = name == "non_field_errors"
-            yield from _flattened(inner, path if is_whole else f"{path}.{name}".strip("."))
+            yield from field_errors(inner, path if is_whole else f"{path}.{name}".strip("."))
     elif isinstance(detail, list):
         for index, inner in enumerate(detail):
             is_item = isinstance(inner, dict | list)
-            yield from _flattened(inner, f"{path}.{index}".strip(".") if is_item else path)
+            yield from field_errors(inner, f"{path}.{index}".strip(".") if is_item else path)
     else:
         code = getattr(detail, "code", None) or "invalid"
         yield FieldError(code=code, message=str(detail)[:LONGEST_DETAIL], field=path or None)

@@ -1,16 +1,23 @@
-"""The strict base of every serializer: these fields and no others, of these types and no others."""
+"""The base of every serializer: these fields and no others, of these types and no others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.http import QueryDict
 from rest_framework import serializers
 
+from garrison.errors import FieldError
+from http_hardening.api.problems import field_errors
+from http_hardening.errors import InvalidQuery
+
 NOT_KNOWN = "This field is not known."
 MOST_UNKNOWN_NAMED = 20  # an answer need not repeat a megabyte of names
 LONGEST_NAME_SHOWN = 100  # characters
+LONGEST_PASSWORD = 1024  # characters
+LONGEST_CURSOR = 500  # characters
+MOST_ROWS = 200  # of one page
 
 # REST framework coerces: "yes" to True, 5 to "5", "1" to 1. A request that means something else
 # than it says is refused instead. Looked up from the top; a field of none of these takes anything.
@@ -75,16 +82,51 @@ class StrictSerializer(StrictMixin, serializers.Serializer[Any]):
     """A serializer of exactly its fields and types."""
 
 
-class StrictModelSerializer(StrictMixin, serializers.ModelSerializer[Any]):
-    """The same for a model."""
-
-
 class PasswordField(serializers.CharField):
     """A password as typed: nothing trimmed, at most 1,024 characters, never sent back."""
 
     def __init__(self, **kwargs: Any) -> None:
         """Fix what must not vary; everything else may be given."""
-        super().__init__(**{"max_length": 1024, **kwargs}, trim_whitespace=False, write_only=True)
+        super().__init__(
+            **{"max_length": LONGEST_PASSWORD, **kwargs}, trim_whitespace=False, write_only=True
+        )
+
+
+class QuerySerializer(serializers.Serializer[Any]):
+    """The query parameters of an operation: these names, each once unless it is a list."""
+
+    @classmethod
+    def read(cls, given: QueryDict) -> dict[str, Any]:
+        """Return the validated parameters; raises ``InvalidQuery`` with every reason."""
+        query = cls(data=given)
+        errors = [*query._refused_names(given)]
+        if not query.is_valid():
+            errors += field_errors(query.errors)
+        if errors:
+            raise InvalidQuery(errors=errors)
+        return dict(query.validated_data)
+
+    def _refused_names(self, given: QueryDict) -> Iterator[FieldError]:
+        for name in sorted(set(given) - set(self.fields))[:MOST_UNKNOWN_NAMED]:
+            shown = name[:LONGEST_NAME_SHOWN]
+            yield FieldError("unknown_field", "There is no such parameter.", shown)
+        for name, field in self.fields.items():
+            is_list = isinstance(field, serializers.ListField)
+            if not is_list and len(given.getlist(name)) > 1:
+                yield FieldError("repeated", "It is given more than once.", name)
+
+
+class PageQuery(QuerySerializer):
+    """Which page of a list: after which cursor, and how long."""
+
+    cursor = serializers.CharField(max_length=LONGEST_CURSOR, default="", allow_blank=True)
+    limit = serializers.IntegerField(min_value=1, max_value=MOST_ROWS, default=50)
+
+
+class PageOutput(serializers.Serializer[Any]):
+    """A page; a subclass adds ``results``. ``next`` is the next page's cursor, or null."""
+
+    next = serializers.CharField(allow_null=True)
 
 
 def _wrong_type(field: Any, value: Any) -> Any:

@@ -1,0 +1,143 @@
+"""The parsers that DRF reads bodies with: JSON, and forms with files."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import QueryDict, UnreadablePostError
+from django.utils.datastructures import MultiValueDict
+from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.parsers import BaseParser, DataAndFiles
+
+from http_hardening import strict_json
+from http_hardening.conf import settings
+from http_hardening.errors import (
+    BodyTooLarge,
+    BodyUnreadable,
+    DuplicatePart,
+    FileTooLarge,
+    InvalidEncoding,
+    TooManyParts,
+)
+from http_hardening.multipart import MultipartReader, boundary_of
+from http_hardening.uploads import UploadReceiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class StrictJSONParser(BaseParser):
+    """Read a JSON object of at most ``HTTP_HARDENING_LONGEST_BODY_BYTES``, strictly.
+
+    Whatever is wrong is a :class:`~http_hardening.errors.BadRequest` with a code of its own; a
+    character set other than UTF-8 is a 415.
+    """
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002 - DRF's signature
+    ) -> dict[str, Any]:
+        """Read the body once; never more of it than is allowed."""
+        _require_utf8(media_type or "")
+        body = _read(stream, settings.longest_body_bytes)
+        return strict_json.read_object(body, deepest_nesting=settings.deepest_nesting)
+
+
+class StrictMultiPartParser(BaseParser):
+    """Read a form of at most ``HTTP_HARDENING_LONGEST_UPLOAD_BYTES``, strictly.
+
+    Files go to Django's upload handlers chunk by chunk, so what is long is never in memory. Each
+    name is there once; a subclass may take more files. Whatever is wrong is refused with a code of
+    its own, and what was received until then is thrown away.
+    """
+
+    media_type = "multipart/form-data"
+    most_parts = 20
+    most_files = 1
+    longest_field_bytes = 64 * 1024
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> DataAndFiles[Any, Any]:
+        """Read the body once; never more of it than is allowed."""
+        request = (parser_context or {})["request"]
+        length, longest = (
+            int(request.META.get("CONTENT_LENGTH") or 0),
+            settings.longest_upload_bytes,
+        )
+        if length > longest:
+            raise FileTooLarge(f"The upload is longer than {longest} bytes.")
+        boundary = boundary_of(media_type or "")
+        reader = MultipartReader(stream, boundary=boundary, longest_bytes=longest)
+        receiver = UploadReceiver(request.upload_handlers)
+        receiver.begin(stream, request.META, length, boundary)
+        fields, files = QueryDict(mutable=True), MultiValueDict[str, Any]()
+        try:
+            self._read(reader, receiver, fields, files)
+        except BaseException:
+            receiver.interrupt(files)
+            raise
+        receiver.complete()
+        return DataAndFiles(fields, files)
+
+    def _read(
+        self, reader: MultipartReader, receiver: UploadReceiver, fields: Any, files: Any
+    ) -> None:
+        names: set[str] = set()
+        for part in reader.parts():
+            if part.name in names:
+                raise DuplicatePart(f"The form names {part.name!r} twice.")
+            names.add(part.name)
+            if len(names) > self.most_parts or (part.file_name and len(files) >= self.most_files):
+                most = f"{self.most_parts} parts, {self.most_files} of them files"
+                raise TooManyParts(f"The form has more than {most}.")
+            if part.file_name is None:
+                fields[part.name] = self._text(part.name, reader.content())
+            elif file := receiver.receive(part, reader.content()):
+                files[part.name] = file
+
+    def _text(self, name: str, content: Iterator[bytes]) -> str:
+        value = b""
+        for chunk in content:
+            value += chunk
+            if len(value) > self.longest_field_bytes:
+                raise BodyTooLarge(f"The field {name!r} is over {self.longest_field_bytes} bytes.")
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            raise InvalidEncoding(f"The field {name!r} is not UTF-8.") from None
+        if "\x00" in text:
+            raise InvalidEncoding(f"The field {name!r} holds a NUL character.")
+        return text
+
+
+def _read(stream: IO[Any], longest_bytes: int) -> bytes:
+    try:
+        # One byte more tells a body of the full length from a longer one.
+        body: bytes = stream.read(longest_bytes + 1)
+    except RequestDataTooBig:
+        raise BodyTooLarge(_too_large(longest_bytes)) from None
+    except UnreadablePostError:
+        raise BodyUnreadable("The connection broke before the body was complete.") from None
+    if len(body) > longest_bytes:
+        raise BodyTooLarge(_too_large(longest_bytes))
+    return body
+
+
+def _too_large(longest_bytes: int) -> str:
+    return f"The body is longer than {longest_bytes} bytes."
+
+
+def _require_utf8(media_type: str) -> None:
+    for parameter in media_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset" and value.strip(' "').lower() not in {"utf-8", "utf8"}:
+            raise UnsupportedMediaType(media_type)
