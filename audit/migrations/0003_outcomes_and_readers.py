@@ -69,5 +69,13 @@ class Migration(migrations.Migration):
                 ("moved_at", models.DateTimeField(null=True)),
             ],
         ),
+        migrations.AddIndex(
+            "securityevent",
+            models.Index(
+                fields=["outcome", "id"],
+                name="audit_of_outcome",
+                condition=models.Q(outcome__in=["failure", "refused"]),
+            ),
+        ),
         migrations.RunPython(forwards, backwards),
     ]

@@ -92,13 +92,18 @@ class SecurityEvent(Evidence):
     class Meta:
         """Newest first; each index is called by the question it answers.
 
-        Most events have no target or no session; an index leaves those rows out.
+        Most events have no target or no session, and are a success: an index leaves those out.
         """
 
         ordering = ("-id",)
         indexes = (
             models.Index(fields=["kind", "id"], name="audit_of_kind"),
             models.Index(fields=["severity", "id"], name="audit_of_severity"),
+            models.Index(
+                fields=["outcome", "id"],
+                name="audit_of_outcome",
+                condition=models.Q(outcome__in=[str(Outcome.FAILURE), str(Outcome.REFUSED)]),
+            ),
             models.Index(
                 fields=["target", "id"], name="audit_for_target", condition=~models.Q(target="")
             ),

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from audit import models
 from audit.models import SecurityEvent
 from garrison import panels
-from garrison.events import Severity
+from garrison.events import Outcome, Severity
 from http_hardening.api.serializers import PageOutput, PageQuery, QuerySerializer
 
 MOST_KINDS = 20
@@ -32,6 +32,7 @@ class EventsQuery(PageQuery):
     at_least = serializers.ChoiceField(
         choices=[severity.name.lower() for severity in Severity], required=False
     )
+    outcome = serializers.ChoiceField(choices=[str(each) for each in Outcome], required=False)
     actor_id = serializers.CharField(max_length=models.LONGEST_ID, required=False)
     target = serializers.CharField(max_length=models.LONGEST_TARGET, required=False)
     ip = serializers.IPAddressField(required=False)

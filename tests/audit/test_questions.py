@@ -44,6 +44,7 @@ QUESTIONS = {
     "audit_for_target": EVENTS.for_target("user:1").newest(50),
     "audit_for_actor": EVENTS.for_actor("7").newest(50),
     "audit_of_kind": EVENTS.of_kinds(["tests.rare.happened"]).newest(50),
+    "audit_of_outcome": EVENTS.filter(outcome="failure").newest(50),
     "audit_of_severity": EVENTS.filter(severity=5).newest(50),
     "audit_from_ip": EVENTS.filter(ip="203.0.113.9").newest(50),
     "audit_in_session": EVENTS.filter(session_id="s").newest(50),

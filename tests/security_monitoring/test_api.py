@@ -87,6 +87,7 @@ def test_a_figure_that_cannot_be_counted_is_null(client, admin_user):
         ("events?cursor=x", "invalid"),
         ("events?ip=999.1.1.1", "invalid"),
         ("events?at_least=fatal", "invalid_choice"),
+        ("events?outcome=failed", "invalid_choice"),
         ("events?since=yesterday", "invalid"),
         ("events?since=9999-12-31T23:59:59-12:00", "overflow"),
         ("events?target=" + "x" * 201, "max_length"),
@@ -141,6 +142,8 @@ def test_an_event_is_given_whole(officers, no_events):
         ("kind=tests.door.opened", 3),
         ("kind=tests.door.opened&kind=tests.window.opened", 4),
         ("at_least=high", 1),
+        ("outcome=failure", 1),
+        ("outcome=refused", 0),
         ("ip=203.0.113.9", 1),
         ("actor_id=7", 1),
         ("session_id=s1", 1),
@@ -156,7 +159,7 @@ def test_filters_narrow_and_combine(officers, no_events, question, found):
     happened(1, at=now, severity=Severity.HIGH, ip="203.0.113.9")
     happened(1, at=now, actor_id="7", session_id="s1")
     happened(1, at=now - timedelta(days=2), request_id="r1")
-    happened(1, at=now, kind="tests.window.opened")
+    happened(1, at=now, kind="tests.window.opened", outcome="failure")
     recently = (now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     answer = officers.get(f"/api/security/events?{question.format(recently=recently)}").json()
     ours = [e for e in answer["results"] if e["kind"].startswith("tests.")]
