@@ -148,10 +148,10 @@ def is_retired() -> bool:
 def use_keys(*keys: str) -> None:
     from django.conf import settings
 
-    from encryption.keyring import forget
+    from encryption.keyring import keyring
 
     settings.ENCRYPTION_KEYS = list(keys)
-    forget()
+    keyring.cache_clear()
 
 
 def rotation_of(model: Any, ids: list[uuid.UUID], rows: int, keys: list[str]) -> bool:

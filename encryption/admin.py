@@ -36,8 +36,9 @@ class MaskedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
     The fields are the form's own and not the model's, so that opening the page decrypts nothing.
     """
 
-    def _post_clean(self) -> None:
+    def clean(self) -> Any:
         """Set what was typed; an empty input keeps what is stored."""
+        cleaned = super().clean()
         for field in encrypted_fields(self._meta.model):
             value = self.cleaned_data.get(field.name)
             if value in (None, "") or field.name not in self.fields:
@@ -46,7 +47,7 @@ class MaskedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
                 setattr(self.instance, field.name, field.clean(value, self.instance))
             except ValidationError as failure:
                 self.add_error(field.name, failure)
-        super()._post_clean()  # type: ignore[misc]
+        return cleaned
 
 
 def _input_for(field: Encrypted[Any, Any], *, is_stored: bool) -> forms.Field | None:

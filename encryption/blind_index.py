@@ -9,8 +9,6 @@ those. ``docs/encryption.md`` says how to change its key by a second column.
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +18,17 @@ from django.db import connections, models, router, transaction
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
+from encryption.batches import ROWS_PER_BATCH, locked, windows, write_cells
+from encryption.cipher import derived
+from encryption.ciphertext import Bare, Bound
 from encryption.errors import ExpressionRefused
 from encryption.keyring import keyring
+from garrison.keys import Mac
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from encryption.fields.encrypted import Encrypted
-    from encryption.keyring.ring import Keyring
-
-DIGEST_BYTES = 32
 
 
 class Digest(bytes):
@@ -42,7 +41,7 @@ class Digest(bytes):
 
 
 def exactly(value: str) -> str:
-    """Tell every difference; only the Unicode form is made one (NFC)."""
+    """Keep every difference; only the Unicode form is made one (NFC)."""
     return unicodedata.normalize("NFC", value)
 
 
@@ -110,9 +109,7 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
 
     def digest(self, value: Any) -> Digest:
         """Return the digest of a clear value."""
-        text = self._text(value)
-        secret = index_secret(self.label, self.key)
-        return Digest(hmac.digest(secret, text.encode(), hashlib.sha256))
+        return Digest(index_mac(self.label, self.key).digest(self._text(value).encode()))
 
     def digest_or_none(self, value: Any) -> Digest | None:
         """Return the digest, or NULL for NULL."""
@@ -130,16 +127,14 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
         """What the digest is bound to: the encrypted field it stands for."""
         return self.source_field.label
 
-    def key_id(self, ring: Keyring | None = None) -> str:
+    def key_id(self) -> str:
         """Name the key that this column's own is derived from."""
-        return self.key or (ring or keyring()).index_key().id
+        return self.key or keyring().index_key().id
 
     # --- the column -------------------------------------------------------------------------------
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Digest | None:  # noqa: FBT001
         """Follow the source; one that nobody opened keeps its digest."""
-        from encryption.fields.sealed import Bare, Bound
-
         source = self.source_field
         held = model_instance.__dict__.get(source.attname)
         kept = model_instance.__dict__.get(self.attname)
@@ -196,13 +191,14 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
         return
 
 
-def index_secret(label: str, key_id: str) -> bytes:
-    """Get the HMAC key of a blind index: derived for it alone, and independent of encryption's."""
+def index_mac(label: str, key_id: str) -> Mac:
+    """Return the HMAC of a blind index; its key is derived for it alone, under encryption's."""
     ring = keyring()
-    known = ring.index_secrets.get((label, key_id))
+    known = ring.index_macs.get((label, key_id))
     if known is None:
         key = ring.key(key_id) if key_id else ring.index_key()
-        known = ring.index_secrets[label, key_id] = key.material.derive(f"blind-index/{label}")
+        known = Mac(derived(key.value, f"blind-index/{label}"))
+        ring.index_macs[label, key_id] = known
     return known
 
 
@@ -222,8 +218,8 @@ def all_indexes() -> Iterator[BlindIndex]:
             yield from (f for f in model._meta.local_concrete_fields if isinstance(f, BlindIndex))
 
 
-def fill(index: BlindIndex, *, rows_per_batch: int = 1000) -> int:
-    """Fill a blind index that was added beside filled rows; gives how many rows were filled.
+def fill(index: BlindIndex, *, rows_per_batch: int = ROWS_PER_BATCH) -> int:
+    """Fill a blind index that was added beside filled rows; return how many rows were filled.
 
     Online and resumable: only rows without a digest are read, some at a time, under lock. It is
     how an index changes its key: add a second one under the new key, fill it, look that one up,
@@ -231,21 +227,20 @@ def fill(index: BlindIndex, *, rows_per_batch: int = 1000) -> int:
     """
     model, source = index.model, index.source_field
     using = router.db_for_write(model)
-    gaps = {f"{index.name}__isnull": True, f"{source.name}__isnull": False}
-    filled, last = 0, None
-    while True:
+    connection, column = connections[using], str(index.column)
+    gaps = model._base_manager.using(using).filter(
+        **{f"{index.name}__isnull": True, f"{source.name}__isnull": False}
+    )
+    filled = 0
+    for after, last in windows(model, using=using, size=rows_per_batch) if gaps.exists() else ():
         with transaction.atomic(using=using):
-            rows = model._base_manager.using(using).filter(**gaps).order_by("pk")
-            rows = rows if last is None else rows.filter(pk__gt=last)
-            if connections[using].features.has_select_for_update:
-                rows = rows.select_for_update(of=("self",))
-            found = list(rows.values_list("pk", source.name)[:rows_per_batch])
-            for pk, value in found:
-                one = model._base_manager.using(using).filter(pk=pk)
-                filled += one.update(**{index.name: index.digest(value)})
-        if not found:
-            return filled
-        last = found[-1][0]
+            rows = locked(gaps, after=after, last=last).values_list("pk", source.name)
+            cells = [
+                (pk, [index.get_db_prep_value(index.digest(value), connection)])
+                for pk, value in rows
+            ]
+            filled += write_cells(model, [column], cells, using=using)
+    return filled
 
 
 def refuse_double(field: Encrypted[Any, Any], value: Any, instance: models.Model | None) -> None:

@@ -8,19 +8,23 @@ from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
 from django.db import DatabaseError
 
-from encryption.blind_index import BlindIndex
+from encryption.blind_index import BlindIndex, all_indexes
 from encryption.conf import settings
 from encryption.errors import KeyringUnusable, KeyUnknown
-from encryption.fields import Encrypted
+from encryption.fields import Encrypted, encrypted_fields
+from encryption.key_versions import impostors
 from encryption.keyring import keyring
 from encryption.keyring.entries import PASSPHRASE
+from encryption.models import KeyVersion
+from encryption.rotation import all_fields
+from encryption.shredding import subject_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 E001 = "encryption.E001"  # missing, malformed, short, doubled or default keys
 W002 = "encryption.W002"  # a passphrase where random bytes would be better
-E003 = "encryption.E003"  # blind indexes, and no telling which key is theirs
+E003 = "encryption.E003"  # blind indexes, and nothing names their key
 E004 = "encryption.E004"  # a blind index of nothing
 E005 = "encryption.E005"  # another key under a known id
 W006 = "encryption.W006"  # a retired key that is still configured
@@ -55,19 +59,15 @@ def check_passphrase(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa:
 
 def check_blind_indexes(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Find indexes whose source or key is not there."""
-    found: list[CheckMessage] = []
-    for model in apps.get_models():
-        for field in model._meta.local_concrete_fields:
-            if isinstance(field, BlindIndex):
-                found += _one_index(model, field)
-    return found
+    return [message for index in all_indexes() for message in _one_index(index)]
 
 
-def _one_index(model: Any, index: BlindIndex) -> Iterator[CheckMessage]:
-    names = {f.name: f for f in model._meta.get_fields()}
+def _one_index(index: BlindIndex) -> Iterator[CheckMessage]:
+    options = index.model._meta
+    names = {f.name: f for f in options.get_fields()}
     if not isinstance(names.get(index.source), Encrypted):
         yield Error(
-            f"{index.source!r} is no encrypted field of {model._meta.label}.",
+            f"{index.source!r} is no encrypted field of {options.label}.",
             hint="Name the Encrypted field that the index stands for.",
             obj=index,
             id=E004,
@@ -81,9 +81,6 @@ def _one_index(model: Any, index: BlindIndex) -> Iterator[CheckMessage]:
 
 def check_subjects(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Find fields of people whose keys would have no place."""
-    from encryption.rotation import all_fields
-    from encryption.shredding import subject_storage
-
     if not any(field.subject for field in all_fields()):
         return []
     try:
@@ -101,7 +98,6 @@ def check_admin(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG0
     from django.contrib import admin
 
     from encryption.admin import MaskedFieldsMixin
-    from encryption.fields import encrypted_fields
 
     return [
         Warning(
@@ -110,8 +106,9 @@ def check_admin(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG0
             hint="Put MaskedFieldsMixin (encryption.admin) first among its bases.",
             id=W008,
         )
-        for model, model_admin in admin.site._registry.items()
-        if encrypted_fields(model) and not isinstance(model_admin, MaskedFieldsMixin)
+        for model in apps.get_models()
+        if encrypted_fields(model) and admin.site.is_registered(model)
+        if not isinstance(model_admin := admin.site.get_model_admin(model), MaskedFieldsMixin)
     ]
 
 
@@ -123,15 +120,12 @@ def check_versions(
     """Compare the keys with what the database was written with (``check --database default``)."""
     if "default" not in (databases or ()):
         return []
-    from encryption.key_versions import impostors
-    from encryption.models import KeyVersion
-
     try:
         ring = keyring()
         wrong = impostors(ring)
-        retired = KeyVersion.objects.filter(retired_at__isnull=False, key_id__in=ring.keys)
+        retired = KeyVersion.objects.filter(retired_at__isnull=False, key_id__in=ring.by_id)
         return [*map(_impostor, wrong), *map(_retired, retired.values_list("key_id", flat=True))]
-    except (DatabaseError, KeyringUnusable):  # not migrated yet; or said by E001
+    except (DatabaseError, KeyringUnusable):  # not migrated yet; or reported by E001
         return []
 
 

@@ -21,12 +21,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from encryption.errors import DecryptionFailed, SubjectErased
+from garrison.keys import KEY_BYTES, derive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from encryption.keyring.material import KeyMaterial
-    from encryption.keyring.ring import Keyring
+    from encryption.keyring.ring import EncryptionKeyring
+    from garrison.keys import Secret
 
 RING_VERSION = b"\x01"
 SUBJECT_VERSION = b"\x02"
@@ -37,18 +38,22 @@ HEADER_BYTES = 13  # version and key id
 SUBJECT_HEADER_BYTES = 17
 NONCE_END = HEADER_BYTES + NONCE_BYTES
 OVERHEAD_BYTES = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
-MOST_WRITES_PER_KEY = 2**32  # NIST SP 800-38D, 8.3: random 96-bit nonces
 
 # What a SELECT puts before the envelope, so that a value knows its row wherever it is read:
 MARK_BYTES_ROW = 0xA1  # sixteen bytes follow
 MARK_HEX_ROW = 0x41  # thirty-two hexadecimal digits follow (SQLite stores UUIDs so)
 
 
-class Opener(NamedTuple):
+class Decryptor(NamedTuple):
     """What one key version needs to open the values of one field."""
 
     decrypt: Callable[[bytes, bytes, bytes | None], bytes]
     context: bytes
+
+
+def derived(key: Secret, purpose: str, *, length: int = KEY_BYTES) -> bytes:
+    """Derive from a master key the one for a purpose, such as ``files`` or ``field/<label>``."""
+    return derive(key.reveal(), f"django-garrison/encryption/v1/{purpose}", length=length)
 
 
 def header(key_id: str) -> bytes:
@@ -57,7 +62,7 @@ def header(key_id: str) -> bytes:
 
 
 def key_id_of(envelope: bytes) -> str:
-    """Read the key id of an envelope, for people; damaged ones give what can be shown."""
+    """Read the key id of an envelope, for people; of a damaged one, what can be shown."""
     if envelope[:1] == SUBJECT_VERSION:
         return f"subject {envelope[1:SUBJECT_HEADER_BYTES].hex()}"
     name = envelope[1:HEADER_BYTES].rstrip(b"\0").decode("ascii", "replace")
@@ -67,28 +72,22 @@ def key_id_of(envelope: bytes) -> str:
 class FieldCipher:
     """Seals and opens the values of one field; made once, and safe to share between threads."""
 
-    __slots__ = ("_active", "_openers", "label", "place", "ring")
+    __slots__ = ("_active", "_decryptors", "active_header", "label", "place", "ring")
 
-    def __init__(self, ring: Keyring, label: str, place: str) -> None:
+    def __init__(self, ring: EncryptionKeyring, label: str, place: str) -> None:
         """Derive the active key; the others are derived when first met."""
         self.ring = ring
         self.label = label
         self.place = place
-        self._openers: dict[bytes, Opener] = {}
-        first = header(ring.active.id)
-        aes = self._aes(ring.active.material)
-        self._openers[first] = Opener(aes.decrypt, self._context(first))
-        self._active = (aes.encrypt, first, self._context(first))
+        self.active_header = header(ring.active.id)  # of every envelope that needs no rotation
+        context, aes = self._context(self.active_header), self._aes(ring.active.value)
+        self._decryptors = {self.active_header: Decryptor(aes.decrypt, context)}
+        self._active = (aes.encrypt, self.active_header, context)
 
     @property
-    def active_header(self) -> bytes:
-        """The first bytes of every envelope that needs no rotation."""
-        return self._active[1]
-
-    @property
-    def active_opener(self) -> Opener:
+    def active_decryptor(self) -> Decryptor:
         """What opens the values under the active key."""
-        return self._openers[self.active_header]
+        return self._decryptors[self.active_header]
 
     def seal(self, plaintext: bytes, row: bytes) -> bytes:
         """Encrypt under the active key, bound to the row's sixteen bytes."""
@@ -96,28 +95,8 @@ class FieldCipher:
         nonce = os.urandom(NONCE_BYTES)
         return first + nonce + encrypt(nonce, plaintext, context + row)
 
-    def open(self, envelope: bytes, row: bytes) -> bytes:
-        """Decrypt, or raise :class:`~encryption.errors.DecryptionFailed`, whatever is wrong."""
-        opener = self._openers.get(envelope[:HEADER_BYTES])
-        if opener is None:
-            return self._open_rarely(envelope, row)
-        try:
-            return opener.decrypt(
-                envelope[HEADER_BYTES:NONCE_END], envelope[NONCE_END:], opener.context + row
-            )
-        except (InvalidTag, ValueError):
-            pass
-        raise self._not_authentic(envelope)
-
-    def open_selected(self, selected: bytes) -> bytes:
-        """Open what a SELECT gave: mark, row, envelope."""
-        row, envelope = split(selected)
-        if row is None:
-            raise self._malformed()
-        return self.open(envelope, row)
-
     def seal_for_subject(
-        self, plaintext: bytes, row: bytes, *, key: KeyMaterial, key_uuid: bytes
+        self, plaintext: bytes, row: bytes, *, key: Secret, key_uuid: bytes
     ) -> bytes:
         """Encrypt under a subject's own key."""
         first = SUBJECT_VERSION + key_uuid
@@ -125,76 +104,79 @@ class FieldCipher:
         aad = self._context(first) + row
         return first + nonce + self._aes(key).encrypt(nonce, plaintext, aad)
 
-    def _open_rarely(self, envelope: bytes, row: bytes) -> bytes:
-        """Open under a key not met before, or a subject's."""
-        if envelope[:1] == SUBJECT_VERSION and len(envelope) > SUBJECT_HEADER_BYTES:
-            return self._open_for_subject(envelope, row)
-        if envelope[:1] != RING_VERSION or len(envelope) < OVERHEAD_BYTES:
-            raise self._malformed()
-        key_id = key_id_of(envelope)
-        key = self.ring.keys.get(key_id)
-        first = envelope[:HEADER_BYTES]
-        if key is None or header(key_id) != first:
-            raise self._key_missing(key_id)
-        self._openers[first] = Opener(self._aes(key.material).decrypt, self._context(first))
-        return self.open(envelope, row)
-
-    def _open_for_subject(self, envelope: bytes, row: bytes) -> bytes:
-        from encryption.shredding import find_key
-
-        first = envelope[:SUBJECT_HEADER_BYTES]
-        found = find_key(first[1:])
-        if found.material is None:
-            raise self._subject_gone(envelope, is_erased=found.is_erased)
-        rest = envelope[SUBJECT_HEADER_BYTES:]
+    def open(self, envelope: bytes, row: bytes) -> bytes:
+        """Decrypt, or raise :class:`~encryption.errors.DecryptionFailed`, whatever is wrong."""
+        size = SUBJECT_HEADER_BYTES if envelope[:1] == SUBJECT_VERSION else HEADER_BYTES
+        first, nonce_end = envelope[:size], size + NONCE_BYTES
+        decryptor = self._decryptors.get(first) or self._decryptor_for(first, envelope)
         try:
-            return self._aes(found.material).decrypt(
-                rest[:NONCE_BYTES], rest[NONCE_BYTES:], self._context(first) + row
+            return decryptor.decrypt(
+                envelope[size:nonce_end], envelope[nonce_end:], decryptor.context + row
             )
         except (InvalidTag, ValueError):
             pass
         raise self._not_authentic(envelope)
 
-    def _aes(self, material: KeyMaterial) -> AESGCM:
-        return AESGCM(material.derive(f"field/{self.label}"))
+    def open_selected(self, selected: bytes) -> bytes:
+        """Open what a SELECT returned: mark, row, envelope."""
+        row, envelope = split(selected)
+        if row is None:
+            raise self._malformed()
+        return self.open(envelope, row)
+
+    def _decryptor_for(self, first: bytes, envelope: bytes) -> Decryptor:
+        """Return what opens values under a key not met before; a subject's is not kept here."""
+        if first[:1] == SUBJECT_VERSION and len(envelope) > SUBJECT_HEADER_BYTES:
+            found = self.ring.subject_key(first[1:])
+            if found.key is None:
+                raise self._subject_gone(envelope, is_erased=found.is_erased)
+            return Decryptor(self._aes(found.key).decrypt, self._context(first))
+        if first[:1] != RING_VERSION or len(envelope) < OVERHEAD_BYTES:
+            raise self._malformed()
+        key = self.ring.by_id.get(key_id_of(envelope))
+        if key is None or header(key.id) != first:
+            raise self._key_missing(key_id_of(envelope))
+        made = Decryptor(self._aes(key.value).decrypt, self._context(first))
+        return self._decryptors.setdefault(first, made)
+
+    def _aes(self, key: Secret) -> AESGCM:
+        return AESGCM(derived(key, f"field/{self.label}"))
 
     def _context(self, first: bytes) -> bytes:
         return first + self.label.encode() + b"\0"
 
     # --- what went wrong, in a sentence; built in frames that hold no key and no value ---
 
+    def _failed(self, what: str, reason: str, key_id: str = "") -> DecryptionFailed:
+        sentence = f"A value of {self.place} {what}"
+        return DecryptionFailed(sentence, reason=reason, place=self.place, key_id=key_id)
+
     def _not_authentic(self, envelope: bytes) -> DecryptionFailed:
         key_id = key_id_of(envelope)
-        return DecryptionFailed(
-            f"A value of {self.place} under key {key_id!r} does not verify: it was changed, or "
-            f"moved here from another row, column or table, or key {key_id!r} is not the one it "
-            "was encrypted with. Compare `manage.py encryption_status`, or restore the row.",
-            reason="not_authentic",
-            place=self.place,
-            key_id=key_id,
+        return self._failed(
+            f"under key {key_id!r} does not verify: it was changed, or moved here from another "
+            f"row, column or table, or key {key_id!r} is not the one it was encrypted with. "
+            "Compare `manage.py encryption_status`, or restore the row.",
+            "not_authentic",
+            key_id,
         )
 
     def _malformed(self) -> DecryptionFailed:
-        return DecryptionFailed(
-            f"A value of {self.place} is no envelope of a known version. A column that held clear "
-            "or foreign values is taken over by the EncryptField migration operation or by "
+        return self._failed(
+            "is no envelope of a known version. A column that held clear or foreign values is "
+            "taken over by the EncryptField migration operation or by "
             "`manage.py encryption_import`.",
-            reason="malformed",
-            place=self.place,
+            "malformed",
         )
 
     def _key_missing(self, key_id: str) -> DecryptionFailed:
-        from encryption.key_versions import retired_on
-
-        day = retired_on(key_id)
+        day = self.ring.retired_on(key_id)
         state = f"was retired on {day:%Y-%m-%d}" if day else "is not in the keyring"
-        return DecryptionFailed(
-            f"A value of {self.place} is encrypted under key {key_id!r}, which {state}. Put that "
-            "key back into ENCRYPTION_KEYS after the active one, then run "
-            "`manage.py encryption_rotate`.",
-            reason="key_missing",
-            place=self.place,
-            key_id=key_id,
+        return self._failed(
+            f"is encrypted under key {key_id!r}, which {state}. Put that key back into "
+            "ENCRYPTION_KEYS after the active one, then run `manage.py encryption_rotate`.",
+            "key_missing",
+            key_id,
         )
 
     def _subject_gone(self, envelope: bytes, *, is_erased: bool) -> DecryptionFailed:
@@ -206,12 +188,11 @@ class FieldCipher:
                 place=self.place,
                 key_id=key_id,
             )
-        return DecryptionFailed(
-            f"A value of {self.place} needs the key of {key_id}, which is not in the storage that "
+        return self._failed(
+            f"needs the key of {key_id}, which is not in the storage that "
             "ENCRYPTION_SUBJECT_KEYS_STORAGE names. Mount or restore that storage.",
-            reason="key_missing",
-            place=self.place,
-            key_id=key_id,
+            "key_missing",
+            key_id,
         )
 
 

@@ -21,7 +21,7 @@ SAMPLES_PER_END = 10  # the first and the last rows of each field
 def samples_decrypt(restored: Restored) -> DrillResult:
     """Open the first and the last values of each field; an erased person's are whole as they are.
 
-    Opened by the cipher alone: a drill writes nothing outside the copy, so it says no event.
+    Opened by the cipher alone: a drill writes nothing outside the copy, and so emits no event.
     """
     looked_at, broken = 0, []
     for field in all_fields():

@@ -13,6 +13,7 @@ import pickle
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from django.core.signing import BadSignature
 from django.utils.functional import cached_property
 
 from encryption.cipher import RING_VERSION, SUBJECT_VERSION
@@ -36,6 +37,9 @@ PLAIN_TYPES: dict[tuple[str, str], Any] = {
     ("uuid", "UUID"): uuid.UUID,
     ("uuid", "SafeUUID"): uuid.SafeUUID,
 }
+
+
+UNREADABLE = object()  # in the place of a value, so that no frame with a value raises
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -74,7 +78,7 @@ class FromDjangoCryptography:
     def reseal(self, field: Encrypted[Any, Any], stored: bytes, row: bytes) -> bytes:
         """Verify, decrypt, unpickle, convert by the field, and seal."""
         opened = self._open(stored)
-        if isinstance(opened, _Unreadable):
+        if opened is UNREADABLE:
             raise DecryptionFailed(
                 f"A value of {field.place} is not one that django-cryptography wrote with the "
                 "present SECRET_KEY and CRYPTOGRAPHY_KEY. Set them as they were and run the "
@@ -85,20 +89,14 @@ class FromDjangoCryptography:
         return field.seal(field.base.to_python(opened), row=row)
 
     def _open(self, stored: bytes) -> Any:
-        from django.core.signing import BadSignature
-
         cipher = self._cipher
         try:
             pickled = cipher.decrypt(stored)
             return _PlainUnpickler(io.BytesIO(pickled)).load()
         except (BadSignature, ValueError, TypeError, KeyError, EOFError, pickle.UnpicklingError):
-            return _Unreadable()
+            return UNREADABLE
         except Exception as failure:
             # Its own InvalidToken, imported nowhere else so that the package stays optional.
             if type(failure).__module__.startswith("django_cryptography"):
-                return _Unreadable()
+                return UNREADABLE
             raise
-
-
-class _Unreadable:
-    """The mark of a value that could not be opened."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.core.exceptions import SynchronousOnlyOperation
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from encryption.cipher import derived
 from encryption.events import KEY_ADOPTED
 from encryption.keyring import keyring
 from encryption.models import KeyVersion, Rotation
@@ -18,7 +17,13 @@ from garrison import events
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from encryption.keyring import Keyring
+    from encryption.keyring import EncryptionKeyring
+    from garrison.keys import Key, Secret
+
+
+def fingerprint(key: Key[Secret]) -> str:
+    """Return 16 hex digits derived from a key for this alone; they show nothing of it."""
+    return derived(key.value, "fingerprint", length=8).hex()
 
 
 def adopt(*, now: datetime | None = None) -> list[KeyVersion]:
@@ -31,10 +36,10 @@ def adopt(*, now: datetime | None = None) -> list[KeyVersion]:
     now = now or timezone.now()
     ring = keyring()
     with transaction.atomic():
-        for key in ring.keys.values():
+        for key in ring.by_id.values():
             version, is_new = KeyVersion.objects.get_or_create(
                 key_id=key.id,
-                defaults={"fingerprint": key.material.fingerprint(), "first_seen_at": now},
+                defaults={"fingerprint": fingerprint(key), "first_seen_at": now},
             )
             if is_new:
                 events.emit(KEY_ADOPTED, target=f"key:{version.key_id}")
@@ -42,14 +47,11 @@ def adopt(*, now: datetime | None = None) -> list[KeyVersion]:
     return list(KeyVersion.objects.all())
 
 
-def impostors(ring: Keyring) -> list[str]:
+def impostors(ring: EncryptionKeyring) -> list[str]:
     """Name the ids under which the ring holds another key than this database was written with."""
     known = dict(KeyVersion.objects.values_list("key_id", "fingerprint"))
-    return [
-        key.id
-        for key in ring.keys.values()
-        if known.get(key.id, key.material.fingerprint()) != key.material.fingerprint()
-    ]
+    keys = ring.by_id.values()
+    return [k.id for k in keys if k.id in known and known[k.id] != fingerprint(k)]
 
 
 def in_use_between(key_id: str) -> tuple[datetime, datetime]:
@@ -65,36 +67,3 @@ def in_use_between(key_id: str) -> tuple[datetime, datetime]:
     if until is None or others.filter(finished_at=None).exists():
         until = now
     return since or until, until
-
-
-SECONDS_REMEMBERED = 10
-_retired: tuple[float, dict[str, datetime]] = (0.0, {})
-
-
-def retired_on(key_id: str) -> datetime | None:
-    """Report when a key was retired, for the sentence of a failed read; never raises.
-
-    Remembered for a few seconds, so that damaged key ids cannot be turned into a flood of queries.
-    """
-    global _retired  # noqa: PLW0603 - one memory per process is the point
-    until, known = _retired
-    if until < time.monotonic():
-        known = _read_retired()
-        _retired = (time.monotonic() + SECONDS_REMEMBERED, known)
-    return known.get(key_id)
-
-
-def forget_retired() -> None:
-    """Ask the database again at the next failure."""
-    global _retired  # noqa: PLW0603
-    _retired = (0.0, {})
-
-
-def _read_retired() -> dict[str, datetime]:
-    try:
-        with transaction.atomic():
-            rows: Any = KeyVersion.objects.filter(retired_at__isnull=False)
-            return dict(rows.values_list("key_id", "retired_at"))
-    except (DatabaseError, RuntimeError, SynchronousOnlyOperation):
-        # No table, no connection, a broken transaction, an event loop: the sentence goes without.
-        return {}

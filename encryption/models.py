@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from django.db import models
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import DatabaseError, models, transaction
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class KeyVersion(models.Model):
@@ -30,6 +34,18 @@ class KeyVersion(models.Model):
     def __str__(self) -> str:
         """Return the id."""
         return self.key_id
+
+    @classmethod
+    def retired_on(cls, key_id: str) -> datetime | None:
+        """Return when a key was retired, for the sentence of a failed read; never raises."""
+        try:
+            with transaction.atomic():
+                rows = cls.objects.filter(pk=key_id)
+                return rows.values_list("retired_at", flat=True).first()
+        except (DatabaseError, RuntimeError, SynchronousOnlyOperation):
+            # No table, no connection, a broken transaction, an event loop: the sentence does
+            # without.
+            return None
 
 
 class Rotation(models.Model):

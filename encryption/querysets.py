@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from django.db import connections, models, transaction
+from django.db import NotSupportedError, connections, models, transaction
 
+from encryption.batches import ROWS_PER_BATCH, write_cells
 from encryption.blind_index import indexes_of
 from encryption.errors import ExpressionRefused, UnboundValue
 from encryption.fields.encrypted import Encrypted
@@ -17,10 +18,9 @@ from encryption.fields.saving import sealed_value, subject_name
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from encryption.fields.sealed import Bound
+    from encryption.ciphertext import Bound
 
 M = TypeVar("M", bound=models.Model)
-ROWS_PER_STATEMENT = 1000
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -42,6 +42,8 @@ class EncryptedQuerySet(models.QuerySet[M]):
 
     Reading needs nothing of it: a plain manager reads encrypted columns just as well.
     """
+
+    seals_values = True  # what the check of fields looks for
 
     def update(self, **values: Any) -> int:
         """Update the rows; an encrypted value is sealed anew for each of them.
@@ -101,7 +103,8 @@ class EncryptedQuerySet(models.QuerySet[M]):
                 raise ExpressionRefused(field.no_expression())
         if self.query.is_sliced:
             raise TypeError("Cannot update a query once a slice has been taken.")
-        self._not_support_combined_queries("update")  # type: ignore[attr-defined]
+        if self.query.combinator:
+            raise NotSupportedError(f"update() after {self.query.combinator}() is not supported.")
 
     def _locked_rows(self, sealed: Sealing) -> Iterator[list[dict[str, Any]]]:
         """Return key, row identity and subject of each row, locked, some at a time."""
@@ -116,7 +119,7 @@ class EncryptedQuerySet(models.QuerySet[M]):
             found = found.select_for_update(of=("self",) if is_plain else ())
         names = {"pk", *(f.identity().attname for f in sealed), *(f.subject for f in sealed)}
         rows = iter(list(found.values(*(names - {""}))))
-        while batch := list(islice(rows, ROWS_PER_STATEMENT)):
+        while batch := list(islice(rows, ROWS_PER_BATCH)):
             yield batch
 
     def _update_rows(
@@ -153,31 +156,16 @@ def write_sealed(
     fields: Sequence[Encrypted[Any, Any]],
     rows: Sequence[tuple[Any, Sequence[Bound | None]]],
 ) -> int:
-    """Write sealed values by primary key, in one batch per table of the model.
-
-    The statement is made by Django's own compiler; only its parameters differ from row to row.
-    """
-    connection = connections[using]
-    quote = connection.ops.quote_name
-    written = 0
+    """Write sealed values by primary key, in one batch per table of the model."""
+    connection, written = connections[using], 0
     for owner in dict.fromkeys(field.model for field in fields):
-        own = [(n, f) for n, f in enumerate(fields) if f.model is owner]
-        key: Any = owner._meta.pk
-        columns = ", ".join(f"{quote(str(f.column))} = %s" for _, f in own)
-        statement = (
-            f"UPDATE {quote(owner._meta.db_table)} SET {columns} "  # noqa: S608 - names, quoted
-            f"WHERE {quote(key.column)} = %s"
-        )
-        parameters = [
-            [
-                *(f.get_db_prep_save(cells[n], connection) for n, f in own),
-                key.get_db_prep_value(pk, connection),
-            ]
+        own = [(n, field) for n, field in enumerate(fields) if field.model is owner]
+        prepared = [
+            (pk, [field.get_db_prep_save(cells[n], connection) for n, field in own])
             for pk, cells in rows
         ]
-        with connection.cursor() as cursor:
-            cursor.executemany(statement, parameters)
-            written = max(written, cursor.rowcount)
+        columns = [str(field.column) for _, field in own]
+        written = max(written, write_cells(owner, columns, prepared, using=using))
     return written
 
 

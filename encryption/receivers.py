@@ -1,4 +1,4 @@
-"""What encryption does when something is said or done elsewhere."""
+"""What encryption does about its own events, and after ``migrate``."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ def adopt_keys(using: str, **_: Any) -> None:
         return  # another database, or one migrated back to before this app
     try:
         key_versions.adopt()
-    except KeyringUnusable:  # said by encryption.E001, with its sentence; migrating may go on
+    except KeyringUnusable:  # reported by encryption.E001, with its sentence; migrating may go on
         return

@@ -16,21 +16,19 @@ from django.db import connections, models, transaction
 from django.db.models import Count, F
 from django.db.models.functions import Substr
 
+from encryption.batches import ROWS_PER_BATCH, locked, windows, write_cells
 from encryption.cipher import HEADER_BYTES, RING_VERSION, SUBJECT_VERSION, key_id_of
 from encryption.errors import DecryptionFailed
-from encryption.failures import report
+from encryption.failures import Tally, report
 from encryption.fields import Encrypted
 from encryption.fields.columns import CiphertextCol, EncryptedCol
 from encryption.fields.rows import as_row
 from encryption.models import Rotation
-from encryption.windows import between, end_of_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-
-ROWS_PER_BATCH = 1000
 SUBJECTS = "(subject keys)"
 
 
@@ -84,7 +82,7 @@ def _with_heads(field: Encrypted[Any, Any], using: str) -> models.QuerySet[Any]:
 
 
 class Task(Protocol):
-    """What is to be done to a field's values: which are due, and what becomes of one."""
+    """What is done to a field's values: which are due, and what becomes of one."""
 
     def due(self, field: Encrypted[Any, Any], rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
         """Keep the rows whose value is due."""
@@ -108,18 +106,9 @@ class ToActiveKey:
         return cipher.seal(cipher.open(stored, row), row)
 
 
-@dataclass(slots=True)
-class Tally:
-    """What a run did: values rewritten, values that could not be read, and the rows seen."""
-
-    rewritten: int = 0
-    unreadable: int = 0
-    seen: int = 0
-
-
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One pass after another over one field, until nothing is due."""
+class RotationPass:
+    """Goes through one field, window by window, until nothing is due."""
 
     field: Encrypted[Any, Any]
     task: Task
@@ -127,72 +116,58 @@ class Run:
     rows_per_batch: int = ROWS_PER_BATCH
     on_batch: Callable[[Tally], None] = lambda _tally: None
 
-    def remaining(self) -> int:
-        """Count what is due now."""
-        return self.task.due(self.field, _with_heads(self.field, self.using)).count()
+    def due(self) -> models.QuerySet[Any]:
+        """Return the rows whose value is due now."""
+        return self.task.due(self.field, _with_heads(self.field, self.using))
 
     def __call__(self, progress: Rotation, *, clock: Callable[[], datetime]) -> Tally:
         """Work until nothing is due, or nothing of what is due can be rewritten."""
         total = Tally()
-        self._pass(progress, total, clock, skip_locked=True)
+        self._rewrite_table(progress, total, clock, skip_locked=True)
         before = -1
-        while before != total.rewritten and self._is_due():
+        while before != total.rewritten and self.due().exists():
             before, total.unreadable, progress.cursor = total.rewritten, 0, ""
-            self._pass(progress, total, clock, skip_locked=False)
+            self._rewrite_table(progress, total, clock, skip_locked=False)
         return total
 
-    def _is_due(self) -> bool:
-        return self.task.due(self.field, _with_heads(self.field, self.using)).exists()
-
-    def _pass(
+    def _rewrite_table(
         self, progress: Rotation, total: Tally, clock: Callable[[], datetime], *, skip_locked: bool
     ) -> None:
-        is_more = True
-        while is_more:
-            is_more = self._batch(progress, total, clock, skip_locked=skip_locked)
+        """Go on from the cursor to the end; each window commits with the cursor after it."""
+        model = self.field.model
+        after = model._meta.pk.to_python(progress.cursor) if progress.cursor else None
+        table = windows(model, using=self.using, size=self.rows_per_batch, after=after)
+        for first, last in table:
+            with transaction.atomic(using=self.using):
+                written, seen = self._rewrite(first, last, total, skip_locked=skip_locked)
+                progress.cursor = "" if last is None else str(last)
+                if seen:
+                    self._save(progress, written, clock())
+            total.rewritten += written
+            total.seen += seen
             self.on_batch(total)
 
-    def _batch(
-        self, progress: Rotation, total: Tally, clock: Callable[[], datetime], *, skip_locked: bool
-    ) -> bool:
-        """Rewrite one batch and move the cursor, in one transaction; tell whether rows follow."""
-        model, size = self.field.model, self.rows_per_batch
-        after = model._meta.pk.to_python(progress.cursor) if progress.cursor else None
-        with transaction.atomic(using=self.using):
-            last = end_of_window(model, using=self.using, after=after, size=size)
-            rows = self._take(after, last, skip_locked=skip_locked)
-            resealed = [
-                (new, pk, old)
-                for pk, row, old in rows
-                if (new := self._reseal(pk, row, old, total))
-            ]
-            written = self._write(resealed)
-            total.rewritten += written
-            total.seen += len(rows)
-            progress.cursor = "" if last is None else str(last)
-            if rows:
-                self._save(progress, written, clock())
-        return last is not None
-
-    def _save(self, progress: Rotation, written: int, now: datetime) -> None:
-        """Keep the place and the count; two runs at once add up, and share the place."""
-        progress.rotated += written
-        Rotation.objects.using(self.using).filter(pk=progress.pk).update(
-            cursor=progress.cursor, rotated=F("rotated") + written, updated_at=now
-        )
-
-    def _take(
-        self, after: Any, last: Any | None, *, skip_locked: bool
-    ) -> list[tuple[Any, bytes, bytes]]:
+    def _rewrite(
+        self, after: Any, last: Any | None, total: Tally, *, skip_locked: bool
+    ) -> tuple[int, int]:
+        """Rewrite one window; return how many values were written, and how many were due."""
         field, identity = self.field, self.field.identity().attname
-        rows = between(self.task.due(field, _with_heads(field, self.using)), after=after, last=last)
-        features = connections[self.using].features
-        if features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=skip_locked, of=("self",))
-        chosen = rows.annotate(envelope=Ciphertext(field.name)).values("pk", identity, "envelope")
-        return [(row["pk"], as_row(row[identity]) or b"", bytes(row["envelope"])) for row in chosen]
+        connection: Any = connections[self.using]
+        binary, column = connection.Database.Binary, str(field.column)
+        rows = (
+            locked(self.due(), after=after, last=last, skip_locked=skip_locked)
+            .annotate(envelope=Ciphertext(field.name))
+            .values("pk", identity, "envelope")
+        )
+        cells, seen = [], 0
+        for row in rows:
+            seen, old = seen + 1, bytes(row["envelope"])
+            if new := self._resealed(row["pk"], as_row(row[identity]) or b"", old, total):
+                cells.append((row["pk"], [binary(new), binary(old)]))
+        written = write_cells(field.model, [column], cells, using=self.using, expected=column)
+        return written, seen
 
-    def _reseal(self, pk: Any, row: bytes, old: bytes, total: Tally) -> bytes:
+    def _resealed(self, pk: Any, row: bytes, old: bytes, total: Tally) -> bytes:
         try:
             return self.task.reseal(self.field, old, row)
         except DecryptionFailed as failure:
@@ -200,22 +175,9 @@ class Run:
             report(failure, target=f"{self.field.model._meta.label_lower}:{pk}")
             return b""
 
-    def _write(self, resealed: list[tuple[bytes, Any, bytes]]) -> int:
-        """Compare and set: a value that somebody changed meanwhile is theirs."""
-        if not resealed:
-            return 0
-        connection = connections[self.using]
-        quote, binary = connection.ops.quote_name, connection.Database.Binary  # type: ignore[attr-defined]
-        options, key = self.field.model._meta, self.field.model._meta.pk
-        column = quote(str(self.field.column))
-        statement = (
-            f"UPDATE {quote(options.db_table)} SET {column} = %s "  # noqa: S608 - names, quoted
-            f"WHERE {quote(str(key.column))} = %s AND {column} = %s"
+    def _save(self, progress: Rotation, written: int, now: datetime) -> None:
+        """Save the cursor and the count; two runs at once add up, and share the cursor."""
+        progress.rotated += written
+        Rotation.objects.using(self.using).filter(pk=progress.pk).update(
+            cursor=progress.cursor, rotated=F("rotated") + written, updated_at=now
         )
-        parameters = [
-            (binary(new), key.get_db_prep_value(pk, connection), binary(old))
-            for new, pk, old in resealed
-        ]
-        with connection.cursor() as cursor:
-            cursor.executemany(statement, parameters)
-            return int(cursor.rowcount)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import router, transaction
 from django.utils import timezone
 
-from encryption import blind_index, key_users, key_versions, shredding
+from encryption import key_users, key_versions, shredding
+from encryption.batches import ROWS_PER_BATCH
 from encryption.errors import KeyInUse, RevealRefused, SubjectUnknown
 from encryption.events import (
     COLUMN_IMPORTED,
@@ -19,10 +20,12 @@ from encryption.events import (
     SUBJECT_ERASED,
     VALUE_REVEALED,
 )
+from encryption.failures import Tally
 from encryption.importing import FromDjangoCryptography
 from encryption.keyring import keyring
 from encryption.models import KeyVersion, Rotation, SubjectKey
-from encryption.rotation import ROWS_PER_BATCH, Run, Tally, ToActiveKey, all_fields, rows_per_key
+from encryption.rotation import RotationPass, ToActiveKey, all_fields, rows_per_key
+from encryption.storage import encrypted_storages
 from garrison import events, field_policy
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
     from encryption.fields import Encrypted
+    from garrison.events import EventKind
 
 REVEAL = "encryption.reveal_values"
 FILES = "(files)"  # where a rotation names a field
@@ -52,37 +56,13 @@ def rotate_field(
     Values that cannot be read stay as they are, are counted, and are an event each.
     """
     using = router.db_for_write(field.model)
-    progress = _progress(field, using, clock())
-    run = Run(field, ToActiveKey(), using, rows_per_batch, on_batch)
-    tally = run(progress, clock=clock)
+    progress = _progress(field.label, using, clock())
+    rotate = RotationPass(field, ToActiveKey(), using, rows_per_batch, on_batch)
+    tally = rotate(progress, clock=clock)
     if not tally.unreadable:
-        _finish(progress, using, clock())
+        data = {"key_id": progress.key_id, "rotated": progress.rotated}
+        _finish(progress, ROTATION_FINISHED, f"field:{field.label}", data, now=clock())
     return tally
-
-
-def _progress(field: Encrypted[Any, Any], using: str, now: datetime) -> Rotation:
-    """Return the unfinished rotation to this key, or start one."""
-    active = keyring().active.id
-    rotations = Rotation.objects.using(using)
-    fresh = {"key_id": active, "started_at": now, "updated_at": now}
-    found, is_new = rotations.get_or_create(label=field.label, defaults=fresh)
-    if is_new or (found.key_id == active and found.finished_at is None):
-        return found
-    return rotations.update_or_create(
-        label=field.label, defaults={**fresh, "cursor": "", "rotated": 0, "finished_at": None}
-    )[0]
-
-
-def _finish(progress: Rotation, using: str, now: datetime) -> None:
-    with transaction.atomic(using=using):
-        progress.cursor, progress.finished_at, progress.updated_at = "", now, now
-        progress.save(using=using, update_fields=["cursor", "finished_at", "updated_at"])
-        events.emit(
-            ROTATION_FINISHED,
-            target=f"field:{progress.label}",
-            data={"key_id": progress.key_id, "rotated": progress.rotated},
-            now=now,
-        )
 
 
 def import_field(  # noqa: PLR0913 - the command's options
@@ -94,57 +74,57 @@ def import_field(  # noqa: PLR0913 - the command's options
     on_batch: Callable[[Tally], None] = lambda _tally: None,
     clock: Callable[[], datetime] = timezone.now,
 ) -> tuple[int, Tally]:
-    """Encrypt anew what django-cryptography wrote; gives how many were due, and the tally."""
-    using, now = router.db_for_write(field.model), clock()
-    run = Run(field, FromDjangoCryptography(key=key), using, rows_per_batch, on_batch)
-    due = run.remaining()
+    """Encrypt anew what django-cryptography wrote; return how many were due, and the tally."""
+    using = router.db_for_write(field.model)
+    take_over = RotationPass(
+        field, FromDjangoCryptography(key=key), using, rows_per_batch, on_batch
+    )
+    due = take_over.due().count()
     if is_dry_run or not due:
         return due, Tally()
-    progress, _ = Rotation.objects.using(using).update_or_create(
-        label=f"{field.label} (import)"[:200],
-        defaults={"key_id": keyring().active.id, "started_at": now, "updated_at": now},
-    )
-    tally = run(progress, clock=clock)
-    with transaction.atomic(using=using):
-        progress.finished_at = clock()
-        progress.save(using=using, update_fields=["finished_at"])
-        data = {"imported": tally.rewritten, "unreadable": tally.unreadable}
-        events.emit(COLUMN_IMPORTED, target=f"field:{field.label}", data=data)
+    progress = _progress(f"{field.label} (import)"[:200], using, clock())
+    tally = take_over(progress, clock=clock)
+    data = {"imported": tally.rewritten, "unreadable": tally.unreadable}
+    _finish(progress, COLUMN_IMPORTED, f"field:{field.label}", data, now=clock())
     return due, tally
 
 
-def rotate_subject_keys() -> Tally:
-    """Wrap every subject's key under the active master key; gives what was wrapped anew."""
-    return shredding.rewrap() if SubjectKey.objects.exists() else Tally()
+def _progress(label: str, using: str, now: datetime) -> Rotation:
+    """Return the unfinished pass to the active key, or start one."""
+    active = keyring().active.id
+    rotations = Rotation.objects.using(using)
+    fresh = {"key_id": active, "started_at": now, "updated_at": now}
+    found, is_new = rotations.get_or_create(label=label, defaults=fresh)
+    if is_new or (found.key_id == active and found.finished_at is None):
+        return found
+    return rotations.update_or_create(
+        label=label, defaults={**fresh, "cursor": "", "rotated": 0, "finished_at": None}
+    )[0]
 
 
-def fill_indexes() -> int:
-    """Fill every blind index that has gaps; gives how many rows were filled."""
-    return sum(blind_index.fill(index) for index in blind_index.all_indexes())
+def _finish(
+    progress: Rotation, kind: EventKind, target: str, data: dict[str, Any], *, now: datetime
+) -> None:
+    using = progress._state.db
+    with transaction.atomic(using=using):
+        progress.cursor, progress.finished_at, progress.updated_at = "", now, now
+        progress.save(using=using, update_fields=["cursor", "finished_at", "updated_at"])
+        events.emit(kind, target=target, data=data, now=now)
 
 
 def rotate_files() -> Tally:
-    """Wrap the keys of every encrypted file anew; gives what was rewritten, and what was not."""
-    from encryption.storage import encrypted_storages
+    """Wrap the keys of every encrypted file anew.
 
-    total = Tally()
+    Once none is under an older key, that is written down; kept backups are judged by it.
+    """
+    total, now = Tally(), timezone.now()
     for store in encrypted_storages().values():
-        tally = store.rotate()
-        total.rewritten += tally.rewritten
-        total.unreadable += tally.unreadable
-        total.seen += tally.seen
-    if not total.unreadable:
-        _note_files()
-    return total
-
-
-def _note_files() -> None:
-    """Write down that no file is under an older key; kept backups are judged by it."""
-    now = timezone.now()
+        total.add(store.rotate())
     finished = {"key_id": keyring().active.id, "updated_at": now, "finished_at": now}
     known = Rotation.objects.filter(label=FILES, key_id=finished["key_id"])
-    if not known.exists():
+    if not total.unreadable and not known.exists():
         Rotation.objects.update_or_create(label=FILES, defaults={**finished, "started_at": now})
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +139,7 @@ class FieldStatus:
 
 
 def status() -> list[FieldStatus]:
-    """Tell, for each field, how many values each key holds, the oldest key, and progress."""
+    """Return, for each field, how many values each key holds, the oldest key, and progress."""
     ring = keyring()
     ages = {version.key_id: version.first_seen_at for version in key_versions.adopt()}
     return [_status_of(item, ring.active.id, ages) for item in all_fields()]
@@ -185,7 +165,7 @@ def retire_key(*, key_id: str, actor: Any = None, now: datetime | None = None) -
     key_versions.adopt(now=now)
     ring = keyring()
     ring.key(key_id)
-    needs = [use.detail for use in key_users.uses(key_id)]
+    needs = key_users.reasons(key_id)
     if key_id == ring.active.id:
         needs.insert(0, "it is the active key; put another one first in ENCRYPTION_KEYS.")
     if needs:
@@ -198,7 +178,6 @@ def retire_key(*, key_id: str, actor: Any = None, now: datetime | None = None) -
         version.retired_at = version.retired_at or now
         version.save(update_fields=["retired_at"])
         events.emit(KEY_RETIRED, actor=actor, target=f"key:{key_id}", now=now)
-    key_versions.forget_retired()
     return version
 
 
@@ -215,15 +194,15 @@ def erase_subject(
     database names and that was made for somebody else is left alone; ``is_sweep`` looks for keys
     of this person that the database does not name.
     """
-    now = now or timezone.now()
+    now, ring = now or timezone.now(), keyring()
     with transaction.atomic():
         named = SubjectKey.objects.select_for_update().filter(subject=subject)
-        keys = {key.id for key in named if shredding.is_theirs(key.id.bytes, subject)}
-        keys |= set(shredding.keys_made_for(subject)) if is_sweep else set()
+        keys = {key.id for key in named if shredding.is_theirs(ring, key.id.bytes, subject)}
+        keys |= set(shredding.keys_made_for(ring, subject)) if is_sweep else set()
         if not keys:
             raise SubjectUnknown(f"There is no key of {subject!r}; nothing was encrypted for it.")
         for key in keys:
-            shredding.destroy(key.bytes, erased_at=now)
+            shredding.destroy(ring, key.bytes, erased_at=now)
         SubjectKey.objects.filter(pk__in=keys, erased_at=None).update(erased_at=now)
         events.emit(SUBJECT_ERASED, actor=actor, target=subject, data={"keys": len(keys)}, now=now)
     return len(keys)
@@ -242,7 +221,7 @@ def may_reveal(*, user: Any, model: type[Model], name: str) -> bool:
 
 
 def reveal(*, user: Any, instance: Model, name: str) -> Any:
-    """Return a value in clear to somebody who may see it, and say so; refuse anybody else."""
+    """Return a value in clear to somebody who may see it, and emit that; refuse anybody else."""
     target = f"{instance._meta.label_lower}:{instance.pk}"
     if not may_reveal(user=user, model=type(instance), name=name):
         events.emit(REVEAL_REFUSED, actor=user, target=target, data={"field": name})

@@ -7,7 +7,8 @@ backup of it holds one. Erasing deletes the object; what was encrypted under it 
 the live rows, in every replica and in every backup alike.
 
 Wrapped with a key is whose it is. Whoever may write the database and gives one person's key to
-another would make an erasure miss; such a key is refused when the next value is written.
+another would make an erasure miss; such a key is refused when the next value is written. The
+functions take the keyring as an argument, since it calls them for envelopes under people's keys.
 
 What it does not promise: that the storage keeps no copies of its own. Switch versioning and
 snapshots off there, and replicate it instead of backing it up.
@@ -32,11 +33,9 @@ from django.utils import timezone
 
 from encryption.conf import settings
 from encryption.errors import DecryptionFailed, KeyringUnusable
-from encryption.failures import report
-from encryption.keyring import KeyMaterial, keyring
-from encryption.keyring.material import KEY_BYTES
+from encryption.failures import Tally, report, rewrap_each
 from encryption.models import SubjectKey
-from encryption.rotation import Tally
+from garrison.keys import KEY_BYTES, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,30 +43,29 @@ if TYPE_CHECKING:
 
     from django.core.files.storage import Storage
 
+    from encryption.keyring import EncryptionKeyring
+
 WRAPPING = "encryption.subject_keys"  # the label wrapped keys are bound to
 LONGEST_WRAPPED = 256  # bytes
 OBJECT = re.compile(r"([0-9a-f]{32})\.([A-Za-z0-9._-]{1,12})\.key")
+MOST_CACHED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class LivingKey:
-    """A subject's key, ready to encrypt with."""
+class SubjectKeyState:
+    """What is known of a key id: the key and whose it is, or that it was erased, or neither."""
 
-    uuid: UUID
-    material: KeyMaterial
-
-
-@dataclass(frozen=True, slots=True)
-class FoundKey:
-    """What is known of a key id: its material, or that it was erased, or neither."""
-
-    material: KeyMaterial | None
-    is_erased: bool
+    key: Secret | None = None
     owner: bytes = b""
+    is_erased: bool = False
+
+    def is_of(self, subject: str) -> bool:
+        """Return whether the key was made for that person."""
+        return hmac.compare_digest(self.owner, _owner(subject))
 
 
 def subject_storage() -> Storage:
-    """Return the storage of subject keys, or say which setting is missing."""
+    """Return the storage of subject keys; raises KeyringUnusable where settings name none."""
     try:
         return storages[settings.subject_keys_storage]
     except InvalidStorageError:
@@ -80,53 +78,50 @@ def subject_storage() -> Storage:
 
 # --- using keys -----------------------------------------------------------------------------------
 
-_cached: dict[bytes, tuple[float, FoundKey]] = {}
-MOST_CACHED = 10_000
 
+def key_for(ring: EncryptionKeyring, subject: str) -> tuple[Secret, bytes]:
+    """Return the subject's key and its UUID; the first value of a person makes one.
 
-def key_for(subject: str) -> LivingKey:
-    """Return the subject's key; the first value of a person makes one.
-
-    A subject that was erased and comes back gets a new key: the old values stay unreadable.
+    A subject that was erased and comes back gets a new key: the old values stay unreadable. Raises
+    DecryptionFailed for a key that was made for somebody else.
     """
-    row = SubjectKey.objects.filter(subject=subject, erased_at=None).first() or _make(subject)
-    found = find_key(row.id.bytes)
+    row = SubjectKey.objects.filter(subject=subject, erased_at=None).first() or _make(ring, subject)
+    found = find_key(ring, row.id.bytes)
     if found.is_erased:
         # The row came back with a restored database; the erasure stands.
         SubjectKey.objects.filter(pk=row.pk).update(erased_at=timezone.now())
-        row = _make(subject)
-        found = find_key(row.id.bytes)
-    if found.material is None:
+        row = _make(ring, subject)
+        found = find_key(ring, row.id.bytes)
+    if found.key is None:
         raise KeyringUnusable(
             f"The key of {subject} is not in the storage that ENCRYPTION_SUBJECT_KEYS_STORAGE "
             "names. Mount or restore that storage."
         )
-    if not hmac.compare_digest(found.owner, _owner(subject)):
+    if not found.is_of(subject):
         raise _not_theirs(subject, row)
-    return LivingKey(row.id, found.material)
+    return found.key, row.id.bytes
 
 
-def is_theirs(key_uuid: bytes, subject: str) -> bool:
+def is_theirs(ring: EncryptionKeyring, key_uuid: bytes, subject: str) -> bool:
     """Return whether a key may be destroyed as this person's: not if it was made for somebody else.
 
-    One that is gone already, or cannot be read, tells nothing, and may.
+    One that is gone already, or cannot be read, proves nothing, and may.
     """
     try:
-        found = find_key(key_uuid)
+        found = find_key(ring, key_uuid)
     except DecryptionFailed:
         return True
-    return found.material is None or hmac.compare_digest(found.owner, _owner(subject))
+    return found.key is None or found.is_of(subject)
 
 
-def keys_made_for(subject: str) -> Iterator[UUID]:
-    """Open every key in the storage, and give those made for one person."""
-    owner = _owner(subject)
+def keys_made_for(ring: EncryptionKeyring, subject: str) -> Iterator[UUID]:
+    """Open every key in the storage, and return those made for one person."""
     for key_uuid in dict.fromkeys(key_uuid for key_uuid, _ in _objects()):
         try:
-            found = _read(key_uuid)
+            found = _read(ring, key_uuid)
         except DecryptionFailed:
             continue
-        if found is not None and hmac.compare_digest(found.owner, owner):
+        if found.is_of(subject):
             yield UUID(bytes=key_uuid)
 
 
@@ -146,52 +141,45 @@ def _not_theirs(subject: str, row: SubjectKey) -> DecryptionFailed:
     return failure
 
 
-def _make(subject: str) -> SubjectKey:
+def _make(ring: EncryptionKeyring, subject: str) -> SubjectKey:
     """Make a key; of two processes at once one wins, by the constraint, and both use its key."""
     row = SubjectKey(subject=subject, created_at=timezone.now())
     # The object is written before the row is: a row without its key could never be used, while an
     # object that no row names is only waste.
-    _write(row.id.bytes, KeyMaterial(os.urandom(KEY_BYTES)), _owner(subject))
+    _write(ring, row.id.bytes, Secret(os.urandom(KEY_BYTES)), _owner(subject))
     try:
         with transaction.atomic():
             row.save(force_insert=True)
     except IntegrityError:
-        subject_storage().delete(_name(row.id.bytes, keyring().active.id))
+        subject_storage().delete(_name(row.id.bytes, ring.active.id))
         return SubjectKey.objects.get(subject=subject, erased_at=None)
     return row
 
 
-def find_key(key_uuid: bytes) -> FoundKey:
-    """Find a key by the id that an envelope carries; cached for a few seconds."""
-    now = time.monotonic()
-    cached = _cached.get(key_uuid)
+def find_key(ring: EncryptionKeyring, key_uuid: bytes) -> SubjectKeyState:
+    """Find a key by the id that an envelope carries; the keyring caches it for a few seconds."""
+    now, cache = time.monotonic(), ring.subject_keys
+    cached = cache.get(key_uuid)
     if cached is not None and cached[0] > now:
         return cached[1]
     # The mark stands beside the keys, not in the database: a restored dump knows of no erasure.
     if subject_storage().exists(_mark(key_uuid)):
-        _cached.pop(key_uuid, None)
-        return FoundKey(None, is_erased=True)
-    found = _read(key_uuid) or FoundKey(None, is_erased=False)
-    if found.material is not None:
-        if len(_cached) >= MOST_CACHED:
-            _cached.clear()
-        _cached[key_uuid] = (now + settings.subject_key_cache_seconds, found)
+        cache.pop(key_uuid, None)
+        return SubjectKeyState(is_erased=True)
+    found = _read(ring, key_uuid)
+    if found.key is not None:
+        if len(cache) >= MOST_CACHED:
+            cache.clear()
+        cache[key_uuid] = (now + settings.subject_key_cache_seconds, found)
     return found
-
-
-def forget(key_uuid: bytes) -> None:
-    """Drop a key from this process at once."""
-    _cached.pop(key_uuid, None)
 
 
 # --- the objects ----------------------------------------------------------------------------------
 # <uuid>.<master key id>.key holds a wrapped key and whose it is; <uuid>.erased, that there was one.
 
 
-def _write(key_uuid: bytes, material: KeyMaterial, owner: bytes) -> None:
-    ring = keyring()
-    cipher = ring.cipher(WRAPPING)
-    wrapped = material.hand_to(lambda secret: cipher.seal(secret + owner, key_uuid))
+def _write(ring: EncryptionKeyring, key_uuid: bytes, key: Secret, owner: bytes) -> None:
+    wrapped = ring.cipher(WRAPPING).seal(key.reveal() + owner, key_uuid)
     subject_storage().save(_name(key_uuid, ring.active.id), ContentFile(wrapped))
 
 
@@ -203,21 +191,20 @@ def _mark(key_uuid: bytes) -> str:
     return f"{key_uuid.hex()}.erased"
 
 
-def _read(key_uuid: bytes) -> FoundKey | None:
-    store, ring = subject_storage(), keyring()
-    for key_id in ring.keys:
+def _read(ring: EncryptionKeyring, key_uuid: bytes) -> SubjectKeyState:
+    store = subject_storage()
+    for key_id in ring.by_id:
         try:
             with store.open(_name(key_uuid, key_id)) as stored:
                 wrapped = stored.read(LONGEST_WRAPPED)
         except FileNotFoundError:
             continue
         opened = ring.cipher(WRAPPING).open(wrapped, key_uuid)
-        material = KeyMaterial(opened[:KEY_BYTES])
-        return FoundKey(material, is_erased=False, owner=opened[KEY_BYTES:])
-    return None
+        return SubjectKeyState(Secret(opened[:KEY_BYTES]), opened[KEY_BYTES:])
+    return SubjectKeyState()
 
 
-def destroy(key_uuid: bytes, *, erased_at: datetime) -> None:
+def destroy(ring: EncryptionKeyring, key_uuid: bytes, *, erased_at: datetime) -> None:
     """Delete every object of a key and leave a mark; it being gone already is as good."""
     store, mark = subject_storage(), _mark(key_uuid)
     if not store.exists(mark):
@@ -225,14 +212,13 @@ def destroy(key_uuid: bytes, *, erased_at: datetime) -> None:
     for name in store.listdir("")[1]:
         if name.startswith(key_uuid.hex()) and name.endswith(".key"):
             store.delete(name)
-    forget(key_uuid)
+    ring.subject_keys.pop(key_uuid, None)
 
 
-def wrapped_under() -> dict[str, int]:
+def wrapped_under() -> Counter[str]:
     """Count the subject keys by the master key they are wrapped under."""
-    if not SubjectKey.objects.exists():
-        return {}
-    return dict(Counter(key_id for _, key_id in _objects()))
+    objects = _objects() if SubjectKey.objects.exists() else ()
+    return Counter(key_id for _, key_id in objects)
 
 
 def _objects() -> Iterator[tuple[bytes, str]]:
@@ -243,32 +229,29 @@ def _objects() -> Iterator[tuple[bytes, str]]:
             yield bytes.fromhex(match[1]), match[2]
 
 
-def rewrap() -> Tally:
+def rewrap(ring: EncryptionKeyring) -> Tally:
     """Bring every wrapped key to the active master key.
 
     The new object is written before the old one is deleted, so a kill in between loses nothing.
-    One that cannot be read stays, is counted, and is an event.
     """
-    active, tally = keyring().active.id, Tally()
-    for key_uuid, key_id in list(_objects()):
-        if key_id == active:
-            continue
-        tally.seen += 1
-        try:
-            tally.rewritten += _rewrap(key_uuid, key_id)
-        except DecryptionFailed as failure:
-            tally.unreadable += 1
-            report(failure, target=f"subject key:{key_uuid.hex()}")
-    return tally
+    if not SubjectKey.objects.exists():
+        return Tally()  # a site without subjects needs no storage for their keys
+    return rewrap_each(
+        list(_objects()),
+        lambda item: _rewrap(ring, *item),
+        target=lambda item: f"subject key:{item[0].hex()}",
+    )
 
 
-def _rewrap(key_uuid: bytes, key_id: str) -> bool:
-    store, found = subject_storage(), _read(key_uuid)
-    if found is None or found.material is None:
+def _rewrap(ring: EncryptionKeyring, key_uuid: bytes, key_id: str) -> bool | None:
+    if key_id == ring.active.id:
+        return None
+    store, found = subject_storage(), _read(ring, key_uuid)
+    if found.key is None:
         return False  # wrapped under a key that is not in the ring; encryption_status names it
-    new = _name(key_uuid, keyring().active.id)
+    new = _name(key_uuid, ring.active.id)
     if not store.exists(new):
-        _write(key_uuid, found.material, found.owner)
+        _write(ring, key_uuid, found.key, found.owner)
     store.delete(_name(key_uuid, key_id))
     if store.exists(_mark(key_uuid)):
         store.delete(new)  # erased meanwhile: what was read before must not outlive it

@@ -1,4 +1,4 @@
-"""The attribute on the model: ciphertext until somebody looks."""
+"""The attribute on the model: ciphertext until it is accessed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models.query_utils import DeferredAttribute
 
-from encryption.fields.sealed import Bare
+from encryption.ciphertext import Bare
 
 if TYPE_CHECKING:
     from django.db import models
@@ -25,7 +25,7 @@ class EncryptedAttribute(DeferredAttribute):
         super().__init__(field)
         self.name = field.attname
         self.closed_type = field.closed_type
-        self.opener = field.opener
+        self.read_value = field.read_value
 
     def __get__(self, instance: models.Model | None, cls: Any = None) -> Any:
         """Return the clear value."""
@@ -38,7 +38,7 @@ class EncryptedAttribute(DeferredAttribute):
             return super().__get__(instance, cls)
         kind = type(value)
         if kind is self.closed_type:
-            value = values[self.name] = self.opener(value)
+            value = values[self.name] = self.read_value(value)
         elif kind is Bare:
             value = values[self.name] = self.field.open_bare(value, instance)
         return value

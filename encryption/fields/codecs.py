@@ -1,7 +1,7 @@
 """Clear values as bytes and back, by the type of the field that is wrapped. Never pickle.
 
 A codec answers for one family of fields; a field of any other family is written as the JSON of
-what ``get_prep_value`` gives, and read by its ``to_python``.
+what ``get_prep_value`` returns, and read by its ``to_python``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import datetime as dt
 import decimal
 import json
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import models
 from django.utils import timezone
@@ -19,78 +19,46 @@ from django.utils.dateparse import parse_duration
 from django.utils.duration import duration_iso_string
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     AnyField = models.Field[Any, Any]
 
 
-class Codec(Protocol):
-    """Turns a clear value of one field into bytes and back."""
+class Codec(NamedTuple):
+    """Turns a clear value of one field into bytes and back, as the field's own column would.
 
-    def encode(self, field: AnyField, value: Any) -> bytes:
-        """Return the bytes to encrypt; a value of the wrong type raises any exception."""
+    ``encode`` raises any exception for a value of the wrong type, and ``decode`` for bytes.
+    """
 
-    def decode(self, field: AnyField, stored: bytes) -> Any:
-        """Return the clear value back, as the wrapped field's own column would."""
-
-
-class TextCodec:
-    """Text of every kind: UTF-8."""
-
-    def encode(self, field: AnyField, value: Any) -> bytes:
-        """Encode what the field makes of the value."""
-        return str(field.get_prep_value(value)).encode()
-
-    def decode(self, field: AnyField, stored: bytes) -> str:  # noqa: ARG002
-        """Decode."""
-        return stored.decode()
+    encode: Callable[[AnyField, Any], bytes]
+    decode: Callable[[AnyField, bytes], Any]
 
 
-class BinaryCodec:
-    """Bytes as they are."""
-
-    def encode(self, field: AnyField, value: Any) -> bytes:  # noqa: ARG002
-        """Copy."""
-        if isinstance(value, str | int):
-            raise TypeError
-        return bytes(value)
-
-    def decode(self, field: AnyField, stored: bytes) -> bytes:  # noqa: ARG002
-        """Return them."""
-        return stored
+def _encode_text(field: AnyField, value: Any) -> bytes:
+    return str(field.get_prep_value(value)).encode()
 
 
-class JSONCodec:
-    """A JSONField's value, through its own encoder and decoder."""
-
-    def encode(self, field: AnyField, value: Any) -> bytes:
-        """Dump without spaces."""
-        encoder = getattr(field, "encoder", None)
-        return json.dumps(value, cls=encoder, separators=(",", ":"), ensure_ascii=False).encode()
-
-    def decode(self, field: AnyField, stored: bytes) -> Any:
-        """Load."""
-        return json.loads(stored, cls=getattr(field, "decoder", None))
+def _encode_bytes(field: AnyField, value: Any) -> bytes:  # noqa: ARG001
+    if isinstance(value, str | int):
+        raise TypeError
+    return bytes(value)
 
 
-class PlainCodec:
-    """Numbers, booleans, dates, durations, UUIDs: one short text each, exact to the last digit."""
-
-    def encode(self, field: AnyField, value: Any) -> bytes:
-        """Write the canonical text."""
-        return _text(field.get_prep_value(value)).encode("ascii")
-
-    def decode(self, field: AnyField, stored: bytes) -> Any:
-        """Let the field read its text."""
-        text = stored.decode("ascii")
-        if isinstance(field, models.DurationField):
-            return parse_duration(text)
-        if isinstance(field, models.BooleanField):
-            return text == "1"
-        if isinstance(field, models.FloatField):
-            return float(text)
-        return field.to_python(text)
+def _encode_json(field: AnyField, value: Any) -> bytes:
+    encoder = getattr(field, "encoder", None)
+    return json.dumps(value, cls=encoder, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _text(value: Any) -> str:
+def _decode_json(field: AnyField, stored: bytes) -> Any:
+    return json.loads(stored, cls=getattr(field, "decoder", None))
+
+
+def _encode_plain(field: AnyField, value: Any) -> bytes:
+    return _canonical(field.get_prep_value(value)).encode("ascii")
+
+
+def _canonical(value: Any) -> str:
+    """Write a number, boolean, date, duration or UUID as one text, exact to the last digit."""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, dt.datetime) and timezone.is_aware(value):
@@ -106,25 +74,38 @@ def _text(value: Any) -> str:
     raise TypeError
 
 
-class FallbackCodec:
-    """A field nobody here knows: JSON of its prepared value, read back by its ``to_python``."""
-
-    def encode(self, field: AnyField, value: Any) -> bytes:
-        """Dump; what JSON cannot say raises."""
-        prepared = field.get_prep_value(value)
-        if isinstance(prepared, bytes | memoryview):
-            prepared = {"b64": base64.b64encode(prepared).decode()}
-        return json.dumps(prepared, separators=(",", ":"), allow_nan=False).encode()
-
-    def decode(self, field: AnyField, stored: bytes) -> Any:
-        """Load."""
-        prepared = json.loads(stored)
-        if isinstance(prepared, dict) and set(prepared) == {"b64"}:
-            prepared = base64.b64decode(prepared["b64"])
-        return field.to_python(prepared)
+def _decode_plain(field: AnyField, stored: bytes) -> Any:
+    text = stored.decode("ascii")
+    if isinstance(field, models.DurationField):
+        return parse_duration(text)
+    if isinstance(field, models.BooleanField):
+        return text == "1"
+    if isinstance(field, models.FloatField):
+        return float(text)
+    return field.to_python(text)
 
 
-_PLAIN = (
+def _encode_other(field: AnyField, value: Any) -> bytes:
+    prepared = field.get_prep_value(value)
+    if isinstance(prepared, bytes | memoryview):
+        prepared = {"b64": base64.b64encode(prepared).decode()}
+    return json.dumps(prepared, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _decode_other(field: AnyField, stored: bytes) -> Any:
+    prepared = json.loads(stored)
+    if isinstance(prepared, dict) and set(prepared) == {"b64"}:
+        prepared = base64.b64decode(prepared["b64"])
+    return field.to_python(prepared)
+
+
+TEXT = Codec(_encode_text, lambda _field, stored: stored.decode())
+_BINARY = Codec(_encode_bytes, lambda _field, stored: stored)
+_JSON = Codec(_encode_json, _decode_json)
+_PLAIN = Codec(_encode_plain, _decode_plain)
+_OTHER = Codec(_encode_other, _decode_other)
+
+_PLAIN_FIELDS = (
     models.BooleanField,
     models.DateField,  # and DateTimeField
     models.DecimalField,
@@ -134,17 +115,15 @@ _PLAIN = (
     models.TimeField,
     models.UUIDField,
 )
-_TEXT = (models.CharField, models.TextField)  # and e-mail, slug, URL, comma-separated integers
+_TEXT_FIELDS = (models.CharField, models.TextField)  # and e-mail, slug, URL, listed integers
 
 
 def codec_for(field: AnyField) -> Codec:
     """Choose by class, so that a subclass of a known field is stored like its parent."""
     if isinstance(field, models.JSONField):
-        return JSONCodec()
+        return _JSON
     if isinstance(field, models.BinaryField):
-        return BinaryCodec()
-    if isinstance(field, _TEXT) and not hasattr(field, "from_db_value"):
-        return TextCodec()
-    if isinstance(field, _PLAIN):
-        return PlainCodec()
-    return FallbackCodec()
+        return _BINARY
+    if isinstance(field, _TEXT_FIELDS) and not hasattr(field, "from_db_value"):
+        return TEXT
+    return _PLAIN if isinstance(field, _PLAIN_FIELDS) else _OTHER

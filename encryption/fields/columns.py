@@ -16,9 +16,9 @@ from django.db.models.sql.compiler import (
     SQLUpdateCompiler,
 )
 
+from encryption.ciphertext import Bare, Selected
 from encryption.errors import ExpressionRefused
 from encryption.fields.rows import identity_field
-from encryption.fields.sealed import Bare, Selected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ class EncryptedCol(Col):
     ) -> list[Callable[..., Any]]:
         """Open at once for ``values()``; leave instances closed until they are looked at."""
         if self.reading is Reading.VALUE:
-            return [self.encrypted.opener]
+            return [self.encrypted.read_value]
         if self.reading is Reading.RAW:
             return [_to_bare]
         return [_to_selected] if self.encrypted.closed_type is Selected else []

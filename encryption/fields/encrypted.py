@@ -9,16 +9,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.core import exceptions
 from django.utils.translation import gettext_lazy as _
 
-from encryption.errors import ExpressionRefused
-from encryption.fields import field_checks
-from encryption.fields.columns import EncryptedIsNull, RefusedExact
-from encryption.fields.opening import Opening
-from encryption.fields.sealed import Selected
-from encryption.fields.sealing import Sealing
+from encryption import blind_index
+from encryption.cipher import split
+from encryption.ciphertext import Selected
+from encryption.errors import DecryptionFailed, ExpressionRefused
+from encryption.failures import report
+from encryption.fields import field_checks, saving
+from encryption.fields.columns import EncryptedCol, EncryptedIsNull, RefusedExact
+from encryption.fields.reading import reader_of
+from encryption.fields.rows import row_of
+from encryption.fields.wrapping import Wrapping
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.core.checks import CheckMessage
     from django.db import models
+
+    from encryption.ciphertext import Bare
+    from encryption.fields.reading import ValueReader
 
 _ST = TypeVar("_ST")
 _GT = TypeVar("_GT")
@@ -26,7 +35,7 @@ _GT = TypeVar("_GT")
 TOKEN = "garrison-encrypted:"  # noqa: S105 - the mark of ciphertext in a fixture
 
 
-class Encrypted(Opening[_ST, _GT], Sealing[_ST, _GT]):
+class Encrypted(Wrapping[_ST, _GT]):
     """Wrap a concrete field, so that its column holds AES-256-GCM envelopes.
 
     Options (``null``, ``blank``, ``default``, ``choices``, …) are those of the wrapped field, and
@@ -38,17 +47,70 @@ class Encrypted(Opening[_ST, _GT], Sealing[_ST, _GT]):
     It does not hide whether a value is NULL, nor its length to within the type's encoding.
     """
 
+    read_value: ValueReader  # from mark, row and envelope to the clear value
+
+    def contribute_to_class(
+        self,
+        cls: type[models.Model],
+        name: str,
+        private_only: bool = False,  # noqa: FBT001, FBT002 - Django's signature
+    ) -> None:
+        """Make the reader anew: a copy of a field must not read as the original does."""
+        self.read_value = reader_of(self)
+        super().contribute_to_class(cls, name, private_only=private_only)
+
     def check(self, **options: Any) -> list[CheckMessage]:
         """Check the wrapped field, and what cannot work encrypted."""
         return [*super().check(**options), *field_checks.run(self, **options)]
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001
         """Seal the instance's value for its row; one nobody looked at is written back as it was."""
-        from encryption.fields import saving
-
         return saving.sealed_value(self, model_instance, add=add)
 
-    # --- questions in queries ---------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------
+
+    def get_col(self, alias: str, output_field: Any = None) -> EncryptedCol:
+        """Return the column that selects its row too; a new one each, told apart by identity."""
+        return EncryptedCol(alias, self, output_field)
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:  # noqa: ARG002
+        """Open a value that goes to no instance: ``values()``, annotations, subqueries."""
+        return self.read_value(value)
+
+    def open_selected(self, value: bytes) -> Any:
+        """Open mark, row and envelope with care; a failure is an event, then an exception."""
+        return self._opened(lambda: self.cipher.open_selected(value), split(value)[0] or b"")
+
+    def open_bare(self, value: Bare, instance: models.Model) -> Any:
+        """Open an envelope by the row of the instance that holds it."""
+        return self.open_envelope(bytes(value), row_of(instance, self.identity()) or bytes(16))
+
+    def open_envelope(self, envelope: bytes, row: bytes) -> Any:
+        """Open an envelope of a known row."""
+        return self._opened(lambda: self.cipher.open(envelope, row), row)
+
+    def _opened(self, decrypt: Callable[[], bytes], row: bytes) -> Any:
+        try:
+            return self._decoded(decrypt())
+        except DecryptionFailed as failure:
+            report(failure, target=f"{self.model._meta.label_lower}:{row.hex()}")
+            raise
+
+    def _decoded(self, plaintext: bytes) -> Any:
+        """Return the clear value; what a decoder says of one that does not fit may hold it."""
+        try:
+            return self.codec.decode(self.base, plaintext)
+        except Exception:  # noqa: BLE001 - of any field, and any decoder of a JSONField
+            del plaintext
+        raise DecryptionFailed(
+            f"A value of {self.place} is authentic and no {type(self.base).__name__}: it was "
+            "written while the field had another type. Give the field that type back, and convert "
+            "its values in a migration.",
+            reason="not_of_type",
+            place=self.place,
+        )
+
+    # --- queries ----------------------------------------------------------------------------------
 
     def get_lookup(self, lookup_name: str) -> Any:
         """Answer ``isnull``; refuse the rest with a sentence."""
@@ -63,7 +125,7 @@ class Encrypted(Opening[_ST, _GT], Sealing[_ST, _GT]):
         raise ExpressionRefused(self.no_lookup(lookup_name))
 
     def no_lookup(self, lookup_name: str) -> str:
-        """Say why, and what to do."""
+        """Report why, and what to do."""
         return (
             f"{self.place} is encrypted; the database cannot answer {lookup_name!r} on it, only "
             f"'isnull'. Add a BlindIndex({self.name!r}) and look that up for equality."
@@ -95,17 +157,13 @@ class Encrypted(Opening[_ST, _GT], Sealing[_ST, _GT]):
 
     def value_to_string(self, obj: models.Model) -> str:
         """Serialise as ciphertext, so that a dump is no leak; ``loaddata`` reads it."""
-        from encryption.fields import saving
-
         return TOKEN + base64.b64encode(saving.selected_value(self, obj)).decode()
 
     def clean(self, value: Any, model_instance: models.Model | None) -> Any:
-        """Clean as the wrapped field does, and look for doubles in a unique blind index."""
+        """Clean as the wrapped field does, and find doubles in a unique blind index."""
         if type(value) is self.closed_type and self.closed_type is not Selected:
             return value
         cleaned = self.base.clean(value, model_instance)
-        from encryption import blind_index
-
         blind_index.refuse_double(self, cleaned, model_instance)
         return cleaned
 

@@ -1,4 +1,4 @@
-"""What a system check finds wrong with an encrypted field, and an upsert that would lose values."""
+"""What system checks find wrong with an encrypted field, and an upsert that would lose values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from encryption.fields.encrypted import Encrypted
-    from encryption.fields.sealing import Sealing
+    from encryption.fields.wrapping import Wrapping
 
 E010 = "encryption.E010"  # no UUID primary key and no row salt
 E011 = "encryption.E011"  # a kind of field that cannot be wrapped
@@ -85,13 +85,11 @@ def _subject(field: Encrypted[Any, Any]) -> Iterator[checks.CheckMessage]:
 
 
 def _manager(field: Encrypted[Any, Any]) -> Iterator[checks.CheckMessage]:
-    from encryption.querysets import EncryptedQuerySet
-
     model = field.model
     manager = model._meta.default_manager
     if manager is None or model._meta.abstract or model._meta.swapped:
         return
-    if not isinstance(manager.get_queryset(), EncryptedQuerySet):
+    if not getattr(manager.get_queryset(), "seals_values", False):  # as EncryptedQuerySet does
         yield checks.Warning(
             f"{model._meta.label} has encrypted fields, and a manager whose update() and "
             "bulk_update() refuse to write them.",
@@ -105,7 +103,7 @@ def _error(field: Encrypted[Any, Any], message: str, hint: str, code: str) -> ch
     return checks.Error(message, hint=hint, obj=field, id=code)
 
 
-def refuse_unsafe_upsert(field: Sealing[Any, Any], query: Any) -> None:
+def refuse_unsafe_upsert(field: Wrapping[Any, Any], query: Any) -> None:
     """Refuse an ``ON CONFLICT DO UPDATE`` that would write a value into a row of another identity.
 
     The row that stays keeps its own key or salt, while the new value is bound to the new one; only

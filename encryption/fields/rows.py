@@ -92,8 +92,7 @@ def as_row(value: Any) -> bytes | None:
         return None
 
 
-def settle_salt(sender: object, instance: models.Model, **_: Any) -> None:  # noqa: ARG001
+def settle_salt(instance: models.Model) -> None:
     """Forget, once a row is written, that its salt was fresh: the next copy needs its own."""
     state: Any = instance._state
-    if getattr(state, "row_salt_is_fresh", False):
-        state.row_salt_is_fresh = False
+    state.row_salt_is_fresh = False

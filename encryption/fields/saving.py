@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import NOT_PROVIDED, Field, Model, signals
+from django.db.models import NOT_PROVIDED, Field, JSONField, Model, signals
 
+from encryption import blind_index
 from encryption.cipher import MARK_BYTES_ROW, RING_VERSION, split
+from encryption.ciphertext import Bare, Bound
 from encryption.errors import UnboundValue
 from encryption.fields.rows import row_of, settle_salt
-from encryption.fields.sealed import Bare, Bound
+from encryption.fields.wrapping import Wrapping
 
 if TYPE_CHECKING:
     from encryption.fields.encrypted import Encrypted
@@ -22,10 +24,8 @@ def watch(sender: type[Model], **_: Any) -> None:
 
     Django sends ``pre_save`` for the class that is saved, so children and proxies are watched too.
     """
-    from encryption.fields.encrypted import Encrypted
-
     families = [base._meta.local_fields for base in sender.__mro__ if hasattr(base, "_meta")]
-    if any(isinstance(field, Encrypted) for fields in families for field in fields):
+    if any(isinstance(field, Wrapping) for fields in families for field in fields):
         signals.pre_save.connect(before_save, sender=sender, dispatch_uid="encryption.before_save")
         signals.post_save.connect(after_save, sender=sender, dispatch_uid="encryption.after_save")
 
@@ -35,9 +35,7 @@ signals.class_prepared.connect(watch, dispatch_uid="encryption.watch")
 
 def encrypted_fields(model: type[Model]) -> list[Encrypted[Any, Any]]:
     """Every encrypted field of a model, inherited ones too."""
-    from encryption.fields.encrypted import Encrypted
-
-    return [f for f in model._meta.concrete_fields if isinstance(f, Encrypted)]
+    return [f for f in model._meta.concrete_fields if isinstance(f, Wrapping)]
 
 
 def sealed_value(field: Encrypted[Any, Any], instance: Model, *, add: bool) -> Bound | None:
@@ -64,8 +62,6 @@ def sealed_value(field: Encrypted[Any, Any], instance: Model, *, add: bool) -> B
 
 
 def _sealed_none(field: Encrypted[Any, Any], row: bytes, subject: str) -> Bound | None:
-    from django.db.models import JSONField
-
     if isinstance(field.base, JSONField) and not field.null:
         return field.seal(None, row=row, subject=subject)  # JSON null, as JSONField stores it
     return None
@@ -126,32 +122,19 @@ def before_save(
     sender: type[Model], instance: Model, *, raw: bool = False, update_fields: Any = None, **_: Any
 ) -> None:
     """Seal what ``loaddata`` writes without asking the fields, and refuse a stale blind index."""
-    from encryption import blind_index
-
     if raw:
-        seal_raw(instance)
+        for field in encrypted_fields(sender):
+            if instance.__dict__.get(field.attname) is not None:
+                instance.__dict__[field.attname] = sealed_value(field, instance, add=False)
     if update_fields is not None:
         blind_index.refuse_stale(sender, update_fields)
 
 
-def seal_raw(instance: Model) -> None:
-    """Bind a deserialised instance's values to its row."""
-    for field in encrypted_fields(type(instance)):
-        if instance.__dict__.get(field.attname) is not None:
-            instance.__dict__[field.attname] = sealed_value(field, instance, add=False)
-
-
 def after_save(sender: type[Model], instance: Model, *, raw: bool = False, **_: Any) -> None:
     """Turn what was sealed for ``loaddata`` into what a read would have given."""
-    settle_salt(sender, instance)
-    if not raw:
-        return
-    for field in encrypted_fields(type(instance)):
-        if type(instance.__dict__.get(field.attname)) is Bound:
-            instance.__dict__[field.attname] = field.closed_type(selected_bound(field, instance))
-
-
-def selected_bound(field: Encrypted[Any, Any], instance: Model) -> bytes:
-    """Put mark and row before an envelope that was just written."""
-    row = row_of(instance, field.identity()) or b""
-    return MARK + row + bytes(instance.__dict__[field.attname])
+    settle_salt(instance)
+    for field in encrypted_fields(sender) if raw else ():
+        value = instance.__dict__.get(field.attname)
+        if type(value) is Bound:
+            row = row_of(instance, field.identity()) or b""
+            instance.__dict__[field.attname] = field.closed_type(MARK + row + value)

@@ -1,17 +1,19 @@
-"""What an encrypted field is: another field's options over a column of envelopes, under a label."""
+"""What an encrypted field is: another field's options over envelopes, and how it writes them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from django.core import exceptions
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from encryption.errors import ExpressionRefused
+from encryption.ciphertext import Bound, Selected
+from encryption.errors import ExpressionRefused, UnboundValue, ValueRefused
 from encryption.fields.attribute import EncryptedAttribute
-from encryption.fields.codecs import TextCodec, codec_for
+from encryption.fields.codecs import codec_for
+from encryption.fields.field_checks import refuse_unsafe_upsert
 from encryption.fields.rows import identity_field
-from encryption.fields.sealed import Selected
 from encryption.keyring import keyring
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ else:
 
 
 class Wrapping(_Field[_ST, _GT]):
-    """A column of envelopes that takes its options from the field it wraps."""
+    """A column of envelopes that takes its options from the field it wraps, and seals for it."""
 
     empty_strings_allowed = False
     descriptor_class = EncryptedAttribute
@@ -49,10 +51,10 @@ class Wrapping(_Field[_ST, _GT]):
         self.explicit_label = label
         self.subject = subject
         self.codec = codec_for(self.base)
-        self.is_text = isinstance(self.codec, TextCodec)
         self.closed_type: type[bytes] = Selected if isinstance(base, models.BinaryField) else bytes
+        _name, _path, _args, written = base.deconstruct()
         super().__init__(
-            verbose_name=base._verbose_name,  # type: ignore[attr-defined]
+            verbose_name=written.get("verbose_name"),
             name=base.name,
             max_length=base.max_length,
             null=base.null,
@@ -64,16 +66,16 @@ class Wrapping(_Field[_ST, _GT]):
             help_text=base.help_text,
             db_column=base.db_column,
             db_comment=base.db_comment,
-            db_tablespace=base._db_tablespace,  # type: ignore[attr-defined]
+            db_tablespace=written.get("db_tablespace"),
             auto_created=base.auto_created,
-            error_messages=base._error_messages,  # type: ignore[attr-defined]
+            error_messages=written.get("error_messages"),
         )
 
     def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
-        """Serialise for migrations: the wrapped field, and what was said beside it."""
+        """Serialise for migrations: the wrapped field, and what was written beside it."""
         options = {"label": self.explicit_label, "subject": self.subject}
-        said = {name: value for name, value in options.items() if value}
-        return self.name, "encryption.fields.Encrypted", [self.base], said
+        written = {name: value for name, value in options.items() if value}
+        return self.name, "encryption.fields.Encrypted", [self.base], written
 
     def contribute_to_class(
         self,
@@ -81,7 +83,7 @@ class Wrapping(_Field[_ST, _GT]):
         name: str,
         private_only: bool = False,  # noqa: FBT001, FBT002 - Django's signature
     ) -> None:
-        """Stand on the model, with an attribute of its own even under an abstract parent."""
+        """Join the model, with an attribute of its own even under an abstract parent."""
         super().contribute_to_class(cls, name, private_only=private_only)
         self.base.set_attributes_from_name(name)
         self.base.model = cls
@@ -145,4 +147,72 @@ class Wrapping(_Field[_ST, _GT]):
         return (
             f"({column} >= {ours} AND {column} < {ours_end}) "
             f"OR ({column} >= {theirs} AND {column} < {theirs_end})"
+        )
+
+    # --- writing: values sealed for their row, and a refusal of everything that has none ----------
+
+    def seal(self, value: Any, *, row: bytes, subject: str = "") -> Bound:
+        """Encrypt a clear value for one row.
+
+        A value of the wrong type raises :class:`~encryption.errors.ValueRefused`, which names the
+        types and not the value.
+        """
+        if hasattr(value, "resolve_expression"):
+            raise ExpressionRefused(self.no_expression())
+        plaintext = self._encode(value)
+        if isinstance(plaintext, str):
+            kind = plaintext
+            del value
+            raise ValueRefused(
+                f"{self.place} holds {type(self.base).__name__}; a value of type {kind} was given."
+            )
+        if not subject:
+            return Bound(self.cipher.seal(plaintext, row))
+        from encryption.shredding import key_for  # its table; models may not be loaded yet above
+
+        key, key_uuid = key_for(keyring(), subject)
+        return Bound(self.cipher.seal_for_subject(plaintext, row, key=key, key_uuid=key_uuid))
+
+    def _encode(self, value: Any) -> bytes | str:
+        """Return the bytes, or the name of a type that does not fit, so that no value is raised."""
+        try:
+            return self.codec.encode(self.base, value)
+        except (TypeError, ValueError, ArithmeticError, exceptions.ValidationError):
+            return type(value).__name__
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002
+        """Take NULL or a value sealed for its row, and nothing else."""
+        if value is None or hasattr(value, "as_sql"):
+            return value  # an expression is refused by get_placeholder
+        if type(value) is Bound:
+            return connection.Database.Binary(bytes(value))
+        del value
+        raise UnboundValue(
+            f"A value of {self.place} was to be written without its row. Save the instance, or "
+            "give the model `objects = EncryptedManager()` (encryption.querysets) for update() "
+            "and bulk_update(). A migration cannot write one default into every row: add the "
+            "column with null=True, or without a default."
+        )
+
+    get_db_prep_save = get_db_prep_value
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:  # noqa: ARG002
+        """Refuse expressions and unsafe upserts (Django 5.2)."""
+        if hasattr(value, "as_sql"):
+            raise ExpressionRefused(self.no_expression())
+        refuse_unsafe_upsert(self, getattr(compiler, "query", None))
+        return "%s"
+
+    def get_placeholder_sql(
+        self, value: Any, compiler: Any, connection: Any
+    ) -> tuple[str, tuple[Any]]:
+        """Refuse expressions and unsafe upserts (Django 6.1)."""
+        return self.get_placeholder(value, compiler, connection), (value,)
+
+    def no_expression(self) -> str:
+        """Report why an expression cannot be stored."""
+        return (
+            f"{self.place} is encrypted here and not in the database, so it cannot be set from an "
+            "expression such as F(). Read the rows, set the attribute, and save them; for "
+            "bulk_update() give the model `objects = EncryptedManager()` (encryption.querysets)."
         )

@@ -1,16 +1,15 @@
-"""Keys by version: where they come from, what they look like, and the ring of this process."""
+"""Keys by version: where they come from, and the ring of this process."""
 
-from encryption.keyring.material import Key, KeyMaterial
 from encryption.keyring.providers import FileKeyProvider, KeyProvider, SettingsKeyProvider
-from encryption.keyring.ring import Keyring, forget, keyring
+from encryption.keyring.ring import EncryptionKeyring, keyring
+from garrison.keys import Key, Secret
 
 __all__ = [
+    "EncryptionKeyring",
     "FileKeyProvider",
     "Key",
-    "KeyMaterial",
     "KeyProvider",
-    "Keyring",
+    "Secret",
     "SettingsKeyProvider",
-    "forget",
     "keyring",
 ]

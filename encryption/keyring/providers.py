@@ -9,33 +9,34 @@ from typing import TYPE_CHECKING, Protocol
 
 from encryption.conf import settings
 from encryption.errors import KeyringUnusable
-from encryption.keyring.entries import Entries, read
+from encryption.keyring.entries import read
+from garrison.keys import KeyList, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from encryption.keyring.material import Key
+    from garrison.keys import Key
 
 OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
 
 
 class KeyProvider(Protocol):
-    """Gives the master keys once per process; a KMS fulfils it by unwrapping data keys.
+    """Returns the master keys, once per process; a KMS fulfils it by unwrapping data keys.
 
     ``ENCRYPTION_KEY_PROVIDER`` names a class without arguments. Raise
     :class:`~encryption.errors.KeyringUnusable` with a sentence that holds no key.
     """
 
-    def keys(self) -> Sequence[Key]:
-        """Return every key that may be needed for reading; the first one encrypts."""
+    def keys(self) -> Sequence[Key[Secret]]:
+        """Return every key of 32 bytes that may be needed for reading; the first one encrypts."""
 
 
 class SettingsKeyProvider:
     """Keys from ``ENCRYPTION_KEYS``, which ``config/settings.py`` fills from the environment."""
 
-    def keys(self) -> Sequence[Key]:
+    def keys(self) -> Sequence[Key[Secret]]:
         """Read the setting."""
-        return accepted(read_settings())
+        return accepted(read(settings.keys))
 
 
 class FileKeyProvider:
@@ -45,36 +46,30 @@ class FileKeyProvider:
     may read is refused.
     """
 
-    def keys(self) -> Sequence[Key]:
+    def keys(self) -> Sequence[Key[Secret]]:
         """Read the file."""
-        return accepted(read_file(settings.keys_file))
+        return accepted(_read_file(settings.keys_file))
 
 
-def accepted(entries: Entries) -> Sequence[Key]:
-    """Return the keys, or raise every problem in one sentence each."""
-    if entries.problems:
-        raise KeyringUnusable(" ".join(entries.problems))
-    return entries.keys
+def accepted(found: KeyList[Secret]) -> Sequence[Key[Secret]]:
+    """Return the keys, or raise every problem, from a frame that never held what was written."""
+    if found.problems:
+        raise KeyringUnusable(" ".join(found.problems))
+    return found.keys
 
 
-def read_settings() -> Entries:
-    """Read ``ENCRYPTION_KEYS`` now; never raises."""
-    return read(settings.keys)
-
-
-def read_file(path: str) -> Entries:
-    """Read a file of keys; never raises."""
+def _read_file(path: str) -> KeyList[Secret]:
     if not path:
-        return Entries(problems=["ENCRYPTION_KEYS_FILE is not set; name the file of the keys."])
+        return KeyList(problems=["ENCRYPTION_KEYS_FILE is not set; name the file of the keys."])
     try:
         with Path(path).open(encoding="utf-8") as lines:
             mode = os.fstat(lines.fileno()).st_mode
             if mode & OTHERS_MAY:
                 shown = f"{stat.S_IMODE(mode):04o}"
                 problem = f"The key file has mode {shown}; others may open it. Run `chmod 600`."
-                return Entries(problems=[problem])
+                return KeyList(problems=[problem])
             return read([line for raw in lines if (line := raw.partition("#")[0].strip())])
     except OSError as failure:
-        return Entries(problems=[f"The key file cannot be read: {failure.strerror}."])
+        return KeyList(problems=[f"The key file cannot be read: {failure.strerror}."])
     except UnicodeDecodeError:
-        return Entries(problems=["The key file is not text in UTF-8."])
+        return KeyList(problems=["The key file is not text in UTF-8."])

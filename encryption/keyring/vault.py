@@ -1,8 +1,8 @@
 """Keys that a Vault-like service unwraps: the site stores only ``id:vault:v1:…``.
 
 The protocol is the decrypt call of HashiCorp Vault's transit engine, which OpenBao speaks too; a
-cloud KMS differs in the request alone, so this class is also the pattern for one. It is asked once
-per process, at the first use of a key; nothing is cached on disk.
+cloud KMS differs in the request alone, so this class is also the pattern for one. It is called
+at the first use of a key in a process; nothing is cached on disk.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from encryption.conf import settings
 from encryption.errors import KeyringUnusable
-from encryption.keyring.entries import Entries, read
+from encryption.keyring.entries import read
 from encryption.keyring.providers import accepted
+from garrison.keys import KeyList, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from email.message import Message
 
-    from encryption.keyring.material import Key
+    from garrison.keys import Key
 
 LONGEST_ANSWER = 64 * 1024  # bytes
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -34,8 +35,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class VaultTransitKeyProvider:
     """Unwrap each of ``ENCRYPTION_VAULT_WRAPPED_KEYS`` by ``POST /v1/transit/decrypt/<name>``."""
 
-    def keys(self) -> Sequence[Key]:
-        """Ask the service; it being down, or refusing, stops the start with a sentence."""
+    def keys(self) -> Sequence[Key[Secret]]:
+        """Request the keys; a service that is down or refuses stops the start with a sentence."""
         url = settings.vault_url.rstrip("/")
         _require_private_channel(url)
         return accepted(_unwrap_all(url))
@@ -50,15 +51,15 @@ def _require_private_channel(url: str) -> None:
     )
 
 
-def _unwrap_all(url: str) -> Entries:
+def _unwrap_all(url: str) -> KeyList[Secret]:
     """Unwrap every key; a problem is a sentence in the result, so that no frame raises a key."""
     opened: list[str] = []
-    for place, entry in enumerate(settings.vault_wrapped_keys, start=1):
+    for number, entry in enumerate(settings.vault_wrapped_keys, start=1):
         key_id, _, wrapped = entry.partition(":")
         try:
             opened.append(f"{key_id}:{_decrypt(url, wrapped)}")
         except (OSError, ValueError, KeyError, TypeError) as failure:
-            return Entries(problems=[f"Wrapped key number {place}: {_sentence(failure)}"])
+            return KeyList(problems=[f"Wrapped key number {number}: {_sentence(failure)}"])
     return read(opened)
 
 
@@ -70,8 +71,8 @@ def _decrypt(url: str, wrapped: str) -> str:
         headers={"X-Vault-Token": _token(), "Content-Type": "application/json"},
         method="POST",
     )
-    opener = urllib.request.build_opener(_NoRedirects)
-    with opener.open(request, timeout=settings.vault_timeout_seconds) as answer:
+    client = urllib.request.build_opener(_NoRedirects)
+    with client.open(request, timeout=settings.vault_timeout_seconds) as answer:
         body = json.loads(answer.read(LONGEST_ANSWER))
     plaintext = body["data"]["plaintext"]
     base64.b64decode(plaintext, validate=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.migrations.operations.base import Operation, OperationCategory
 
+from encryption.batches import ROWS_PER_BATCH
 from encryption.operations.exchange import Exchange
 from encryption.operations.stages import Stages
 from garrison.errors import ConfigurationError
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from django.db import models
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
-
-ROWS_PER_BATCH = 1000
 
 
 class _ExchangeColumn(Operation):
@@ -97,7 +96,7 @@ class _ExchangeColumn(Operation):
         return f"{self.verb}_{self.model_name}_{self.name}".lower()
 
     def references_field(self, model_name: str, name: str, app_label: str) -> bool:  # noqa: ARG002
-        """Tell the optimiser what is touched."""
+        """Report to the optimiser what is touched."""
         return model_name.lower() == self.model_name.lower() and name == self.name
 
 

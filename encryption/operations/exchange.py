@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
+from encryption.batches import locked, windows, write_cells
 from encryption.errors import ImportRefused, UnboundValue
 from encryption.fields import Encrypted, RowSalt
 from encryption.fields.rows import as_row, identity_field
 from encryption.operations import trigger
 from encryption.operations.stages import field_of
-from encryption.windows import between, end_of_window
 from garrison.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from django.db import models
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
@@ -65,51 +63,42 @@ class Exchange:
                 return  # the lock will end it
 
     def _fill(self) -> int:
-        """Go through the table once; give how many cells were filled."""
-        return sum(self._fill_window(after, last) for after, last in self._windows())
-
-    def _windows(self) -> Iterator[tuple[Any, Any | None]]:
-        last, is_first = None, True
-        while is_first or last is not None:
-            after, is_first = last, False
-            last = end_of_window(
-                self.stages.both, using=self.using, after=after, size=self.rows_per_batch
-            )
-            yield after, last
+        """Go through the table once; return how many cells were filled."""
+        table = windows(self.stages.both, using=self.using, size=self.rows_per_batch)
+        return sum(self._fill_window(after, last) for after, last in table)
 
     def _fill_window(self, after: Any, last: Any | None) -> int:
         """Fill the second column of the rows between two keys, in one transaction."""
         with transaction.atomic(using=self.using):
             self._fill_salts(after, last)
-            rows = self._take(after, last)
-            self._write(self.stages.beside, [self._cell(*row) for row in rows])
-        return len(rows)
+            identity, name = self._identity().attname, self.stages.name
+            rows = locked(self._unfilled(), after=after, last=last).values(*{"pk", name, identity})
+            cells = [(row["pk"], [self._cell(row[identity], row[name])]) for row in rows]
+            self._write(self.stages.beside, cells)
+        return len(cells)
 
     def _rows(self, **condition: Any) -> models.QuerySet[Any]:
-        rows = self.stages.both._base_manager.using(self.using).filter(**condition)
-        if self.editor.connection.features.has_select_for_update:
-            rows = rows.select_for_update()
-        return rows
+        return self.stages.both._base_manager.using(self.using).filter(**condition)
 
     def _unfilled(self) -> models.QuerySet[Any]:
         stages = self.stages
         return self._rows(**{f"{stages.name}__isnull": False, f"{stages.beside}__isnull": True})
 
     def _is_due(self) -> bool:
-        return bool(self._unfilled().values_list("pk")[:1])
+        return self._unfilled().exists()
 
     def _fill_salts(self, after: Any, last: Any | None) -> None:
-        """Return each row a salt of its own; the old release goes on making rows without one."""
+        """Write a salt into each row without one; the old release goes on making such rows."""
         salt = self._identity()
         if not isinstance(salt, RowSalt):
             return
-        unsalted = between(self._rows(**{f"{salt.name}__isnull": True}), after=after, last=last)
         connection = self.editor.connection
+        rows = locked(self._rows(**{f"{salt.name}__isnull": True}), after=after, last=last)
         self._write(
             salt.name,
             [
-                (salt.get_db_prep_save(uuid.uuid4(), connection), pk)
-                for pk in unsalted.values_list("pk", flat=True)
+                (pk, [salt.get_db_prep_save(uuid.uuid4(), connection)])
+                for pk in rows.values_list("pk", flat=True)
             ],
         )
 
@@ -123,13 +112,7 @@ class Exchange:
             raise ConfigurationError(encrypted.needs_row())
         return found
 
-    def _take(self, after: Any, last: Any | None) -> list[tuple[Any, Any, Any]]:
-        identity, name = self._identity().attname, self.stages.name
-        rows = between(self._unfilled(), after=after, last=last)
-        chosen = rows.values(*{"pk", name, identity})
-        return [(row["pk"], row[identity], row[name]) for row in chosen]
-
-    def _cell(self, pk: Any, identity: Any, value: Any) -> tuple[Any, Any]:
+    def _cell(self, identity: Any, value: Any) -> Any:
         target = field_of(self.stages.both, self.stages.beside)
         if isinstance(target, Encrypted):
             if target.subject:
@@ -140,22 +123,11 @@ class Exchange:
             if row is None:
                 raise UnboundValue(f"{target.place} cannot be written: a row has no salt yet.")
             value = target.seal(value, row=row)
-        return target.get_db_prep_save(value, self.editor.connection), pk
+        return target.get_db_prep_save(value, self.editor.connection)
 
-    def _write(self, name: str, cells: Sequence[tuple[Any, Any]]) -> None:
-        """Write one column of some rows, each its own value."""
-        if not cells:
-            return
-        connection, model = self.editor.connection, self.stages.both
-        quote, key = connection.ops.quote_name, model._meta.pk
-        column = quote(str(field_of(model, name).column))
-        statement = (
-            f"UPDATE {quote(self.stages.table)} SET {column} = %s "  # noqa: S608 - names, quoted
-            f"WHERE {quote(str(key.column))} = %s"
-        )
-        prepared = [(value, key.get_db_prep_value(pk, connection)) for value, pk in cells]
-        with connection.cursor() as cursor:
-            cursor.executemany(statement, prepared)
+    def _write(self, name: str, cells: list[tuple[Any, list[Any]]]) -> None:
+        column = str(field_of(self.stages.both, name).column)
+        write_cells(self.stages.both, [column], cells, using=self.using)
 
     # --- the moment of the change -----------------------------------------------------------------
 

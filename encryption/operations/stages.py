@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
-
 from encryption.fields import Encrypted
 
 if TYPE_CHECKING:
+    from django.db import models
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations.state import ProjectState
 
@@ -65,16 +64,14 @@ class Stages:
 
     def _second(self) -> Any:
         """Make the new field as it is while it stands beside the old one: nullable, not unique."""
-        second: Any = _without_default(field_of(self.new, self.name))
-        _base(second).null, _base(second).db_column = True, None
-        second.null, second.db_column, second.db_index = True, None, False
-        second._unique = False
-        return second
+        return _changed(
+            field_of(self.new, self.name), null=True, unique=False, db_index=False, db_column=None
+        )
 
     def final(self) -> models.Field[Any, Any]:
         """Make the new field as its column shall be, on its model."""
         target = field_of(self.new, self.name)
-        final = _without_default(target)
+        final = _changed(target)
         final.set_attributes_from_name(self.name)
         final.model = target.model
         return final
@@ -117,14 +114,15 @@ def field_of(model: type[models.Model], name: str) -> Any:
     return model._meta.get_field(name)
 
 
-def _base(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
-    return field.base if isinstance(field, Encrypted) else field
+def _changed(field: models.Field[Any, Any], **options: Any) -> Any:
+    """Copy a field with other options, for the schema editor.
 
-
-def _without_default(field: models.Field[Any, Any]) -> models.Field[Any, Any]:
-    """Copy a field for the schema editor, which would write one default into every row alike."""
-    base = _base(field).clone()
-    base.default = models.NOT_PROVIDED
+    Without a default: the editor would write one into every row alike.
+    """
+    base = field.base if isinstance(field, Encrypted) else field
+    _name, _path, args, written = base.deconstruct()
+    written.pop("default", None)
+    copy: models.Field[Any, Any] = type(base)(*args, **{**written, **options})
     if not isinstance(field, Encrypted):
-        return base
-    return Encrypted(base, label=field.label, subject=field.subject)
+        return copy
+    return Encrypted(copy, label=field.label, subject=field.subject)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from django.core.files.base import File
 
-    from encryption.rotation import Tally
+    from encryption.failures import Tally
 
 NOT_A_NAME = 8  # names tried before giving up on a storage that keeps choosing another one
 
@@ -50,7 +50,7 @@ class EncryptedStorage(Storage):
     def _save(self, name: str, content: File[Any]) -> str:
         """Encrypt for a name; where the inner storage chose another one, encrypt for that."""
         for _ in range(NOT_A_NAME):
-            chosen = self.inner._save(name, EncryptingReader(content, name))  # type: ignore[attr-defined]
+            chosen = self.inner.save(name, EncryptingReader(content, name))
             if chosen == name:
                 return name
             self.inner.delete(chosen)
@@ -93,15 +93,15 @@ class EncryptedStorage(Storage):
         return self.inner.get_available_name(name, max_length)
 
     def get_accessed_time(self, name: str) -> datetime:
-        """Ask the inner storage."""
+        """Return what the inner storage knows."""
         return self.inner.get_accessed_time(name)
 
     def get_created_time(self, name: str) -> datetime:
-        """Ask the inner storage."""
+        """Return what the inner storage knows."""
         return self.inner.get_created_time(name)
 
     def get_modified_time(self, name: str) -> datetime:
-        """Ask the inner storage."""
+        """Return what the inner storage knows."""
         return self.inner.get_modified_time(name)
 
     # --- keys -------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class EncryptedStorage(Storage):
             yield from self.names(f"{folder}/{sub}" if folder else sub)
 
     def key_id(self, name: str) -> str:
-        """Tell under which master key a file's own key is wrapped; "" where it is no such file."""
+        """Return the id of the master key that wraps a file's own; "" where it is no such file."""
         try:
             return file_key_id(self.head(name))
         except DecryptionFailed:

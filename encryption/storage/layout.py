@@ -23,10 +23,10 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from encryption.cipher import HEADER_BYTES, NONCE_BYTES, TAG_BYTES, header, key_id_of
+from encryption.cipher import HEADER_BYTES, NONCE_BYTES, TAG_BYTES, derived, header, key_id_of
 from encryption.errors import DecryptionFailed
 from encryption.keyring import keyring
-from encryption.keyring.material import KEY_BYTES
+from garrison.keys import KEY_BYTES
 
 CHUNK_BYTES = 64 * 1024
 SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
@@ -51,7 +51,7 @@ class FileKey(NamedTuple):
 
 
 def _wrapping(key_id: str) -> AESGCM:
-    key = keyring().keys.get(key_id)
+    key = keyring().by_id.get(key_id)
     if key is None:
         raise _failure(
             f"is encrypted under key {key_id!r}, which is not in the keyring. Put that key back "
@@ -59,7 +59,7 @@ def _wrapping(key_id: str) -> AESGCM:
             "key_missing",
             key_id,
         )
-    return AESGCM(key.material.derive("files"))
+    return AESGCM(derived(key.value, "files"))
 
 
 def _failure(what: str, reason: str, key_id: str = "") -> DecryptionFailed:

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 from django.core.files.base import File
 
-from encryption.errors import DecryptionFailed
-from encryption.failures import report
+from encryption.failures import Tally, rewrap_each
 from encryption.keyring import keyring
-from encryption.rotation import Tally
 from encryption.storage.layout import (
     FILE_HEADER_BYTES,
     SEALED_CHUNK_BYTES,
@@ -34,27 +32,16 @@ def is_left_over(file: str) -> bool:
 
 
 def rotate(store: EncryptedStorage) -> Tally:
-    """Wrap the key of every file anew that is under an older master key.
-
-    One that cannot be read stays as it is, is counted, and is an event; the others go on.
-    """
-    active, tally = keyring().active.id, Tally()
-    for name in list(store.names()):
-        try:
-            if store.key_id(name) in ("", active):
-                continue
-            tally.seen += 1
-            tally.rewritten += _replace(store, name)
-        except FileNotFoundError:
-            continue  # deleted meanwhile
-        except DecryptionFailed as failure:
-            tally.unreadable += 1
-            report(failure, target=f"file:{name}")
-    return tally
+    """Wrap the key of every file anew that is under an older master key."""
+    return rewrap_each(
+        list(store.names()), lambda name: _rewrap(store, name), target=lambda name: f"file:{name}"
+    )
 
 
-def _replace(store: EncryptedStorage, name: str) -> bool:
+def _rewrap(store: EncryptedStorage, name: str) -> bool | None:
     """Write a file anew; a kill leaves the old one or the new one."""
+    if store.key_id(name) in ("", keyring().active.id):
+        return None
     head = store.head(name)
     new = header_for(name, secret_of(head, name), head[WRAPPED_END:])
     path = _path(store, name)
@@ -102,5 +89,5 @@ def _replace_object(store: EncryptedStorage, name: str, new: bytes) -> bool:
         whole.seek(0)
         if not inner.exists(name):
             return False  # deleted meanwhile
-        inner._save(name, File(whole, name))  # type: ignore[attr-defined]
+        inner.save(name, File(whole, name))
     return True

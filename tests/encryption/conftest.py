@@ -11,7 +11,7 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.db import connection
 
-from encryption import key_versions, keyring
+from encryption.keyring import keyring
 
 CLINIC = "tests.encryption.clinic"
 
@@ -54,8 +54,7 @@ def keys(settings):
         settings.ENCRYPTION_KEYS = [made[key_id] for key_id in ids]
 
     settings.ENCRYPTION_INDEX_KEY = "k1"
-    key_versions.forget_retired()  # of another test, whose rows are gone
     use("k1")
     use.entries = made
     yield use
-    keyring.forget()
+    keyring.cache_clear()

@@ -19,14 +19,14 @@ from encryption.cipher import (
     split,
 )
 from encryption.errors import DecryptionFailed
-from encryption.keyring import Key, KeyMaterial, Keyring
+from encryption.keyring import EncryptionKeyring, Key, Secret
 
 ROW = bytes(range(16))
 SAMPLED_ENVELOPES = 500  # in CI; the whole ten thousand run in bench/encryption_tampering.py
 
 
 def ring(*ids):
-    return Keyring([Key(key_id, KeyMaterial(os.urandom(32))) for key_id in ids])
+    return EncryptionKeyring([Key(key_id, Secret(os.urandom(32))) for key_id in ids])
 
 
 def cipher(*ids, label="clinic.patient.note"):
@@ -120,7 +120,7 @@ def test_another_row_another_field_and_another_model_are_refused():
 def test_the_field_is_authenticated_and_not_only_in_the_derived_key(monkeypatch):
     """With one key for all fields, the associated data alone must still refuse."""
     keys = ring("k1")
-    monkeypatch.setattr(KeyMaterial, "derive", lambda self, *_a, **_k: b"k" * 32)
+    monkeypatch.setattr("encryption.cipher.derived", lambda *_: b"k" * 32)
     envelope = FieldCipher(keys, "a.b.c", "a.B.c").seal(b"x", ROW)
     with pytest.raises(DecryptionFailed):
         FieldCipher(keys, "a.b.d", "a.B.d").open(envelope, ROW)
@@ -150,9 +150,9 @@ def test_a_client_is_told_neither_key_nor_field():
 
 
 def test_older_keys_open_and_the_first_one_seals():
-    keys = [Key(key_id, KeyMaterial(os.urandom(32))) for key_id in ("new", "old")]
-    old = Keyring(keys[1:]).cipher("a.b.c")
-    both = Keyring(keys).cipher("a.b.c")
+    keys = [Key(key_id, Secret(os.urandom(32))) for key_id in ("new", "old")]
+    old = EncryptionKeyring(keys[1:]).cipher("a.b.c")
+    both = EncryptionKeyring(keys).cipher("a.b.c")
     assert both.open(old.seal(b"x", ROW), ROW) == b"x"
     assert key_id_of(both.seal(b"x", ROW)) == "new"
 

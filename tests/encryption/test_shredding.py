@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from encryption import key_users, services, shredding
 from encryption.checks import E007, check_subjects
 from encryption.errors import DecryptionFailed, SubjectErased, SubjectUnknown, UnboundValue
+from encryption.keyring import keyring
 from encryption.models import SubjectKey
 from tests.encryption.clinic.models import Letter, Person
 from tests.encryption.test_fields import stored
@@ -30,9 +31,9 @@ def _storage(settings, tmp_path):
             "OPTIONS": {"location": str(tmp_path / "subject_keys")},
         },
     }
-    shredding._cached.clear()
+    keyring.cache_clear()
     yield
-    shredding._cached.clear()
+    keyring.cache_clear()
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_a_lost_key_storage_is_not_taken_for_an_erasure(ann, tmp_path):
     Letter.objects.create(person=ann, body="b")
     for file in (tmp_path / "subject_keys").iterdir():
         file.unlink()
-    shredding._cached.clear()
+    keyring.cache_clear()
 
     with pytest.raises(DecryptionFailed, match="ENCRYPTION_SUBJECT_KEYS_STORAGE") as refusal:
         _ = Letter.objects.get().body
@@ -183,7 +184,7 @@ def test_a_wrapped_key_put_in_another_ones_place_is_refused(ann, bob, tmp_path):
     Letter.objects.create(person=bob, body="b")
     [one, two] = sorted((tmp_path / "subject_keys").iterdir())
     one.write_bytes(two.read_bytes())
-    shredding._cached.clear()
+    keyring.cache_clear()
 
     unread = 0
     for letter in Letter.objects.all():
@@ -228,7 +229,7 @@ def test_a_key_erased_while_it_is_wrapped_anew_does_not_come_back(ann, keys, tmp
         write(*arguments)
 
     monkeypatch.setattr(shredding, "_write", erased_meanwhile)
-    services.rotate_subject_keys()
+    shredding.rewrap(keyring())
 
     assert [file.suffix for file in (tmp_path / "subject_keys").iterdir()] == [".erased"]
 
@@ -248,10 +249,10 @@ def test_what_is_no_key_and_what_is_damaged_does_not_stop_the_others(
     damaged.write_bytes(damaged.read_bytes()[:-1])
     keys("k2", "k1")
 
-    tally = services.rotate_subject_keys()
+    tally = shredding.rewrap(keyring())
 
     assert (tally.rewritten, tally.unreadable) == (1, 1)
-    assert [use.count for use in key_users.uses("k1") if use.user == "subject keys"] == [1]
+    assert [why for why in key_users.reasons("k1") if why.startswith("1 subject keys")]
     assert "encryption.value.unreadable" in {event.kind.name for event in said}
 
 
@@ -264,16 +265,16 @@ def test_rotation_wraps_the_keys_anew_and_touches_no_value(ann, keys, settings):
     made = Letter.objects.create(person=ann, body="b")
     before = stored(Letter, "body", made.pk)
     keys("k2", "k1")
-    assert [use.count for use in key_users.uses("k1") if use.user == "subject keys"] == [1]
+    assert [why for why in key_users.reasons("k1") if why.startswith("1 subject keys")]
 
-    assert services.rotate_subject_keys().rewritten == 1
+    assert shredding.rewrap(keyring()).rewritten == 1
 
-    assert services.rotate_subject_keys().seen == 0
+    assert shredding.rewrap(keyring()).seen == 0
     keys("k2")
-    shredding._cached.clear()
+    keyring.cache_clear()
     assert stored(Letter, "body", made.pk) == before
     assert Letter.objects.get().body == "b"
-    assert not [use for use in key_users.uses("k1") if use.user == "subject keys"]
+    assert not [why for why in key_users.reasons("k1") if "subject keys" in why]
 
 
 def test_the_command_asks_and_erases(ann, monkeypatch):
@@ -323,5 +324,5 @@ def test_many_first_letters_at_once_make_one_key(ann):
 
     assert errors == []
     assert SubjectKey.objects.count() == 1
-    shredding._cached.clear()
+    keyring.cache_clear()
     assert {letter.body for letter in Letter.objects.all()} == {f"letter {n}" for n in range(8)}

@@ -19,8 +19,8 @@ def test_kept_backups_need_the_keys_of_their_day_and_failed_ones_none():
     for state in (State.GOOD, State.FAILED):
         Backup.objects.create(state=state, snapshot_at=now, queued_at=now)
 
-    uses = key_users.uses(keyring().active.id)
+    reasons = key_users.reasons(keyring().active.id)
 
-    [use] = [use for use in uses if use.user == "kept backups"]
-    assert use.count == 1
-    assert "keep the key" in use.detail
+    [reason] = [reason for reason in reasons if "kept backups" in reason]
+    assert reason.startswith("1 kept backups")
+    assert "keep the key" in reason

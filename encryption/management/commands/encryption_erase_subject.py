@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from encryption import services
-from encryption.errors import KeyringUnusable
+from encryption.management.base import EncryptionCommand
 from encryption.models import SubjectKey
-from garrison.errors import Refusal
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Iterable
 
 
-class Command(BaseCommand):
+class Command(EncryptionCommand):
     """Erase one person."""
 
     help = (
@@ -27,6 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
+        super().add_arguments(parser)
         parser.add_argument("subject", help="Whose key, as app.model:id, such as accounts.user:42.")
         parser.add_argument(
             "--sweep",
@@ -35,10 +35,11 @@ class Command(BaseCommand):
             "database does not name, too.",
         )
         parser.add_argument("--yes", action="store_true", help="Do not ask.")
-        parser.add_argument("--dry-run", action="store_true", help="Only tell what would be done.")
-        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Only report what would be done."
+        )
 
-    def handle(self, **options: Any) -> None:
+    def act(self, options: dict[str, Any]) -> dict[str, Any]:
         """Ask, then erase."""
         subject, erased = options["subject"], 0
         count = SubjectKey.objects.filter(subject=subject).count()
@@ -49,13 +50,10 @@ class Command(BaseCommand):
             )
             if input(f"Type {subject} to go on: ") != subject:
                 raise CommandError("Nothing was erased.")
-        try:
-            if not options["dry_run"]:
-                erased = services.erase_subject(subject=subject, is_sweep=options["sweep"])
-        except (Refusal, KeyringUnusable) as refusal:
-            raise CommandError(str(refusal)) from None
-        count = max(count, erased)
-        if options["json"]:
-            self.stdout.write(json.dumps({"subject": subject, "keys": count, "erased": erased}))
-        else:
-            self.stdout.write(f"{subject}: {erased} of {count} keys erased.")
+        if not options["dry_run"]:
+            erased = services.erase_subject(subject=subject, is_sweep=options["sweep"])
+        return {"subject": subject, "keys": max(count, erased), "erased": erased}
+
+    def lines(self, result: dict[str, Any]) -> Iterable[str]:
+        """Print how many of how many."""
+        yield f"{result['subject']}: {result['erased']} of {result['keys']} keys erased."

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from encryption import services
-from encryption.errors import KeyringUnusable
-from encryption.management.progress import Bar
-from encryption.rotation import ROWS_PER_BATCH, all_fields
-from garrison.errors import Refusal
+from encryption.batches import ROWS_PER_BATCH
+from encryption.management.base import EncryptionCommand, field_named
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Iterable
 
 
-class Command(BaseCommand):
+class Command(EncryptionCommand):
     """Import in place."""
 
     help = (
@@ -31,6 +29,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
+        super().add_arguments(parser)
         parser.add_argument("field", help="The field, as app.Model.field.")
         parser.add_argument(
             "--key-variable",
@@ -43,42 +42,29 @@ class Command(BaseCommand):
         parser.add_argument(
             "--dry-run", action="store_true", help="Count what is due, and change nothing."
         )
-        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
-    def handle(self, **options: Any) -> None:
+    def act(self, options: dict[str, Any]) -> dict[str, Any]:
         """Import one field."""
-        fields = {field.place.lower(): field for field in all_fields()}
-        field = fields.get(options["field"].lower())
-        if field is None:
-            raise CommandError(
-                f"{options['field']!r} is no encrypted field. Change the model's field to "
-                "Encrypted(...) first."
-            )
-        variable = options["key_variable"]
+        field, variable = field_named(options["field"]), options["key_variable"]
         if variable and variable not in os.environ:
             raise CommandError(f"The environment variable {variable} is not set.")
-        is_on = not options["json"] and self.stderr.isatty()
-        bar = Bar(self.stderr, field.place, 0, is_on)
-        try:
-            due, tally = services.import_field(
-                field=field,
-                key=os.environ[variable].encode() if variable else None,
-                rows_per_batch=options["batch"],
-                is_dry_run=options["dry_run"],
-                on_batch=lambda tally: bar.show(tally.rewritten),
-            )
-        except (Refusal, KeyringUnusable) as refusal:
-            raise CommandError(str(refusal)) from None
-        bar.end()
-        result = {
-            "field": field.place,
-            "due": due,
-            "imported": tally.rewritten,
-            "unreadable": tally.unreadable,
-        }
-        if options["json"]:
-            self.stdout.write(json.dumps(result))
-        else:
-            self.stdout.write(f"{field.place}: {tally.rewritten:,} of {due:,} values imported.")
-        if tally.unreadable:
-            raise CommandError(f"{tally.unreadable:,} values could not be read; see the log.")
+        draw = self.progress(field.place, 0, options)
+        due, tally = services.import_field(
+            field=field,
+            key=os.environ[variable].encode() if variable else None,
+            rows_per_batch=options["batch"],
+            is_dry_run=options["dry_run"],
+            on_batch=draw,
+        )
+        draw(None)
+        counts = {"due": due, "imported": tally.rewritten, "unreadable": tally.unreadable}
+        return {"field": field.place, **counts}
+
+    def lines(self, result: dict[str, Any]) -> Iterable[str]:
+        """Print how many of how many."""
+        yield f"{result['field']}: {result['imported']:,} of {result['due']:,} values imported."
+
+    def problem(self, result: dict[str, Any]) -> str:
+        """Fail where values could not be read."""
+        count = result["unreadable"]
+        return f"{count:,} values could not be read; see the log." if count else ""

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import router
 
-from encryption import key_versions, services
-from encryption.errors import KeyringUnusable
-from encryption.management.progress import Bar
-from encryption.rotation import ROWS_PER_BATCH, Run, ToActiveKey, all_fields
-from garrison.errors import Refusal
+from encryption import blind_index, key_versions, services, shredding
+from encryption.batches import ROWS_PER_BATCH
+from encryption.keyring import keyring
+from encryption.management.base import EncryptionCommand, field_named
+from encryption.rotation import RotationPass, ToActiveKey, all_fields
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Iterable
 
     from encryption.fields import Encrypted
 
 
-class Command(BaseCommand):
+class Command(EncryptionCommand):
     """Rotate while the site runs."""
 
     help = (
@@ -32,6 +32,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
+        super().add_arguments(parser)
         parser.add_argument("--field", help="Only this field, as app.Model.field.")
         parser.add_argument(
             "--batch", type=int, default=ROWS_PER_BATCH, help="Rows per transaction (%(default)s)."
@@ -45,69 +46,49 @@ class Command(BaseCommand):
         parser.add_argument(
             "--progress", action="store_true", help="Draw the bar although this is no terminal."
         )
-        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
-    def handle(self, **options: Any) -> None:
-        """Do one or the other."""
+    def act(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Retire a key, or rotate."""
         if options["batch"] < 1:
             raise CommandError("--batch must be at least 1.")
-        try:
-            result = self._retire(options) if options["retire"] else self._rotate(options)
-        except (Refusal, KeyringUnusable) as refusal:
-            raise CommandError(str(refusal)) from None
-        if options["json"]:
-            self.stdout.write(json.dumps(result))
-        if any(row.get("unreadable") for row in (result, *result.get("fields", ()))):
-            raise CommandError("Some values could not be read; the log and the events name them.")
-
-    def _retire(self, options: dict[str, Any]) -> dict[str, Any]:
-        version = services.retire_key(key_id=options["retire"])
-        if not options["json"]:
-            self.stdout.write(
-                f"Nothing needs key {version.key_id!r} any more. Remove it from ENCRYPTION_KEYS."
-            )
-        return {"retired": version.key_id, "retired_at": f"{version.retired_at:%Y-%m-%dT%H:%M:%SZ}"}
-
-    def _rotate(self, options: dict[str, Any]) -> dict[str, Any]:
+        if options["retire"]:
+            version = services.retire_key(key_id=options["retire"])
+            retired_at = f"{version.retired_at:%Y-%m-%dT%H:%M:%SZ}"
+            return {"retired": version.key_id, "retired_at": retired_at}
         key_versions.adopt()
-        rows = [self._one(field, options) for field in _chosen(options["field"])]
-        result: dict[str, Any] = {"fields": rows}
+        fields = [field_named(options["field"])] if options["field"] else all_fields()
+        result: dict[str, Any] = {"fields": [self._rotate(field, options) for field in fields]}
         if not options["dry_run"] and not options["field"]:
-            result["indexed"] = services.fill_indexes()
-            keys, files = services.rotate_subject_keys(), services.rotate_files()
-            result |= {"subject_keys": keys.rewritten, "files": files.rewritten}
-            result["unreadable"] = keys.unreadable + files.unreadable
-        if not options["json"]:
-            for row in rows:
-                self.stdout.write(
-                    f"{row['field']}: {row['rotated']:,} of {row['due']:,} rotated, "
-                    f"{row['unreadable']:,} unreadable."
-                )
+            indexed = sum(blind_index.fill(index) for index in blind_index.all_indexes())
+            keys, files = shredding.rewrap(keyring()), services.rotate_files()
+            result |= {"indexed": indexed, "subject_keys": keys.rewritten}
+            result |= {"files": files.rewritten, "unreadable": keys.unreadable + files.unreadable}
         return result
 
-    def _one(self, field: Encrypted[Any, Any], options: dict[str, Any]) -> dict[str, Any]:
+    def _rotate(self, field: Encrypted[Any, Any], options: dict[str, Any]) -> dict[str, Any]:
         using = router.db_for_write(field.model)
-        due = Run(field, ToActiveKey(), using).remaining()
+        due = RotationPass(field, ToActiveKey(), using).due().count()
         row = {"field": field.place, "due": due, "rotated": 0, "unreadable": 0}
         if options["dry_run"]:
             return row
-        is_on = not options["json"] and (options["progress"] or self.stderr.isatty())
-        bar = Bar(self.stderr, field.place, due, is_on)
-        tally = services.rotate_field(
-            field=field,
-            rows_per_batch=options["batch"],
-            on_batch=lambda tally: bar.show(tally.rewritten),
-        )
-        bar.end()
+        draw = self.progress(field.place, due, options)
+        tally = services.rotate_field(field=field, rows_per_batch=options["batch"], on_batch=draw)
+        draw(None)
         return {**row, "rotated": tally.rewritten, "unreadable": tally.unreadable}
 
+    def lines(self, result: dict[str, Any]) -> Iterable[str]:
+        """Print a line for each field, or what to do with a retired key."""
+        if "retired" in result:
+            key_id = result["retired"]
+            yield f"Nothing needs key {key_id!r} any more. Remove it from ENCRYPTION_KEYS."
+        for row in result.get("fields", ()):
+            yield (
+                f"{row['field']}: {row['rotated']:,} of {row['due']:,} rotated, "
+                f"{row['unreadable']:,} unreadable."
+            )
 
-def _chosen(name: str | None) -> list[Encrypted[Any, Any]]:
-    fields = list(all_fields())
-    if not name:
-        return fields
-    chosen = [field for field in fields if field.place.lower() == name.lower()]
-    if not chosen:
-        known = ", ".join(field.place for field in fields) or "none"
-        raise CommandError(f"{name!r} is no encrypted field. There are: {known}.")
-    return chosen
+    def problem(self, result: dict[str, Any]) -> str:
+        """Fail where values could not be read."""
+        if any(row.get("unreadable") for row in (result, *result.get("fields", ()))):
+            return "Some values could not be read; the log and the events name them."
+        return ""

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.core.serializers.json import DjangoJSONEncoder
-
 from encryption import services
-from encryption.errors import KeyringUnusable
 from encryption.key_versions import impostors
 from encryption.keyring import keyring
+from encryption.management.base import EncryptionCommand
 from encryption.models import KeyVersion
+from encryption.rotation import SUBJECTS
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
+    from collections.abc import Iterable
 
 
-class Command(BaseCommand):
+class Command(EncryptionCommand):
     """Look at the keys and what is under them."""
 
     help = (
@@ -29,49 +26,32 @@ class Command(BaseCommand):
         "not the one this database was written with."
     )
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the options."""
-        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+    def act(self, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Read every table once."""
+        active, fields = keyring().active.id, services.status()
+        keys = list(KeyVersion.objects.values())
+        return {"active": active, "keys": keys, "fields": [asdict(field) for field in fields]}
 
-    def handle(self, **options: Any) -> None:
-        """Print, then judge."""
-        try:
-            ring, fields = keyring(), services.status()
-        except KeyringUnusable as problem:
-            raise CommandError(str(problem)) from None
-        keys: list[Any] = list(KeyVersion.objects.values())
-        result = {
-            "active": ring.active.id,
-            "keys": keys,
-            "fields": [asdict(field) for field in fields],
-        }
-        if options["json"]:
-            self.stdout.write(json.dumps(result, cls=DjangoJSONEncoder))
-        else:
-            self._print(ring.active.id, keys, fields)
-        if problems := [*_missing(ring.keys, fields), *_wrong(impostors(ring))]:
-            raise CommandError(" ".join(problems))
-
-    def _print(self, active: str, keys: list[dict[str, Any]], fields: list[Any]) -> None:
-        for key in keys:
-            state = "active" if key["key_id"] == active else "reads only"
+    def lines(self, result: dict[str, Any]) -> Iterable[str]:
+        """Print a line for each key, and one for each field."""
+        for key in result["keys"]:
+            state = "active" if key["key_id"] == result["active"] else "reads only"
             state = "retired" if key["retired_at"] else state
-            self.stdout.write(
-                f"{key['key_id']:<12} {state:<10} since {key['first_seen_at']:%Y-%m-%d}"
-            )
-        for field in fields:
-            held = ", ".join(f"{key}: {count:,}" for key, count in sorted(field.rows.items()))
-            self.stdout.write(f"{field.field}: {held or 'no values'}; {field.due:,} due")
+            yield f"{key['key_id']:<12} {state:<10} since {key['first_seen_at']:%Y-%m-%d}"
+        for field in result["fields"]:
+            held = ", ".join(f"{key}: {count:,}" for key, count in sorted(field["rows"].items()))
+            yield f"{field['field']}: {held or 'no values'}; {field['due']:,} due"
 
-
-def _missing(known: Any, fields: list[Any]) -> list[str]:
-    return [
-        f"{field.field} has {count:,} values under {key!r}, which is not in the keyring."
-        for field in fields
-        for key, count in field.rows.items()
-        if key not in known and key != "(subject keys)"
-    ]
-
-
-def _wrong(ids: list[str]) -> list[str]:
-    return [f"Key {key!r} is not the one this database was written with." for key in ids]
+    def problem(self, result: dict[str, Any]) -> str:
+        """Fail where values are under a key that is missing, or a key is not the one known."""
+        ring = keyring()
+        missing = [
+            f"{field['field']} has {count:,} values under {key!r}, which is not in the keyring."
+            for field in result["fields"]
+            for key, count in field["rows"].items()
+            if key not in ring.by_id and key != SUBJECTS
+        ]
+        wrong = [
+            f"Key {key!r} is not the one this database was written with." for key in impostors(ring)
+        ]
+        return " ".join([*missing, *wrong])
