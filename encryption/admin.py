@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -72,7 +73,7 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Show masks in lists."""
-        masks = self._masks(link=False)
+        masks = self._masks
         return [masks.get(str(name), name) for name in super().get_list_display(request)]
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -100,14 +101,14 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Show masks where a value would be shown, and one above each input."""
-        masks = self._masks(link=True)
+        masks = self._linked_masks
         names = super().get_readonly_fields(request, obj)
         shown = [masks.get(str(name), name) for name in names]
         return [*shown, *(mask for mask in masks.values() if mask not in shown)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Put masks where fieldsets name encrypted fields that this viewer cannot change."""
-        masks = self._masks(link=True)
+        masks = self._linked_masks
         fixed = {str(name) for name in super().get_readonly_fields(request, obj)}
         may_change = self.has_change_permission(request, obj)
 
@@ -125,15 +126,13 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
             for title, parts in super().get_fieldsets(request, obj)
         ]
 
-    def _masks(self, *, link: bool) -> dict[str, Callable[[Any], Any]]:
-        """Return one function per encrypted field, the same ones every time."""
-        kept: dict[Any, Callable[[Any], Any]] = self.__dict__.setdefault("_kept_masks", {})
-        found = {}
-        for field in encrypted_fields(self.model):
-            if (field.name, link) not in kept:
-                kept[field.name, link] = self._mask(field, link=link)
-            found[field.name] = kept[field.name, link]
-        return found
+    @cached_property
+    def _masks(self) -> dict[str, Callable[[Any], Any]]:
+        return {f.name: self._mask(f, link=False) for f in encrypted_fields(self.model)}
+
+    @cached_property
+    def _linked_masks(self) -> dict[str, Callable[[Any], Any]]:
+        return {f.name: self._mask(f, link=True) for f in encrypted_fields(self.model)}
 
     def _mask(self, field: Encrypted[Any, Any], *, link: bool) -> Callable[[Any], Any]:
         @admin.display(description=str(field.verbose_name), empty_value="-")
@@ -165,7 +164,7 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
     def reveal_view(self, request: HttpRequest, object_id: str, field: str) -> HttpResponse:
         """Ask first (GET), then show and say so (POST)."""
         instance = self.get_object(request, object_id)
-        if instance is None or field not in self._masks(link=True):
+        if instance is None or field not in self._linked_masks:
             raise Http404
         if not self.has_view_permission(request, instance):
             raise PermissionDenied

@@ -124,22 +124,15 @@ def check_versions(
         ring = keyring()
         wrong = impostors(ring)
         retired = KeyVersion.objects.filter(retired_at__isnull=False, key_id__in=ring.by_id)
-        return [*map(_impostor, wrong), *map(_retired, retired.values_list("key_id", flat=True))]
+        configured = list(retired.values_list("key_id", flat=True))
     except (DatabaseError, KeyringUnusable):  # not migrated yet; or reported by E001
         return []
-
-
-def _impostor(key_id: str) -> CheckMessage:
-    return Error(
-        f"Encryption key {key_id!r} is not the key that this database was written with.",
-        hint="Put the right key under that id, or give the new key an id of its own.",
-        id=E005,
-    )
-
-
-def _retired(key_id: str) -> CheckMessage:
-    return Warning(
-        f"Encryption key {key_id!r} is retired and still configured.",
-        hint="Remove it from ENCRYPTION_KEYS.",
-        id=W006,
-    )
+    found: list[CheckMessage] = []
+    for key_id in wrong:
+        message = f"Encryption key {key_id!r} is not the key that this database was written with."
+        hint = "Put the right key under that id, or give the new key an id of its own."
+        found.append(Error(message, hint=hint, id=E005))
+    for key_id in configured:
+        message = f"Encryption key {key_id!r} is retired and still configured."
+        found.append(Warning(message, hint="Remove it from ENCRYPTION_KEYS.", id=W006))
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import router, transaction
@@ -127,32 +126,26 @@ def rotate_files() -> Tally:
     return total
 
 
-@dataclass(frozen=True, slots=True)
-class FieldStatus:
-    """One field as ``encryption_status`` shows it."""
-
-    field: str
-    rows: dict[str, int]
-    due: int
-    oldest_key: str
-    rotation: dict[str, Any] | None
-
-
-def status() -> list[FieldStatus]:
+def status() -> list[dict[str, Any]]:
     """Return, for each field, how many values each key holds, the oldest key, and progress."""
-    ring = keyring()
+    active = keyring().active.id
     ages = {version.key_id: version.first_seen_at for version in key_versions.adopt()}
-    return [_status_of(item, ring.active.id, ages) for item in all_fields()]
+    return [_status_of(field, active, ages) for field in all_fields()]
 
 
-def _status_of(item: Encrypted[Any, Any], active: str, ages: dict[str, datetime]) -> FieldStatus:
-    using = router.db_for_write(item.model)
-    rows = rows_per_key(item, using=using)
+def _status_of(
+    field: Encrypted[Any, Any], active: str, ages: dict[str, datetime]
+) -> dict[str, Any]:
+    using = router.db_for_write(field.model)
+    rows = rows_per_key(field, using=using)
     ours = [key for key in rows if not key.startswith("(")]
-    oldest = min(ours, key=lambda key: ages.get(key, timezone.now()), default="")
-    run: Any = Rotation.objects.using(using).filter(label=item.label).values().first()
-    due = sum(count for key, count in rows.items() if key in ours and key != active)
-    return FieldStatus(item.place, rows, due, oldest, run)
+    return {
+        "field": field.place,
+        "rows": rows,
+        "due": sum(rows[key] for key in ours if key != active),
+        "oldest_key": min(ours, key=lambda key: ages.get(key, timezone.now()), default=""),
+        "rotation": Rotation.objects.using(using).filter(label=field.label).values().first(),
+    }
 
 
 def retire_key(*, key_id: str, actor: Any = None, now: datetime | None = None) -> KeyVersion:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from django.db import models
 
     from encryption.ciphertext import Bare
-    from encryption.fields.reading import ValueReader
 
 _ST = TypeVar("_ST")
 _GT = TypeVar("_GT")
@@ -47,17 +46,21 @@ class Encrypted(Wrapping[_ST, _GT]):
     It does not hide whether a value is NULL, nor its length to within the type's encoding.
     """
 
-    read_value: ValueReader  # from mark, row and envelope to the clear value
-
     def contribute_to_class(
         self,
         cls: type[models.Model],
         name: str,
         private_only: bool = False,  # noqa: FBT001, FBT002 - Django's signature
     ) -> None:
-        """Make the reader anew: a copy of a field must not read as the original does."""
+        """Join the model, with an attribute of its own even under an abstract parent.
+
+        The reader is made anew too: a copy of a field must not read as the original does.
+        """
         self.read_value = reader_of(self)
         super().contribute_to_class(cls, name, private_only=private_only)
+        self.base.set_attributes_from_name(name)
+        self.base.model = cls
+        setattr(cls, self.attname, self.descriptor_class(self))
 
     def check(self, **options: Any) -> list[CheckMessage]:
         """Check the wrapped field, and what cannot work encrypted."""

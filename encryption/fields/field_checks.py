@@ -33,7 +33,10 @@ def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMess
     if problem := _unwrappable(field.base):
         yield _error(field, problem, "Encrypt its parts, or use EncryptedStorage for files.", E011)
         return
-    yield from (m for m in _base_messages(field, options) if m.id not in COLUMN_ERRORS)
+    for message in field.base.check(**options):
+        if message.id not in COLUMN_ERRORS:
+            message.obj = field
+            yield message
     if identity_field(field.model) is None and not field.model._meta.abstract:
         hint = "Add `row_salt = RowSalt()` (encryption.fields), or use a UUID primary key."
         yield _error(field, "An encrypted field has no row identity to be bound to.", hint, E010)
@@ -44,7 +47,9 @@ def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMess
     if field.base.db_default is not models.NOT_PROVIDED:
         hint = "Use `default`; the database has no key to encrypt with."
         yield _error(field, "An encrypted field cannot have a db_default.", hint, E013)
-    yield from _subject(field)
+    if field.subject and field.subject not in {f.name for f in field.model._meta.get_fields()}:
+        hint = "Name the foreign key, or the field, that tells whose value it is."
+        yield _error(field, f"subject={field.subject!r} is no field of the model.", hint, E014)
     yield from _manager(field)
 
 
@@ -65,23 +70,6 @@ def _unwrappable(base: models.Field[Any, Any]) -> str:
     if getattr(base, "generated", False) or base.db_parameters is None:
         return "A generated column cannot be encrypted."
     return ""
-
-
-def _base_messages(
-    field: Encrypted[Any, Any], options: dict[str, Any]
-) -> Iterator[checks.CheckMessage]:
-    for message in field.base.check(**options):
-        message.obj = field
-        yield message
-
-
-def _subject(field: Encrypted[Any, Any]) -> Iterator[checks.CheckMessage]:
-    if not field.subject:
-        return
-    names = {f.name for f in field.model._meta.get_fields()}
-    if field.subject not in names:
-        hint = "Name the foreign key, or the field, that tells whose value it is."
-        yield _error(field, f"subject={field.subject!r} is no field of the model.", hint, E014)
 
 
 def _manager(field: Encrypted[Any, Any]) -> Iterator[checks.CheckMessage]:

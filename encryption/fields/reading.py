@@ -1,15 +1,20 @@
-"""The one function between what a SELECT returned and a clear value."""
+"""The way from what a SELECT returned to a clear value: one function, and the attribute."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from django.db.models.query_utils import DeferredAttribute
+
+from encryption.ciphertext import Bare
 from encryption.fields.codecs import TEXT
 from encryption.keyring import keyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from django.db import models
 
     from encryption.fields.encrypted import Encrypted
     from encryption.keyring import EncryptionKeyring
@@ -60,3 +65,39 @@ def reader_of(field: Encrypted[Any, Any]) -> ValueReader:
         own = cipher.ring
 
     return read_value
+
+
+class EncryptedAttribute(DeferredAttribute):
+    """Opens a value the first time it is read, and keeps it in clear in that instance.
+
+    One value that cannot be read spoils only itself: the row and its other columns load.
+    """
+
+    field: Any  # the stubs know of no encrypted field
+
+    def __init__(self, field: Any) -> None:
+        """Keep what every access needs at hand."""
+        super().__init__(field)
+        self.name = field.attname
+        self.closed_type = field.closed_type
+        self.read_value = field.read_value
+
+    def __get__(self, instance: models.Model | None, cls: Any = None) -> Any:
+        """Return the clear value."""
+        if instance is None:
+            return self
+        values = instance.__dict__
+        try:
+            value = values[self.name]
+        except KeyError:
+            return super().__get__(instance, cls)
+        kind = type(value)
+        if kind is self.closed_type:
+            value = values[self.name] = self.read_value(value)
+        elif kind is Bare:
+            value = values[self.name] = self.field.open_bare(value, instance)
+        return value
+
+    def __set__(self, instance: models.Model, value: Any) -> None:
+        """Take a clear value, or ciphertext from the database."""
+        instance.__dict__[self.name] = value

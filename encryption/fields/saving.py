@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import NOT_PROVIDED, Field, JSONField, Model, signals
 
@@ -35,7 +35,8 @@ signals.class_prepared.connect(watch, dispatch_uid="encryption.watch")
 
 def encrypted_fields(model: type[Model]) -> list[Encrypted[Any, Any]]:
     """Every encrypted field of a model, inherited ones too."""
-    return [f for f in model._meta.concrete_fields if isinstance(f, Wrapping)]
+    found = [field for field in model._meta.concrete_fields if isinstance(field, Wrapping)]
+    return cast("list[Encrypted[Any, Any]]", found)
 
 
 def sealed_value(field: Encrypted[Any, Any], instance: Model, *, add: bool) -> Bound | None:
@@ -48,8 +49,10 @@ def sealed_value(field: Encrypted[Any, Any], instance: Model, *, add: bool) -> B
             f"{field.place} cannot be written: the row has no "
             f"{field.identity().name!r} yet. Fill it first (the EncryptField operation does)."
         )
-    if instance.__dict__.get(field.attname, NOT_PROVIDED) is None:
-        return _sealed_none(field, row, subject_of(field, instance))
+    is_json_null = isinstance(field.base, JSONField) and not field.null  # sealed, as it is stored
+    if instance.__dict__.get(field.attname, NOT_PROVIDED) is None and not is_json_null:
+        subject_of(field, instance)  # refuses a row that is nobody's, with a value or without
+        return None
     kept = _kept(field, instance, row)
     if kept is not None:
         return kept
@@ -59,12 +62,6 @@ def sealed_value(field: Encrypted[Any, Any], instance: Model, *, add: bool) -> B
     del held  # a clear value stands in no variable while something may be raised
     subject = subject_of(field, instance)
     return field.seal(getattr(instance, field.attname), row=row, subject=subject)
-
-
-def _sealed_none(field: Encrypted[Any, Any], row: bytes, subject: str) -> Bound | None:
-    if isinstance(field.base, JSONField) and not field.null:
-        return field.seal(None, row=row, subject=subject)  # JSON null, as JSONField stores it
-    return None
 
 
 def _kept(field: Encrypted[Any, Any], instance: Model, row: bytes) -> Bound | None:
@@ -87,7 +84,7 @@ def _kept(field: Encrypted[Any, Any], instance: Model, row: bytes) -> Bound | No
 
 
 def subject_of(field: Encrypted[Any, Any], instance: Model) -> str:
-    """Report whose value it is: ``app.model:<pk>`` of the person the subject field points to."""
+    """Return whose value it is: ``app.model:<pk>`` of the person the subject field points to."""
     if not field.subject:
         return ""
     subject: Any = field.model._meta.get_field(field.subject)

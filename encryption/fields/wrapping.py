@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from encryption.ciphertext import Bound, Selected
 from encryption.errors import ExpressionRefused, UnboundValue, ValueRefused
-from encryption.fields.attribute import EncryptedAttribute
 from encryption.fields.codecs import codec_for
 from encryption.fields.field_checks import refuse_unsafe_upsert
+from encryption.fields.reading import EncryptedAttribute
 from encryption.fields.rows import identity_field
 from encryption.keyring import keyring
 
@@ -76,18 +76,6 @@ class Wrapping(_Field[_ST, _GT]):
         options = {"label": self.explicit_label, "subject": self.subject}
         written = {name: value for name, value in options.items() if value}
         return self.name, "encryption.fields.Encrypted", [self.base], written
-
-    def contribute_to_class(
-        self,
-        cls: type[models.Model],
-        name: str,
-        private_only: bool = False,  # noqa: FBT001, FBT002 - Django's signature
-    ) -> None:
-        """Join the model, with an attribute of its own even under an abstract parent."""
-        super().contribute_to_class(cls, name, private_only=private_only)
-        self.base.set_attributes_from_name(name)
-        self.base.model = cls
-        setattr(cls, self.attname, self.descriptor_class(self))
 
     @property
     def label(self) -> str:

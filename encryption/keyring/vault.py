@@ -24,7 +24,6 @@ from garrison.keys import KeyList, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from email.message import Message
 
     from garrison.keys import Key
 
@@ -65,10 +64,11 @@ def _unwrap_all(url: str) -> KeyList[Secret]:
 
 def _decrypt(url: str, wrapped: str) -> str:
     name = urllib.parse.quote(settings.vault_transit_key, safe="")
+    token = Path(settings.vault_token_file).read_text(encoding="utf-8").strip()
     request = urllib.request.Request(  # noqa: S310 - the scheme was looked at above
         f"{url}/v1/transit/decrypt/{name}",
         data=json.dumps({"ciphertext": wrapped}).encode(),
-        headers={"X-Vault-Token": _token(), "Content-Type": "application/json"},
+        headers={"X-Vault-Token": token, "Content-Type": "application/json"},
         method="POST",
     )
     client = urllib.request.build_opener(_NoRedirects)
@@ -79,24 +79,11 @@ def _decrypt(url: str, wrapped: str) -> str:
     return str(plaintext)
 
 
-def _token() -> str:
-    return Path(settings.vault_token_file).read_text(encoding="utf-8").strip()
-
-
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect would carry the token to wherever it points."""
 
-    def redirect_request(  # noqa: PLR0913, PLR0917 - the signature is the library's
-        self,
-        req: urllib.request.Request,  # noqa: ARG002 - the signature is the library's
-        fp: Any,  # noqa: ARG002
-        code: int,  # noqa: ARG002
-        msg: str,  # noqa: ARG002
-        headers: Message,  # noqa: ARG002
-        newurl: str,  # noqa: ARG002
-    ) -> None:
+    def redirect_request(self, *_: Any, **__: Any) -> None:
         """Follow none."""
-        return
 
 
 def _sentence(failure: Exception) -> str:

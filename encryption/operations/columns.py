@@ -12,8 +12,6 @@ from encryption.operations.stages import Stages
 from garrison.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from django.db import models
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
@@ -23,7 +21,6 @@ class _ExchangeColumn(Operation):
     """What both operations share: the state changes like an ``AlterField``, the rows in batches."""
 
     verb: ClassVar[str]
-    reversible = True
     atomic = False
     category = OperationCategory.ALTERATION
 
@@ -39,17 +36,6 @@ class _ExchangeColumn(Operation):
         self.name = name
         self.field = field
         self.rows_per_batch = rows_per_batch
-
-    def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
-        """Serialise for a squashed migration."""
-        options: dict[str, Any] = {
-            "model_name": self.model_name,
-            "name": self.name,
-            "field": self.field,
-        }
-        if self.rows_per_batch != ROWS_PER_BATCH:
-            options["rows_per_batch"] = self.rows_per_batch
-        return type(self).__qualname__, [], options
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """Put the new field in the old one's place."""
@@ -76,15 +62,7 @@ class _ExchangeColumn(Operation):
         stages = Stages(app_label, self.model_name, self.name, from_state, to_state)
         Exchange(stages, schema_editor, self.rows_per_batch).run()
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        """Exchange it back."""
-        self.database_forwards(app_label, schema_editor, from_state, to_state)
+    database_backwards = database_forwards
 
     def describe(self) -> str:
         """Report what it does."""
@@ -94,10 +72,6 @@ class _ExchangeColumn(Operation):
     def migration_name_fragment(self) -> str:
         """Name the migration."""
         return f"{self.verb}_{self.model_name}_{self.name}".lower()
-
-    def references_field(self, model_name: str, name: str, app_label: str) -> bool:  # noqa: ARG002
-        """Report to the optimiser what is touched."""
-        return model_name.lower() == self.model_name.lower() and name == self.name
 
 
 class EncryptField(_ExchangeColumn):

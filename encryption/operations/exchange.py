@@ -12,7 +12,6 @@ from encryption.batches import locked, windows, write_cells
 from encryption.errors import ImportRefused, UnboundValue
 from encryption.fields import Encrypted, RowSalt
 from encryption.fields.rows import as_row, identity_field
-from encryption.operations import trigger
 from encryption.operations.stages import field_of
 from garrison.errors import ConfigurationError
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
     from encryption.operations.stages import Stages
+
+LONGEST_NAME = 60  # bytes; PostgreSQL takes 63
 
 
 @dataclass
@@ -126,20 +127,49 @@ class Exchange:
         return target.get_db_prep_save(value, self.editor.connection)
 
     def _write(self, name: str, cells: list[tuple[Any, list[Any]]]) -> None:
-        column = str(field_of(self.stages.both, name).column)
-        write_cells(self.stages.both, [column], cells, using=self.using)
+        write_cells(self.stages.both, [self._column(name)], cells, using=self.using)
 
     # --- the moment of the change -----------------------------------------------------------------
 
-    def _first(self) -> str:
-        return str(field_of(self.stages.both, self.stages.name).column)
+    def _column(self, name: str) -> str:
+        return str(field_of(self.stages.both, name).column)
 
     def _watch(self) -> None:
-        second = str(field_of(self.stages.both, self.stages.beside).column)
-        trigger.watch(self.editor, table=self.stages.table, first=self._first(), second=second)
+        """Empty the second column wherever the first one changes, so that it is filled again."""
+        self._unwatch()
+        quote, execute = self.editor.quote_name, self.editor.execute
+        trigger, table = quote(self._trigger), quote(self.stages.table)
+        first = quote(self._column(self.stages.name))
+        second = quote(self._column(self.stages.beside))
+        if self.editor.connection.vendor == "postgresql":
+            execute(
+                f"CREATE OR REPLACE FUNCTION {trigger}() RETURNS trigger AS $$ BEGIN "
+                f"IF NEW.{first} IS DISTINCT FROM OLD.{first} "
+                f"THEN NEW.{second} := NULL; END IF; RETURN NEW; END $$ LANGUAGE plpgsql"
+            )
+            execute(
+                f"CREATE TRIGGER {trigger} BEFORE UPDATE ON {table} "
+                f"FOR EACH ROW EXECUTE FUNCTION {trigger}()"
+            )
+        else:
+            execute(
+                f"CREATE TRIGGER {trigger} AFTER UPDATE OF {first} ON {table} "  # noqa: S608
+                f"BEGIN UPDATE {table} SET {second} = NULL WHERE rowid = NEW.rowid; END"
+            )
 
     def _unwatch(self) -> None:
-        trigger.unwatch(self.editor, table=self.stages.table, first=self._first())
+        quote, execute = self.editor.quote_name, self.editor.execute
+        trigger, table = quote(self._trigger), quote(self.stages.table)
+        if self.editor.connection.vendor == "postgresql":
+            execute(f"DROP TRIGGER IF EXISTS {trigger} ON {table}")
+            execute(f"DROP FUNCTION IF EXISTS {trigger}()")
+        else:
+            execute(f"DROP TRIGGER IF EXISTS {trigger}")
+
+    @property
+    def _trigger(self) -> str:
+        name = f"{self.stages.table}_{self._column(self.stages.name)}_exchange"
+        return name[-LONGEST_NAME:]
 
     def _lock(self) -> None:
         if self.editor.connection.vendor == "postgresql":

@@ -114,7 +114,7 @@ def field_of(model: type[models.Model], name: str) -> Any:
     return model._meta.get_field(name)
 
 
-def _changed(field: models.Field[Any, Any], **options: Any) -> Any:
+def _changed(field: models.Field[Any, Any], **options: Any) -> models.Field[Any, Any]:
     """Copy a field with other options, for the schema editor.
 
     Without a default: the editor would write one into every row alike.

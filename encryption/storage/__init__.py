@@ -8,8 +8,7 @@ from encryption.storage.layout import (
     clear_size,
     sealed_size,
 )
-from encryption.storage.reading import EncryptedFile
-from encryption.storage.writing import EncryptingReader
+from encryption.storage.streams import EncryptedFile, EncryptingReader
 
 __all__ = [
     "CHUNK_BYTES",

@@ -12,8 +12,7 @@ from encryption.errors import DecryptionFailed
 from encryption.failures import report
 from encryption.storage import rotation
 from encryption.storage.layout import FILE_HEADER_BYTES, clear_size, file_key_id
-from encryption.storage.reading import ClearFile, EncryptedFile
-from encryption.storage.writing import EncryptingReader
+from encryption.storage.streams import ClearFile, EncryptedFile, EncryptingReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

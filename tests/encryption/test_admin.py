@@ -16,6 +16,7 @@ from django.urls import path
 from encryption.admin import MASK, MaskedFieldsMixin
 from encryption.checks import W008, check_admin
 from encryption.errors import DecryptionFailed
+from encryption.fields.wrapping import Wrapping
 from tests.encryption.clinic.models import Patient, Plain
 from tests.encryption.test_tampering import put, said  # noqa: F401 - a fixture
 
@@ -215,3 +216,18 @@ def test_a_rest_framework_serializer_treats_the_field_as_what_it_wraps(keys):
     assert PatientSerializer(made).data == {"email": "a@example.org", "note": "n"}
     assert isinstance(PatientSerializer().fields["email"], serializers.EmailField)
     assert not PatientSerializer(data={"email": "no"}).is_valid()
+
+
+def test_without_the_hook_a_serializer_shows_ciphertext(keys, monkeypatch):
+    """The hook is undocumented (ADR 0012); a framework that ignores it must not show more."""
+    serializers = pytest.importorskip("rest_framework.serializers")
+    monkeypatch.delattr(Wrapping, "_proxy_class")
+
+    class PatientSerializer(serializers.ModelSerializer):
+        class Meta:
+            model = Patient
+            fields = ["email"]
+
+    made = Patient.objects.create(email="ann@example.org")
+    shown = PatientSerializer(Patient.objects.get(pk=made.pk)).data["email"]
+    assert shown.startswith("garrison-encrypted:")

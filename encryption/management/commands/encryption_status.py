@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from encryption import services
@@ -28,9 +27,8 @@ class Command(EncryptionCommand):
 
     def act(self, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Read every table once."""
-        active, fields = keyring().active.id, services.status()
-        keys = list(KeyVersion.objects.values())
-        return {"active": active, "keys": keys, "fields": [asdict(field) for field in fields]}
+        fields, keys = services.status(), list(KeyVersion.objects.values())
+        return {"active": keyring().active.id, "keys": keys, "fields": fields}
 
     def lines(self, result: dict[str, Any]) -> Iterable[str]:
         """Print a line for each key, and one for each field."""
