@@ -40,8 +40,9 @@ class MaskedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
     def clean(self) -> Any:
         """Set what was typed; an empty input keeps what is stored."""
         cleaned = super().clean()
+        values = self.cleaned_data if cleaned is None else cleaned
         for field in encrypted_fields(self._meta.model):
-            value = self.cleaned_data.get(field.name)
+            value = values.get(field.name)
             if value in (None, "") or field.name not in self.fields:
                 continue
             try:
@@ -162,7 +163,7 @@ class MaskedFieldsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         return [own, *super().get_urls()]
 
     def reveal_view(self, request: HttpRequest, object_id: str, field: str) -> HttpResponse:
-        """Ask first (GET), then show and say so (POST)."""
+        """Ask for confirmation (GET), then show the value and emit an event (POST)."""
         instance = self.get_object(request, object_id)
         if instance is None or field not in self._linked_masks:
             raise Http404

@@ -23,19 +23,14 @@ def windows(
     model: type[Model], *, using: str, size: int = ROWS_PER_BATCH, after: Any = None
 ) -> Iterator[tuple[Any, Any | None]]:
     """Return the key before and the last key of each window; the last window has no end."""
-    last = after
+    keys, last = model._base_manager.using(using).order_by("pk").values_list("pk", flat=True), after
     while True:
-        after, last = last, _end_of_window(model, using=using, after=last, size=size)
+        after = last
+        following = keys if after is None else keys.filter(pk__gt=after)
+        last = next(iter(following[size - 1 : size]), None)
         yield after, last
         if last is None:
             return
-
-
-def _end_of_window(model: type[Model], *, using: str, after: Any, size: int) -> Any | None:
-    rows = model._base_manager.using(using).order_by("pk")
-    rows = rows if after is None else rows.filter(pk__gt=after)
-    found = list(rows.values_list("pk", flat=True)[size - 1 : size])
-    return found[0] if found else None
 
 
 def locked(

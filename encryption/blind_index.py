@@ -109,7 +109,8 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
 
     def digest(self, value: Any) -> Digest:
         """Return the digest of a clear value."""
-        return Digest(index_mac(self.label, self.key).digest(self._text(value).encode()))
+        mac = index_mac(self.source_field.label, self.key)
+        return Digest(mac.digest(self._text(value).encode()))
 
     def digest_or_none(self, value: Any) -> Digest | None:
         """Return the digest, or NULL for NULL."""
@@ -121,11 +122,6 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
             value = field.codec.encode(field.base, field.base.to_python(value)).decode()
         normalised: str = import_string(self.normalise)(value)
         return normalised
-
-    @property
-    def label(self) -> str:
-        """What the digest is bound to: the encrypted field it stands for."""
-        return self.source_field.label
 
     def key_id(self) -> str:
         """Name the key that this column's own is derived from."""
@@ -154,7 +150,7 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
         return self.digest(value)
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: FBT001, FBT002
-        """Hand bytes to the driver."""
+        """Return bytes as the driver takes them."""
         digest = value if prepared else self.get_prep_value(value)
         if digest is None or hasattr(digest, "as_sql"):
             return digest

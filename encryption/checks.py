@@ -12,7 +12,7 @@ from encryption.blind_index import BlindIndex, all_indexes
 from encryption.conf import settings
 from encryption.errors import KeyringUnusable, KeyUnknown
 from encryption.fields import Encrypted, encrypted_fields
-from encryption.key_versions import impostors
+from encryption.key_versions import mismatched_ids
 from encryption.keyring import keyring
 from encryption.keyring.entries import PASSPHRASE
 from encryption.models import KeyVersion
@@ -122,7 +122,7 @@ def check_versions(
         return []
     try:
         ring = keyring()
-        wrong = impostors(ring)
+        wrong = mismatched_ids(ring)
         retired = KeyVersion.objects.filter(retired_at__isnull=False, key_id__in=ring.by_id)
         configured = list(retired.values_list("key_id", flat=True))
     except (DatabaseError, KeyringUnusable):  # not migrated yet; or reported by E001

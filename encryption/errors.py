@@ -17,7 +17,7 @@ class DecryptionFailed(Refusal):
 
     ``reason`` is one of ``malformed``, ``key_missing``, ``not_authentic``, ``not_of_type`` and
     ``subject_erased``; ``key_id`` and ``place`` (``app.Model.field``) say where. The sentence is
-    for operators; a client is told only that a stored value cannot be read.
+    for operators; a client learns only that a stored value cannot be read.
     """
 
     code: ClassVar[str] = "decryption_failed"
@@ -25,7 +25,7 @@ class DecryptionFailed(Refusal):
     title: ClassVar[str] = "A stored value cannot be read"
 
     def __init__(self, detail: str, *, reason: str, place: str, key_id: str = "") -> None:
-        """Keep what the event tells; none of it is secret."""
+        """Keep what the event reports; none of it is secret."""
         super().__init__(detail)
         self.reason = reason
         self.place = place

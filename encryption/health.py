@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from encryption.conf import settings
 from encryption.errors import KeyringUnusable
-from encryption.key_versions import impostors
+from encryption.key_versions import mismatched_ids
 from encryption.keyring import keyring
 from encryption.models import DecryptionFailureCount, KeyVersion
 from garrison import health
@@ -23,7 +23,7 @@ def encryption() -> CheckResult:
         ring = keyring()
     except KeyringUnusable as problem:
         return CheckResult(Status.UNHEALTHY, str(problem))
-    if wrong := impostors(ring):
+    if wrong := mismatched_ids(ring):
         names = ", ".join(wrong)
         return CheckResult(
             Status.UNHEALTHY, f"Not the keys this database was written with: {names}."
@@ -34,12 +34,8 @@ def encryption() -> CheckResult:
         return CheckResult(
             Status.DEGRADED, f"{failed} values could not be decrypted in the last 24 hours."
         )
-    first_seen = (
-        KeyVersion.objects.filter(key_id=ring.active.id)
-        .values_list("first_seen_at", flat=True)
-        .first()
-    )
-    days = (now - first_seen).days if first_seen else 0
+    version = KeyVersion.objects.filter(pk=ring.active.id).first()
+    days = (now - version.first_seen_at).days if version else 0
     if days > settings.key_max_age_days:
         return CheckResult(
             Status.DEGRADED, f"The active key {ring.active.id!r} is {days} days old."

@@ -47,7 +47,7 @@ def adopt(*, now: datetime | None = None) -> list[KeyVersion]:
     return list(KeyVersion.objects.all())
 
 
-def impostors(ring: EncryptionKeyring) -> list[str]:
+def mismatched_ids(ring: EncryptionKeyring) -> list[str]:
     """Name the ids under which the ring holds another key than this database was written with."""
     known = dict(KeyVersion.objects.values_list("key_id", "fingerprint"))
     keys = ring.by_id.values()

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class KeyVersion(models.Model):
     """One version of the master key, as this database has met it.
 
-    The fingerprint is derived from the key for this alone; it tells a wrong key under a known id
-    before it writes anything, and gives nothing away.
+    The fingerprint is derived from the key for this alone; it shows that another key is under a
+    known id before that writes anything, and reveals nothing of either.
     """
 
     key_id = models.CharField(max_length=12, primary_key=True)

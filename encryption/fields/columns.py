@@ -75,9 +75,7 @@ class EncryptedCol(Col):
         is_default = bool(compiler.query.default_cols)
         is_annotation = any(self is a for a in compiler.query.annotation_select.values())
         self.reading = Reading.INSTANCE if is_default and not is_annotation else Reading.VALUE
-        row = identity_field(self.encrypted.model)
-        if row is None:
-            raise ExpressionRefused(self.encrypted.needs_row())
+        row = self.encrypted.identity()
         envelope, _ = super().as_sql(compiler, connection)
         identity, _ = Col(self.alias, row).as_sql(compiler, connection)
         return _joined(connection.vendor, identity, envelope), ()

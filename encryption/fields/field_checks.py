@@ -54,7 +54,7 @@ def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMess
 
 
 def _named(model: type[models.Model]) -> set[str]:
-    """Get the fields that constraints and indexes of the model name; they would look at noise."""
+    """Return the fields that constraints and indexes of the model name; they would see noise."""
     options: Any = model._meta
     groups = [getattr(one, "fields", ()) for one in (*options.constraints, *options.indexes)]
     return {name.lstrip("-") for group in (*groups, *options.unique_together) for name in group}

@@ -128,7 +128,7 @@ def before_save(
 
 
 def after_save(sender: type[Model], instance: Model, *, raw: bool = False, **_: Any) -> None:
-    """Turn what was sealed for ``loaddata`` into what a read would have given."""
+    """Turn what was sealed for ``loaddata`` into what a read would have returned."""
     settle_salt(instance)
     for field in encrypted_fields(sender) if raw else ():
         value = instance.__dict__.get(field.attname)

@@ -44,7 +44,7 @@ class Wrapping(_Field[_ST, _GT]):
     description = _("Encrypted value")
 
     def __init__(self, base: models.Field[_ST, _GT], *, label: str = "", subject: str = "") -> None:
-        """Copy the options of the wrapped field, which stays the one to ask about values."""
+        """Copy the options of the wrapped field, which stays the one that knows about values."""
         if not isinstance(base, models.Field):
             raise TypeError("Encrypted() wraps a field instance, such as models.TextField().")
         self.base: models.Field[_ST, _GT] = base.clone()

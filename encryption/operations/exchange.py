@@ -177,7 +177,7 @@ class Exchange:
             self.editor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
 
     def _take_over(self) -> None:
-        """Drop the old column; give the second one its name, constraints and indexes."""
+        """Drop the old column; the second one takes its name, constraints and indexes."""
         stages = self.stages
         self.editor.remove_field(stages.both, field_of(stages.both, stages.name))
         second = field_of(stages.without_old, stages.beside)

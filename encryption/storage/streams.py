@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class EncryptedFile(io.RawIOBase):
     """A stored file, decrypted chunk by chunk where it is read; ``seek`` costs nothing.
 
-    Nothing is given out before it is verified, and the end is verified first.
+    Nothing is returned before it is verified, and the end is verified first.
     """
 
     def __init__(self, stored: File[Any], name: str) -> None:

@@ -17,7 +17,7 @@ OWN = {"self", "cls"}
 
 
 def private_attributes(tree):
-    """Every ``other._name`` where ``other`` is not the object itself, and every ``super()._name``."""
+    """Every ``other._name`` where ``other`` is not the object itself, ``super()`` included."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Attribute) or not node.attr.startswith("_"):
             continue

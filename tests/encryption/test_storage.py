@@ -14,11 +14,11 @@ from django.test import override_settings
 
 from encryption import key_users, services
 from encryption.errors import DecryptionFailed
-from encryption.storage import (
+from encryption.storage import EncryptedStorage
+from encryption.storage.layout import (
     CHUNK_BYTES,
     FILE_HEADER_BYTES,
     SEALED_CHUNK_BYTES,
-    EncryptedStorage,
     sealed_size,
 )
 
@@ -83,7 +83,7 @@ def test_any_range_can_be_read_without_the_rest(saved, store):
 
 
 def test_a_range_reads_only_the_chunks_it_needs(saved, store, monkeypatch):
-    from encryption.storage import EncryptedFile
+    from encryption.storage.streams import EncryptedFile
 
     name, clear = saved
     read = []
@@ -222,7 +222,7 @@ def test_storages_that_read_instead_of_taking_chunks_work(keys):
 
     assert isinstance(store.inner, InMemoryStorage)
     assert in_clear(store, name) == clear
-    from encryption.storage import EncryptingReader
+    from encryption.storage.streams import EncryptingReader
 
     reader = EncryptingReader(ContentFile(clear), "m2.bin")
     assert reader.size == sealed_size(100_000)

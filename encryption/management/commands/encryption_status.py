@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from encryption import services
-from encryption.key_versions import impostors
+from encryption.key_versions import mismatched_ids
 from encryption.keyring import keyring
 from encryption.management.base import EncryptionCommand
 from encryption.models import KeyVersion
@@ -50,6 +50,7 @@ class Command(EncryptionCommand):
             if key not in ring.by_id and key != SUBJECTS
         ]
         wrong = [
-            f"Key {key!r} is not the one this database was written with." for key in impostors(ring)
+            f"Key {key!r} is not the one this database was written with."
+            for key in mismatched_ids(ring)
         ]
         return " ".join([*missing, *wrong])
