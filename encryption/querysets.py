@@ -10,9 +10,8 @@ from django.db import NotSupportedError, connections, models, transaction
 
 from encryption.batches import ROWS_PER_BATCH, write_cells
 from encryption.blind_index import indexes_of
-from encryption.errors import ExpressionRefused, UnboundValue
+from encryption.errors import ExpressionRefused
 from encryption.fields.encrypted import Encrypted
-from encryption.fields.rows import as_row
 from encryption.fields.saving import sealed_value, subject_name
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class EncryptedQuerySet(models.QuerySet[M]):
     ) -> int:
         """Update each object's fields; encrypted ones are sealed for their rows."""
         names = list(fields)
-        sealed = [f for f in self._encrypted_in(names) if f.name in names]
+        sealed = self._encrypted_in(names)
         if not sealed:
             return super().bulk_update(objs, names, batch_size)
         items = list(objs)
@@ -140,9 +139,7 @@ class EncryptedQuerySet(models.QuerySet[M]):
 def _sealed_cells(row: dict[str, Any], sealed: Sealing) -> list[Bound | None]:
     cells: list[Bound | None] = []
     for field, clear in sealed.items():
-        identity = as_row(row[field.identity().attname])
-        if identity is None:
-            raise UnboundValue(f"{field.place} cannot be written: a row has no salt yet.")
+        identity = field.row_of(row[field.identity().attname])
         subject = subject_name(field, row[field.subject]) if field.subject else ""
         if clear.value is None:
             cells.append(None)

@@ -73,10 +73,8 @@ def renew_salt(instance: models.Model, salt: RowSalt) -> None:
         state.row_salt_is_fresh = True
 
 
-def row_of(instance: models.Model, field: AnyField, *, add: bool = False) -> bytes | None:
+def row_of(instance: models.Model, field: AnyField) -> bytes | None:
     """Return the sixteen bytes of the instance's row, or ``None`` while it has none."""
-    if add and isinstance(field, RowSalt):
-        renew_salt(instance, field)
     return as_row(getattr(instance, field.attname))
 
 

@@ -10,7 +10,7 @@ from encryption import blind_index
 from encryption.cipher import MARK_BYTES_ROW, RING_VERSION, split
 from encryption.ciphertext import Bare, Bound
 from encryption.errors import UnboundValue
-from encryption.fields.rows import row_of, settle_salt
+from encryption.fields.rows import RowSalt, renew_salt, row_of, settle_salt
 from encryption.fields.wrapping import Wrapping
 
 if TYPE_CHECKING:
@@ -43,12 +43,10 @@ def sealed_value(field: Encrypted[Any, Any], instance: Model, *, add: bool) -> B
     """Return what is to be written for the instance's value."""
     if type(field.base).pre_save is not Field.pre_save:
         field.base.pre_save(instance, add)  # auto_now sets the attribute
-    row = row_of(instance, field.identity(), add=add)
-    if row is None:
-        raise UnboundValue(
-            f"{field.place} cannot be written: the row has no "
-            f"{field.identity().name!r} yet. Fill it first (the EncryptField operation does)."
-        )
+    identity = field.identity()
+    if add and isinstance(identity, RowSalt):
+        renew_salt(instance, identity)
+    row = field.row_of(getattr(instance, identity.attname))
     is_json_null = isinstance(field.base, JSONField) and not field.null  # sealed, as it is stored
     if instance.__dict__.get(field.attname, NOT_PROVIDED) is None and not is_json_null:
         subject_of(field, instance)  # refuses a row that is nobody's, with a value or without

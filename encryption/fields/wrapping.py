@@ -13,7 +13,7 @@ from encryption.errors import ExpressionRefused, UnboundValue, ValueRefused
 from encryption.fields.codecs import codec_for
 from encryption.fields.field_checks import refuse_unsafe_upsert
 from encryption.fields.reading import EncryptedAttribute
-from encryption.fields.rows import identity_field
+from encryption.fields.rows import as_row, identity_field
 from encryption.keyring import keyring
 
 if TYPE_CHECKING:
@@ -105,6 +105,16 @@ class Wrapping(_Field[_ST, _GT]):
         if found is None:
             raise ExpressionRefused(self.needs_row())
         return found
+
+    def row_of(self, identity: Any) -> bytes:
+        """Return the sixteen bytes of a row by its identity; a row without one yet is refused."""
+        row = as_row(identity)
+        if row is None:
+            raise UnboundValue(
+                f"{self.place} cannot be written: the row has no {self.identity().name!r} yet. "
+                "Fill it first (the EncryptField operation does)."
+            )
+        return row
 
     def needs_row(self) -> str:
         """Report what the model lacks."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from encryption.batches import locked, windows, write_cells
-from encryption.errors import ImportRefused, UnboundValue
+from encryption.errors import ImportRefused
 from encryption.fields import Encrypted, RowSalt
-from encryption.fields.rows import as_row, identity_field
+from encryption.fields.rows import identity_field
 from encryption.operations.stages import field_of
 from garrison.errors import ConfigurationError
 
@@ -120,10 +120,7 @@ class Exchange:
                 raise ImportRefused(
                     f"{target.place}: encrypt the column first, then give it a subject by saving."
                 )
-            row = as_row(identity)
-            if row is None:
-                raise UnboundValue(f"{target.place} cannot be written: a row has no salt yet.")
-            value = target.seal(value, row=row)
+            value = target.seal(value, row=target.row_of(identity))
         return target.get_db_prep_save(value, self.editor.connection)
 
     def _write(self, name: str, cells: list[tuple[Any, list[Any]]]) -> None:
