@@ -106,13 +106,14 @@ class FieldCipher:
 
     def open(self, envelope: bytes, row: bytes) -> bytes:
         """Decrypt, or raise :class:`~encryption.errors.DecryptionFailed`, whatever is wrong."""
-        size = SUBJECT_HEADER_BYTES if envelope[:1] == SUBJECT_VERSION else HEADER_BYTES
-        first, nonce_end = envelope[:size], size + NONCE_BYTES
-        decryptor = self._decryptors.get(first) or self._decryptor_for(first, envelope)
+        decryptor, start = self._decryptors.get(envelope[:HEADER_BYTES]), HEADER_BYTES
+        if decryptor is None:
+            decryptor = self._decryptor_for(envelope)
+            is_subjects = envelope[:1] == SUBJECT_VERSION
+            start = SUBJECT_HEADER_BYTES if is_subjects else HEADER_BYTES
+        end = start + NONCE_BYTES
         try:
-            return decryptor.decrypt(
-                envelope[size:nonce_end], envelope[nonce_end:], decryptor.context + row
-            )
+            return decryptor.decrypt(envelope[start:end], envelope[end:], decryptor.context + row)
         except (InvalidTag, ValueError):
             pass
         raise self._not_authentic(envelope)
@@ -124,13 +125,15 @@ class FieldCipher:
             raise self._malformed()
         return self.open(envelope, row)
 
-    def _decryptor_for(self, first: bytes, envelope: bytes) -> Decryptor:
+    def _decryptor_for(self, envelope: bytes) -> Decryptor:
         """Return what opens values under a key not met before; a subject's is not kept here."""
-        if first[:1] == SUBJECT_VERSION and len(envelope) > SUBJECT_HEADER_BYTES:
+        if envelope[:1] == SUBJECT_VERSION and len(envelope) > SUBJECT_HEADER_BYTES:
+            first = envelope[:SUBJECT_HEADER_BYTES]
             found = self.ring.subject_key(first[1:])
             if found.key is None:
                 raise self._subject_gone(envelope, is_erased=found.is_erased)
             return Decryptor(self._aes(found.key).decrypt, self._context(first))
+        first = envelope[:HEADER_BYTES]
         if first[:1] != RING_VERSION or len(envelope) < OVERHEAD_BYTES:
             raise self._malformed()
         key = self.ring.by_id.get(key_id_of(envelope))

@@ -21,8 +21,6 @@ from encryption.fields.rows import row_of
 from encryption.fields.wrapping import Wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django.core.checks import CheckMessage
     from django.db import models
 
@@ -82,7 +80,11 @@ class Encrypted(Wrapping[_ST, _GT]):
 
     def open_selected(self, value: bytes) -> Any:
         """Open mark, row and envelope with care; a failure is an event, then an exception."""
-        return self._opened(lambda: self.cipher.open_selected(value), split(value)[0] or b"")
+        try:
+            return self._decoded(self.cipher.open_selected(value))
+        except DecryptionFailed as failure:
+            self._report(failure, split(value)[0] or b"")
+            raise
 
     def open_bare(self, value: Bare, instance: models.Model) -> Any:
         """Open an envelope by the row of the instance that holds it."""
@@ -90,14 +92,14 @@ class Encrypted(Wrapping[_ST, _GT]):
 
     def open_envelope(self, envelope: bytes, row: bytes) -> Any:
         """Open an envelope of a known row."""
-        return self._opened(lambda: self.cipher.open(envelope, row), row)
-
-    def _opened(self, decrypt: Callable[[], bytes], row: bytes) -> Any:
         try:
-            return self._decoded(decrypt())
+            return self._decoded(self.cipher.open(envelope, row))
         except DecryptionFailed as failure:
-            report(failure, target=f"{self.model._meta.label_lower}:{row.hex()}")
+            self._report(failure, row)
             raise
+
+    def _report(self, failure: DecryptionFailed, row: bytes) -> None:
+        report(failure, target=f"{self.model._meta.label_lower}:{row.hex()}")
 
     def _decoded(self, plaintext: bytes) -> Any:
         """Return the clear value; what a decoder says of one that does not fit may hold it."""

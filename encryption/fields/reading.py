@@ -47,13 +47,13 @@ def reader_of(field: Encrypted[Any, Any]) -> ValueReader:
     def read_value(value: Any, expression: Any = None, connection: Any = None) -> Any:  # noqa: ARG001
         if value is None:
             return None
-        if current() is own and value[header] == first:
+        if current() is not own:
+            renew()
+        elif value[header] == first:
             try:
                 return decode(decrypt(value[nonce], value[sealed], context + value[row]))
             except Exception:  # noqa: BLE001, S110 - the careful way finds it again, and reports it
                 pass
-        if current() is not own:
-            renew()
         return field.open_selected(bytes(value))
 
     def renew() -> None:
