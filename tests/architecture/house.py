@@ -13,12 +13,6 @@ APPS = sorted(
 )
 PACKAGES = ["garrison", *APPS]
 
-# The floors of docs/architecture.md, from the top down.
-NEEDS: dict[str, list[str]] = {
-    "accounts": ["audit", "sessions_tracking", "rate_limiting", "http_hardening"],
-    "security_monitoring": ["audit", "sessions_tracking"],
-}
-
 
 def sources(package: str) -> list[Path]:
     """Every Python file of a package but its migrations."""
