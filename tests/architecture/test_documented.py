@@ -4,8 +4,12 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
+from django.core.checks.registry import registry
 from django.core.management import get_commands, load_command_class
 
 from garrison import conf, events
@@ -44,17 +48,34 @@ def test_check_ids_are_unique_and_say_their_app():
 
 
 def test_every_check_message_has_a_hint_and_an_id():
-    bare = [
-        f"{path.relative_to(ROOT)}:{node.lineno}"
+    messages = [
+        (f"{path.relative_to(ROOT)}:{node.lineno}", {keyword.arg for keyword in node.keywords})
         for package in PACKAGES
-        if (path := ROOT / package / "checks.py").exists()
+        for path in sources(package)
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in {"Error", "Warning", "Critical", "CheckMessage"}
-        and not {"hint", "id"} <= {keyword.arg for keyword in node.keywords}
+        and node.func.id in {"Info", "Error", "Warning", "Critical", "CheckMessage"}
     ]
-    assert bare == []
+    assert len(messages) >= 30
+    assert [where for where, keywords in messages if not {"hint", "id"} <= keywords] == []
+
+
+def test_every_check_is_registered():
+    """A function that nobody registers finds nothing."""
+    registered = {
+        (check.__module__, check.__name__)
+        for check in registry.get_checks(include_deployment_checks=True)
+    }
+    written = {
+        (f"{package}.checks", node.name)
+        for package in PACKAGES
+        if (path := ROOT / package / "checks.py").exists()
+        for node in tree(path).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("check_")
+    }
+    assert len(written) >= 20
+    assert written - registered == set()
 
 
 def test_the_reference_pages_are_what_the_code_says():
@@ -76,43 +97,107 @@ def test_every_setting_has_one_sentence():
     assert [name for name, text in sentences.items() if not text.endswith(".")] == []
 
 
-def test_every_setting_is_read_somewhere():
+def attributes_read(package):
+    """Every ``x`` of a ``settings.x`` in a package; what a module calls so is its app's own."""
+    return {
+        node.attr
+        for path in sources(package)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and (
+            (isinstance(node.value, ast.Name) and node.value.id == "settings")
+            or (isinstance(node.value, ast.Attribute) and node.value.attr == "settings")
+        )
+    }
+
+
+def test_every_setting_is_read_by_its_app():
     """A setting that nobody reads does nothing, and promises something."""
-    code = "\n".join(
-        p.read_text() for package in PACKAGES for p in sources(package) if p.stem != "conf"
-    )
     unread = [
-        f"{cls.prefix}: {item.attribute}"
+        item.setting.name
         for cls in classes()
         for item in cls.declared()
-        if not re.search(rf"\b(settings|conf)\.{item.attribute}\b", code)
-        and item.setting.name not in code
-        and item.attribute not in (ROOT / "garrison/conf.py").read_text()
+        if item.attribute not in attributes_read(cls.__module__.split(".")[0])
     ]
     assert unread == []
 
 
-def test_every_event_kind_is_emitted_somewhere():
-    code = "\n".join(
-        p.read_text() for package in PACKAGES for p in sources(package) if p.stem != "events"
+def test_every_setting_that_the_docs_name_is_one():
+    """By its exact name: a reader who writes it into the settings is not warned of a stranger."""
+    prefixes = tuple(f"{cls.prefix}_" for cls in classes())
+    declared = {item.setting.name for cls in classes() for item in cls.declared()}
+    variables = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs/running.md").read_text()))
+    strangers = {
+        (str(page.relative_to(ROOT)), name)
+        for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+        if page.name != "openapi.yaml"
+        for name in re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", page.read_text())
+        if name.startswith(prefixes) and name not in declared | variables
+    }
+    assert strangers == set()
+
+
+def constants_emitted(package):
+    """Return the names of kinds in modules that emit, where they are not only compared."""
+    return {
+        name
+        for path in sources(package)
+        if path.stem != "events" and _emits(tree(path))
+        for name in _loaded(tree(path))
+    }
+
+
+def _emits(module):
+    return any(
+        isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) == "emit"
+        for node in ast.walk(module)
     )
-    constants = {}
+
+
+def _loaded(node):
+    """Each name or attribute that is read; one that stands in a comparison emits nothing."""
+    if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+        yield getattr(node, "attr", getattr(node, "id", ""))
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.Compare):
+            yield from _loaded(child)
+
+
+def declared_kinds():
+    """Return each kind: the package that declares it, its constant, its name."""
     for package in PACKAGES:
-        path = ROOT / package / "events.py"
-        if package == "garrison" or not path.exists():
-            continue
-        for node in tree(path).body:
-            value = getattr(node, "value", None)
-            if isinstance(value, ast.Call) and getattr(value.func, "id", "") == "EventKind":
-                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-                constants[target.id] = package
-    assert constants
-    assert [f"{a}: {c}" for c, a in constants.items() if not re.search(rf"\b{c}\b", code)] == []
+        module = f"{package}.events"
+        if package != "garrison" and find_spec(module):
+            for constant, kind in vars(import_module(module)).items():
+                if isinstance(kind, events.EventKind):
+                    yield package, constant, kind.name
 
 
-def test_event_kinds_begin_with_their_app():
-    packages = {p.removesuffix("_tracking") for p in APPS} | set(APPS) | {"tests"}
-    assert [n for n in events.kinds() if n.split(".")[0] not in packages] == []
+def test_every_event_kind_is_emitted_by_its_app():
+    kinds = list(declared_kinds())
+    assert len(kinds) >= 40
+    emitted = {package: constants_emitted(package) for package in PACKAGES}
+    assert [kind for package, constant, kind in kinds if constant not in emitted[package]] == []
+
+
+def test_every_event_kind_is_documented_by_its_exact_name():
+    page = (ROOT / "docs/events.md").read_text()
+    assert [kind for _, _, kind in declared_kinds() if f"| `{kind}` |" not in page] == []
+
+
+def test_event_kinds_begin_with_the_app_that_declares_them():
+    assert [
+        kind
+        for package, _, kind in declared_kinds()
+        if kind.split(".")[0] not in {package, package.removesuffix("_tracking")}
+    ] == []
+
+
+def test_every_kind_of_an_app_is_declared_in_its_events():
+    """One declared elsewhere would be found by no test above."""
+    ours = {kind for _, _, kind in declared_kinds()}
+    assert {n for n in events.kinds() if not n.startswith("tests.")} - ours == set()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -123,5 +208,16 @@ def test_every_command_explains_itself_and_is_tested(name):
     assert "--json" in command.create_parser("manage.py", name).format_help(), (
         f"{name} has no --json"
     )
-    tests = "\n".join(p.read_text() for p in (ROOT / "tests").rglob("test_*.py"))
-    assert re.search(rf"\b{name}\b", tests), f"no test runs {name}"
+    assert name in texts_of_tests(), f"no test runs {name}"
+
+
+@cache
+def texts_of_tests():
+    """Every word of every text in the tests: what ``call_command`` and a subprocess are given."""
+    return {
+        word
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for word in node.value.split()
+    }
