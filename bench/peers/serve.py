@@ -1,7 +1,8 @@
 """One project in a process of its own, driven over its standard input and output.
 
 A line ``me 300`` or ``refresh 100`` asks for that many direct WSGI calls; the answer is a JSON list
-of the seconds that each took. ``tokens`` answers the access token, for calls over HTTP.
+of the seconds that each took. ``tokens 8`` signs in as many users and answers their access tokens,
+for calls over HTTP.
 """
 
 import io
@@ -52,22 +53,22 @@ def call(application, request):
     return int(status[0][:3]), body, seconds
 
 
-def issue():
-    """Sign one user in, by the project's own means."""
+def issue(number=0):
+    """Sign a user in, by the project's own means."""
     from django.conf import settings
     from django.contrib.auth import get_user_model
 
-    user_model = get_user_model()
+    user_model, email = get_user_model(), f"bench-{number}@example.com"
     if "sessions_tracking" in settings.INSTALLED_APPS:
         from sessions_tracking.services import start_token_session
 
-        user = user_model.objects.filter(email="bench@example.com").first()
-        user = user or user_model.objects.create_user(email="bench@example.com", password=PASSWORD)
+        user = user_model.objects.filter(email=email).first()
+        user = user or user_model.objects.create_user(email=email, password=PASSWORD)
         pair = start_token_session(user=user, amr=["pwd"])
         return pair.access, pair.refresh
     from rest_framework_simplejwt.tokens import RefreshToken
 
-    user, _ = user_model.objects.get_or_create(username="bench", email="bench@example.com")
+    user, _ = user_model.objects.get_or_create(username=email, email=email)
     refresh = RefreshToken.for_user(user)
     return str(refresh.access_token), str(refresh)
 
@@ -85,19 +86,22 @@ def main():
     print(json.dumps({"django": django.__version__}), flush=True)
     for line in sys.stdin:
         order, _, count = line.strip().partition(" ")
+        if order == "tokens":
+            print(json.dumps([issue(number)[0] for number in range(int(count))]), flush=True)
+            continue
         times = []
-        for _ in range(int(count or 1)):
+        for _ in range(int(count)):
             if order == "me":
-                status, body, seconds = call(application, environ("GET", "/api/auth/me", access))
-            elif order == "refresh":
+                request = environ("GET", "/api/auth/me", access)
+            else:
                 sent = json.dumps({"refresh": refresh}).encode()
                 request = environ("POST", "/api/auth/refresh", body=sent)
-                status, body, seconds = call(application, request)
-                refresh = json.loads(body).get("refresh")
-            if order != "tokens" and status != 200:
+            status, body, seconds = call(application, request)
+            if status != 200:
                 raise SystemExit(f"{order} answered {status}: {body[:300]!r}")
-            times.append(0 if order == "tokens" else seconds)
-        print(json.dumps(access if order == "tokens" else times), flush=True)
+            refresh = json.loads(body).get("refresh", refresh)
+            times.append(seconds)
+        print(json.dumps(times), flush=True)
 
 
 if __name__ == "__main__":

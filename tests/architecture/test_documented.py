@@ -156,9 +156,11 @@ def _emits(module):
 
 
 def _loaded(node):
-    """Each name or attribute that is read; one that stands in a comparison emits nothing."""
-    if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
-        yield getattr(node, "attr", getattr(node, "id", ""))
+    """Each constant that is read, bare or of ``events``; one in a comparison emits nothing."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        yield node.id
+    if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "events":
+        yield node.attr
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.Compare):
             yield from _loaded(child)
