@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
+OWN_STYLE = f"{NOTHING_LOADS}; style-src 'self'; img-src 'self'; font-src 'self'"
 TITLES = {
     400: ("bad_request", "The request cannot be read"),
     401: ("not_authenticated", "You are not signed in"),
@@ -80,7 +81,10 @@ def refusal_answer(refusal: Refusal) -> JsonResponse:
 
 
 def page_answer(*, status: int, detail: str = "") -> HttpResponse:
-    """Answer a person: the title, a sentence, and the id to ask about; no style, no script."""
+    """Answer a person: the title, a sentence, and the id to ask about; no script.
+
+    The app's own page has no style either; a host that overrides it may use its own files.
+    """
     _, title = TITLES.get(status, TITLES[500])
     known = {
         "title": title,
@@ -90,7 +94,7 @@ def page_answer(*, status: int, detail: str = "") -> HttpResponse:
     }
     # Without the request: a context processor that fails must not turn an error into a worse one.
     page = render_to_string("http_hardening/error.html", known)
-    return HttpResponse(page, status=status, headers={"Content-Security-Policy": NOTHING_LOADS})
+    return HttpResponse(page, status=status, headers={"Content-Security-Policy": OWN_STYLE})
 
 
 def answer(request: HttpRequest, *, status: int, code: str = "", detail: str = "") -> HttpResponse:
