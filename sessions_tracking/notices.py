@@ -28,7 +28,7 @@ def mail_reuse(session: Session, *, seen_from: RequestContext, at: datetime) -> 
     if not address:
         return
     known = {
-        "site": getattr(django_settings, "SITE_NAME", "this site"),
+        "site_name": getattr(django_settings, "SITE_NAME", "this site"),
         "session": session,
         "seen_from": seen_from,
         "at": at,
