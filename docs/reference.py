@@ -1,4 +1,4 @@
-"""Write the reference pages that follow from the code: settings, events, checks.
+"""Write the reference pages that follow from the code: settings, events, checks, decisions.
 
 ``python docs/reference.py`` writes them; ``--check`` exits with 1 where one is out of date.
 """
@@ -116,6 +116,15 @@ def checks_page(packages: list[str]) -> str:
     return "\n".join([*lines, ""])
 
 
+def decisions_page() -> str:
+    """Every decision by its number and title."""
+    lines = ["# Decisions", "", NOTE, ""]
+    for path in sorted((ROOT / "docs/decisions").glob("[0-9]*.md")):
+        number, _, title = path.read_text().splitlines()[0].removeprefix("# ").partition(" ")
+        lines.append(f"* {number} · [{title.removeprefix('· ')}]({path.name})")
+    return "\n".join([*lines, ""])
+
+
 def main() -> int:
     """Write the pages, or compare them."""
     packages = _set_up()
@@ -123,6 +132,7 @@ def main() -> int:
         "settings.md": settings_page(),
         "events.md": events_page(),
         "checks.md": checks_page(packages),
+        "decisions/README.md": decisions_page(),
     }
     stale = []
     for name, text in pages.items():
@@ -132,7 +142,7 @@ def main() -> int:
             if "--check" not in sys.argv:
                 path.write_text(text)
     if stale and "--check" in sys.argv:
-        print(f"out of date: {', '.join(stale)}. Run `make docs`.")
+        print(f"out of date: {', '.join(stale)}. Run `python docs/reference.py`.")
         return 1
     print(f"{'wrote' if stale else 'up to date:'} {', '.join(stale or pages)}")
     return 0

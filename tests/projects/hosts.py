@@ -18,7 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-BLOCK = re.compile(r"^```(\w+)\n(?:# (\S+\.\w+)\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^```(\w+)\n(?:(?:# |\{# )(\S+\.\w+)(?: #\})?\n)?(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 # What an administrator would put into the environment; the recipient's secret half is nowhere.
 RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 
@@ -63,7 +65,6 @@ class Host:
     """A project in a folder of its own, called ``mysite``."""
 
     folder: Path
-    debug: bool
 
     def run(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
         """Run a program in the folder and return what it wrote; raise where it fails."""
@@ -80,14 +81,13 @@ class Host:
 
     def append(self, name: str, code: str) -> None:
         """Write code at the end of a file of the project."""
-        path = self.folder / ("" if name == "manage.py" else "mysite") / name
-        with path.open("a") as file:
+        with (self.folder / "mysite" / name).open("a") as file:
             file.write(f"\n\n{code}")
 
 
 def start(folder: Path, page: Path, *, debug: bool, foreign_user: bool = False) -> Host:
     """Make the project with ``startproject`` and write the page's lines into it."""
-    host = Host(folder, debug=debug)
+    host = Host(folder)
     host.run("-m", "django", "startproject", "mysite", ".")
     for name, code in blocks(page).items():
         host.append(name, code)
