@@ -14,7 +14,10 @@ import secrets
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from django.core.management import call_command
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -23,6 +26,12 @@ BLOCK = re.compile(
 )
 # What an administrator would put into the environment; the recipient's secret half is nowhere.
 RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+SWITCHES = """
+import os
+
+DEBUG = "HOST_DEBUG" in os.environ
+ALLOWED_HOSTS = ["testserver"]
+"""
 
 
 def blocks(page: Path) -> dict[str, str]:
@@ -85,13 +94,19 @@ class Host:
             file.write(f"\n\n{code}")
 
 
-def start(folder: Path, page: Path, *, debug: bool, foreign_user: bool = False) -> Host:
-    """Make the project with ``startproject`` and write the page's lines into it."""
+def start(folder: Path, page: Path, *, foreign_user: bool = False) -> Host:
+    """Make the project with ``startproject`` and write the page's lines into it.
+
+    ``HOST_DEBUG`` in the environment switches ``DEBUG`` on.
+    """
     host = Host(folder)
-    host.run("-m", "django", "startproject", "mysite", ".")
+    call_command("startproject", "mysite", folder)
     for name, code in blocks(page).items():
         host.append(name, code)
-    host.append("settings.py", f"DEBUG = {debug}\nALLOWED_HOSTS = ['testserver']\n")
+    host.append(
+        "settings.py",
+        "import os\n\nDEBUG = 'HOST_DEBUG' in os.environ\nALLOWED_HOSTS = ['testserver']\n",
+    )
     if foreign_user:
         host.append(
             "settings.py",
@@ -101,6 +116,7 @@ def start(folder: Path, page: Path, *, debug: bool, foreign_user: bool = False) 
     return host
 
 
+@cache
 def _environment() -> dict[str, str]:
     def key() -> str:
         return f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}"

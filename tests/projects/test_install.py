@@ -10,26 +10,26 @@ from tests.projects import hosts
 PAGES = hosts.DOCS / "install"
 
 
-def visit(host, requests):
-    return host.run(
-        "-m", "tests.projects.visit", environment={"HOST_REQUESTS": json.dumps(requests)}
-    )
+def visit(host, requests, **environment):
+    environment["HOST_REQUESTS"] = json.dumps(requests)
+    return host.run("-m", "tests.projects.visit", environment=environment)
 
 
-@pytest.mark.parametrize("debug", [True, False], ids=["debug", "production"])
 @pytest.mark.parametrize("app", PACKAGES)
-def test_an_app_installs_by_its_page(tmp_path, app, debug):
+def test_an_app_installs_by_its_page(tmp_path, app):
     page = PAGES / f"{app}.md"
     requests = hosts.requests(page)
     assert requests, "a page says how to see that it has worked"
     assert app in hosts.installed(page)
-    visit(hosts.start(tmp_path, page, debug=debug), requests)
+    host = hosts.start(tmp_path, page)
+    visit(host, requests)
+    visit(host, requests, HOST_DEBUG="on")
 
 
 @pytest.mark.parametrize("app", APPS)
 def test_an_app_installs_beside_a_foreign_user_model(tmp_path, app):
     page = PAGES / f"{app}.md"
-    visit(hosts.start(tmp_path, page, debug=False, foreign_user=True), hosts.requests(page))
+    visit(hosts.start(tmp_path, page, foreign_user=True), hosts.requests(page))
 
 
 def test_the_list_of_pages_names_what_each_page_installs():
@@ -45,7 +45,7 @@ def test_the_list_of_pages_names_what_each_page_installs():
 
 
 def test_a_project_collects_what_its_apps_propose_to_beat(tmp_path):
-    host = hosts.start(tmp_path, PAGES / "audit.md", debug=False)
+    host = hosts.start(tmp_path, PAGES / "audit.md")
     (tmp_path / "mysite" / "celery.py").write_text(hosts.blocks(PAGES / "README.md")["celery.py"])
     wrote = host.run(
         "-c",
