@@ -116,7 +116,9 @@ def test_every_setting_is_read_by_its_app():
         item.setting.name
         for cls in classes()
         for item in cls.declared()
-        if not {f"settings.{item.attribute}", item.setting.name} & read[cls.__module__.split(".")[0]]
+        if read[cls.__module__.split(".")[0]].isdisjoint(
+            {f"settings.{item.attribute}", item.setting.name}
+        )
     ]
     assert unread == []
 

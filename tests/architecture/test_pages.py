@@ -12,10 +12,6 @@ ROWS = [
 ]
 # What is on its way; the list may shrink.
 ARRIVING = {
-    "accounts.lockout.Reservation",
-    "accounts.models.PendingSignIn",
-    "accounts.sign_in.SignIn",
-    "accounts.steps.Step",
     "audit.chain_status.ChainStatus",
     "audit.models.EventReader",
     "audit.tail.Cursor",
