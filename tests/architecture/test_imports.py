@@ -21,7 +21,6 @@ MEANT = {
 FREE = {("*", "encryption.fields*"): "any app may encrypt a column"}
 # Circles that stand today: they may go, and no other may come.
 CIRCLES = [
-    {"garrison.context", "garrison.events"},
     {"http_hardening.conf", "http_hardening.headers"},
     {"rate_limiting.conf", "rate_limiting.policy"},
     {
