@@ -23,23 +23,6 @@ FREE = {("*", "encryption.fields*"): "any app may encrypt a column"}
 CIRCLES = [
     {"http_hardening.conf", "http_hardening.headers"},
     {"rate_limiting.conf", "rate_limiting.policy"},
-    {
-        "encryption.blind_index",
-        "encryption.cipher",
-        "encryption.fields",
-        "encryption.fields.encrypted",
-        "encryption.fields.field_checks",
-        "encryption.fields.opening",
-        "encryption.fields.saving",
-        "encryption.fields.sealing",
-        "encryption.fields.wrapping",
-        "encryption.key_versions",
-        "encryption.keyring",
-        "encryption.keyring.ring",
-        "encryption.querysets",
-        "encryption.rotation",
-        "encryption.shredding",
-    },
 ]
 
 
