@@ -8,11 +8,19 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
 from audit import append_only
 from garrison import context, deferral
 from rate_limiting import limiter, outages
+
+# A machine that is busy is slow at everything; neither is a finding about the code.
+hypothesis_settings.register_profile(
+    "house", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)

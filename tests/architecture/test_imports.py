@@ -19,11 +19,6 @@ MEANT = {
     ("*.api.*", "http_hardening.*"): "an API's conventions stand once",
 }
 FREE = {("*", "encryption.fields*"): "any app may encrypt a column"}
-# Circles that stand today: they may go, and no other may come.
-CIRCLES = [
-    {"http_hardening.conf", "http_hardening.headers"},
-    {"rate_limiting.conf", "rate_limiting.policy"},
-]
 
 
 @cache
@@ -83,7 +78,7 @@ def test_circles_are_found():
 
 def test_no_modules_import_one_another():
     assert len(imports()) > 300, "the graph is the whole house"
-    assert [c for c in circles(imports()) if not any(c <= known for known in CIRCLES)] == []
+    assert circles(imports()) == []
 
 
 def test_apps_import_one_another_only_where_it_is_meant():
