@@ -7,10 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from django.utils import timezone
 
 from audit.models import SecurityEvent
-from backups.models import Backup
 from tests.browser import proxied
 from tests.browser.conftest import EMAIL, PASSWORD
 
@@ -72,18 +70,6 @@ def test_no_client_chooses_its_address_scheme_host_or_request_id(line, administr
     event = SecurityEvent.objects.order_by("pk").last()
     assert (event.kind, event.ip) == ("accounts.login.failed", line.ADDRESS)
     assert answer.headers["X-Request-ID"] != "chosen-by-attacker"
-
-
-@pytest.mark.parametrize("proxy", ["nginx"], indirect=True)
-def test_a_page_of_a_list_links_to_https(line, administrator):
-    Backup.objects.bulk_create(Backup(queued_at=timezone.now()) for _ in range(51))
-    body = json.dumps({"email": EMAIL, "password": PASSWORD})
-    answer, text = line.ask("POST", "/api/auth/login", [JSON], body)
-    assert answer.status == 200, text
-    bearer = ("Authorization", f"Bearer {json.loads(text)['access']}")
-    answer, text = line.ask("GET", "/api/backups", [bearer, *FORGERIES])
-    assert answer.status == 200, text
-    assert json.loads(text)["next"].startswith(f"https://localhost:{line.port}/api/backups?")
 
 
 def test_a_stranger_who_comes_without_the_proxy_is_believed_in_nothing(served):
