@@ -35,6 +35,12 @@ BOUNDS = {
     "me over HTTP, cold": 1.25,
 }
 
+# Each as it is served: ours by the entry of `make run`, the peer as granian serves any WSGI site.
+SERVED_AS = {
+    "garrison": ("rsgi", "config.rsgi:application"),
+    "bare": ("wsgi", "django_application:application"),
+}
+
 
 class Project:
     """One of the two: a process for direct calls, and a server for HTTP."""
@@ -71,8 +77,8 @@ class Project:
             port = free.getsockname()[1]
         self.server = subprocess.Popen(
             [
-                *(sys.executable, "-m", "granian", "--interface", "wsgi", "--workers", "1"),
-                *("--port", str(port), "--log-level", "error", "django_application:application"),
+                *(sys.executable, "-m", "granian", "--workers", "1", "--port", str(port)),
+                *("--log-level", "error", "--interface", *SERVED_AS[self.name]),
             ],
             cwd=ROOT,
             env={**self.environment, "PYTHONPATH": f"{ROOT}:{ROOT / 'bench' / 'peers'}"},
