@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from accounts import background, services
 from accounts.api import serializers
 from accounts.errors import StepRequired
-from accounts.password.advice import advise
+from accounts.password.policy import advise
 from accounts.user_model import missing_fields
 from http_hardening.api.operations import operation
 from http_hardening.api.paging import Page, page_of

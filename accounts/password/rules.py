@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from accounts.conf import settings
 from accounts.password.strength import estimate
@@ -35,14 +35,12 @@ class Candidate:
     words: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls, password: str, *, user: AbstractBaseUser | None = None, email: str = "", name: str = ""
-    ) -> Candidate:
+    def of(cls, password: str, *, user: AbstractBaseUser | None = None) -> Candidate:
         """Collect the words: address, name, site, and what ``ACCOUNTS_CONTEXT_WORDS`` lists."""
+        email = name = ""
         if user is not None:
-            email = email or str(getattr(user, user.get_email_field_name(), "") or "")
-            full_name = getattr(user, "get_full_name", str)
-            name = name or f"{full_name()} {user.get_username()}"
+            email = str(getattr(user, user.get_email_field_name(), "") or "")
+            name = f"{getattr(user, 'get_full_name', str)()} {user.get_username()}"
         said = [email, *re.split(r"\W+", email), name, *name.split(), settings.site_name]
         said += [*settings.site_name.split(), *settings.context_words]
         words = dict.fromkeys(word.lower() for word in said if len(word) >= SHORTEST_WORD)
@@ -53,19 +51,22 @@ class Candidate:
         return f"<Candidate of {len(self.password)} characters>"
 
 
-class Rule(Protocol):
-    """One reason for which a password is refused."""
+class Rule:
+    """One reason for which a password is refused; ``asks`` is what it asks for."""
 
-    code: str
+    code: ClassVar[str]
+    asks: ClassVar[str]
 
     def sentence(self) -> str:
         """Report what is asked for."""
+        return self.asks
 
     def refuses(self, candidate: Candidate) -> str | None:
         """Report what is wrong, or ``None``."""
+        raise NotImplementedError
 
 
-class Length:
+class Length(Rule):
     """From ``ACCOUNTS_PASSWORD_MIN_LENGTH`` to 1,024 characters."""
 
     code = "length"
@@ -81,14 +82,11 @@ class Length:
         return f"It has {len(candidate.password):,} characters. {self.sentence()}"
 
 
-class Encodable:
+class Encodable(Rule):
     """Text that can be written as UTF-8 and kept by every store."""
 
     code = "characters"
-
-    def sentence(self) -> str:
-        """Report what is asked for."""
-        return "Any character is welcome, save NUL and broken ones."
+    asks = "Any character is welcome, save NUL and broken ones."
 
     def refuses(self, candidate: Candidate) -> str | None:
         """Find NUL and lone surrogates."""
@@ -97,14 +95,11 @@ class Encodable:
         return "It holds a character that cannot be stored. Type it again."
 
 
-class Context:
+class Context(Rule):
     """What is left without the words its owner would be guessed by must be a password too."""
 
     code = "context"
-
-    def sentence(self) -> str:
-        """Report what is asked for."""
-        return "Do not build it from your name, your address or the site's name."
+    asks = "Do not build it from your name, your address or the site's name."
 
     def refuses(self, candidate: Candidate) -> str | None:
         """Take the words out, in any case and with digits for letters, and count the rest."""
@@ -120,21 +115,18 @@ def _plain(text: str) -> str:
     return text.casefold().translate(LOOK_ALIKES)
 
 
-class Guessability:
+class Guessability(Rule):
     """A zxcvbn score of at least ``ACCOUNTS_PASSWORD_MIN_SCORE``."""
 
     code = "guessable"
-
-    def sentence(self) -> str:
-        """Report what is asked for."""
-        return "Use words that do not belong together, and nothing that is known about you."
+    asks = "Use words that do not belong together, and nothing that is known about you."
 
     def refuses(self, candidate: Candidate) -> str | None:
         """Estimate, and pass on what the estimator advises."""
         strength = estimate(candidate.password, words=candidate.words)
         if strength.score >= settings.password_min_score:
             return None
-        return " ".join(["It would be guessed too soon.", *strength.feedback]) or None
+        return " ".join(["It would be guessed too soon.", *strength.feedback])
 
 
 RULES: tuple[Rule, ...] = (Length(), Encodable(), Context(), Guessability())
@@ -147,8 +139,3 @@ def reasons_against(candidate: Candidate) -> list[FieldError]:
         for rule in RULES
         if (message := rule.refuses(candidate))
     ]
-
-
-def sentences() -> list[str]:
-    """Report what the policy asks for, rule by rule."""
-    return [rule.sentence() for rule in RULES]

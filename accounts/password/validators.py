@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 
-from accounts.password.rules import Candidate, reasons_against, sentences
+from accounts.password.rules import RULES, Candidate, reasons_against
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -25,4 +25,4 @@ class PolicyValidator:
 
     def get_help_text(self) -> str:
         """Report what is asked for, in one paragraph."""
-        return " ".join(sentences())
+        return " ".join(rule.sentence() for rule in RULES)

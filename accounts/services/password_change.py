@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -90,6 +89,5 @@ def set_own_password(
         end_sessions(user=user, reason=CHANGED, except_session_id=asking, now=now)
         emit(events.PASSWORD_CHANGED, actor=user, target=target_of(user), now=now)
         address = str(getattr(user, user.get_email_field_name(), ""))
-        notify = partial(mails.send_password_notice, address=address, by_code=False)
         if address:
-            transaction.on_commit(notify, robust=True)
+            mails.send("password_notice", address=address, by_code=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
@@ -39,8 +38,7 @@ def request_reset(*, email: str, now: datetime | None = None) -> None:
             return
         code = codes.issue(user_id=user.pk, purpose=Purpose.RESET_PASSWORD, now=now)
         address = str(getattr(user, user.get_email_field_name()))
-        send = partial(mails.send_reset_code, address=address, code=code)
-        transaction.on_commit(send, robust=True)
+        mails.send("reset_code", address=address, code=code)
 
 
 @sensitive_variables("new_password", "code")
@@ -65,5 +63,4 @@ def reset_password(
         lockout.forget(keys=[lockout.account_key(user.get_username())])
         axes_records.forget(account=user)
         emit(events.PASSWORD_RESET, actor=user, target=target_of(user), now=now)
-        notify = partial(mails.send_password_notice, address=user.email, by_code=True)
-        transaction.on_commit(notify, robust=True)
+        mails.send("password_notice", address=user.email, by_code=True)

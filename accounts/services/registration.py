@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
@@ -67,7 +66,8 @@ def _repeat(email: str, *, is_same_password: bool, now: datetime) -> None:
         account = get_user_model()._default_manager.select_for_update().get(email=email)
         emit(events.REGISTRATION_REPEATED, target=target_of(account), now=now)
         if account.is_email_verified or not account.is_active:
-            _notify(account, now=now)
+            if may_mail(user=account, now=now):
+                mails.send("registration_notice", address=account.email)
             return
         if not is_same_password:
             # Whoever enters the code is the owner, and which password was the owner's nobody can
@@ -75,9 +75,3 @@ def _repeat(email: str, *, is_same_password: bool, now: datetime) -> None:
             account.set_unusable_password()
             account.save(update_fields=["password"])
         send_new_code(user=account, now=now)
-
-
-def _notify(account: User, *, now: datetime) -> None:
-    if may_mail(user=account, now=now):
-        notify = partial(mails.send_registration_notice, address=account.email)
-        transaction.on_commit(notify, robust=True)

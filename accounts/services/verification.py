@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
@@ -63,13 +62,8 @@ def send_new_code(*, user: User, now: datetime) -> None:
     if not may_mail(user=user, now=now):
         return
     code = codes.issue(user_id=user.pk, purpose=Purpose.VERIFY_EMAIL, now=now)
-    send = partial(
-        mails.send_code,
-        address=user.email,
-        code=code,
-        choose_password=not is_password_usable(user.password),
-    )
-    transaction.on_commit(send, robust=True)
+    choose_password = not is_password_usable(user.password)
+    mails.send("verification_code", address=user.email, code=code, choose_password=choose_password)
 
 
 def resend_code(*, email: str, now: datetime | None = None) -> None:

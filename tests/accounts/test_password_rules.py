@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.errors import PasswordRejected
-from accounts.password.advice import advise
-from accounts.password.policy import reasons_against, require_accepted
+from accounts.password.policy import advise, reasons_against, require_accepted
 from accounts.password.rules import RULES, Candidate
 from accounts.password.strength import estimate
 from tests.accounts.conftest import PASSWORD

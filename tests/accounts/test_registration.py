@@ -6,13 +6,14 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import is_password_usable
 from django.core import mail
+from django.template import TemplateSyntaxError
 
 from accounts.errors import EmailUnverified, InvalidCredentials, PasswordRejected
 from accounts.models import MailedCode
 from accounts.services import check_credentials, register, verify_email
 from accounts.services import registration as registration_module
 from audit.models import SecurityEvent
-from tests.accounts.conftest import PASSWORD, FastHasher, mailed_code
+from tests.accounts.conftest import PASSWORD, FastHasher, mailed_code, post
 from tests.accounts.threads import all_at_once
 
 OTHER = "another kelp orbit 93 plum"
@@ -145,6 +146,17 @@ def test_a_mail_server_that_is_down_is_not_told_to_the_client(send, ada, monkeyp
     assert get_user_model().objects.filter(email="new@example.org").exists()
     assert caplog.text.count("could not be sent: SMTPException") == 2
     assert "secret answer" not in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mails_template_that_is_broken_is_not_told_to_the_client(client, monkeypatch, caplog):
+    def broken(*_, **__):
+        raise TemplateSyntaxError("a host's template")
+
+    monkeypatch.setattr("accounts.mails.render_to_string", broken)
+    answer = post(client, "register", email="new@example.org", password=PASSWORD)
+    assert answer.status_code == 202
+    assert "a host's template" in caplog.text
 
 
 def test_nobody_is_mailed_more_than_five_times_an_hour(send, ada):
