@@ -8,8 +8,7 @@ its own there.
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 
-from accounts.admin.axes_attempts import register_axes_attempts
-from accounts.admin.lockout_buckets import LockoutBucketAdmin
+from accounts.admin.lockout_buckets import LockoutBucketAdmin, register_axes_attempts
 from accounts.admin.own_password import use_own_form
 from accounts.admin.users import UserAdmin
 from accounts.forms import SignInForm

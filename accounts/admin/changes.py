@@ -1,9 +1,12 @@
-"""What staff changed of an account, found by comparing before and after."""
+"""Which accounts staff may change, and what they changed, found by comparing before and after."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.models import Permission
+from django.db.models import Q
 
 from accounts import codes, events
 from accounts.attempt import target_of
@@ -13,6 +16,25 @@ from sessions_tracking.services import end_sessions
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+
+def may_touch(*, actor: Any, target: User | None) -> bool:
+    """Return whether ``actor`` may change ``target``, as far as privileges go.
+
+    Whoever could set the password or the address of somebody with more permissions could become
+    them. So an account is changed by superusers, by its owner, and by those who may do all that it
+    may; it does not matter whether it is active, for activating it would be the next step.
+    """
+    if target is None or actor.is_superuser or target.pk == actor.pk:
+        return True
+    held = Permission.objects.filter(Q(user=target) | Q(group__user=target))
+    return not target.is_superuser and _names(held) <= actor.get_all_permissions()
+
+
+def _names(permissions: Any) -> frozenset[str]:
+    """Name them as ``has_perm`` does; one query."""
+    pairs = permissions.values_list("content_type__app_label", "codename")
+    return frozenset(f"{label}.{codename}" for label, codename in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +51,13 @@ class Snapshot:
     @classmethod
     def of(cls, user: User) -> Snapshot:
         """Take one; two queries, for groups and permissions."""
-        permissions = user.user_permissions.values_list("content_type__app_label", "codename")
         return cls(
             email=user.email,
             is_active=user.is_active,
             is_staff=user.is_staff,
             is_superuser=user.is_superuser,
             groups=frozenset(user.groups.values_list("name", flat=True)),
-            permissions=frozenset(f"{label}.{codename}" for label, codename in permissions),
+            permissions=_names(user.user_permissions),
         )
 
 

@@ -1,15 +1,16 @@
-"""What is locked, and unlocking it."""
+"""What is locked, and unlocking it; and the failures as django-axes records them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import F
 from django.utils import timezone
 from django.utils.html import format_html
 
-from accounts import services
+from accounts import axes_records, services
 from garrison.admin import CappedPaginator, ReadOnlyAdmin
 
 if TYPE_CHECKING:
@@ -72,3 +73,22 @@ class LockoutBucketAdmin(ReadOnlyAdmin):
         for bucket in buckets:
             services.unlock_bucket(bucket=bucket, by=request.user)
         self.message_user(request, f"{len(buckets)} unlocked.", messages.SUCCESS)
+
+
+class AccessAttemptAdmin(ReadOnlyAdmin):
+    """One row for each name and address; there is nothing in it to change."""
+
+    list_display = ("username", "ip_address", "failures_since_start", "attempt_time")
+    fields = list_display
+    ordering = ("-id",)
+    paginator = CappedPaginator
+    search_fields = ("username__exact", "ip_address__exact")
+
+
+def register_axes_attempts() -> None:
+    """Show one page where axes' own three, of which two are always empty here, are turned off."""
+    if not axes_records.is_installed() or getattr(settings, "AXES_ENABLE_ADMIN", True):
+        return
+    from axes.models import AccessAttempt
+
+    admin.site.register(AccessAttempt, AccessAttemptAdmin)

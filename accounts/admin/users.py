@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -9,8 +10,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.utils import timezone
 
 from accounts import events, lockout, services
-from accounts.admin.changes import Snapshot, emit_changes
-from accounts.admin.privileges import may_touch
+from accounts.admin.changes import Snapshot, emit_changes, may_touch
 from accounts.attempt import target_of
 from accounts.forms import PasswordByStaffForm, UserChangeForm, UserCreationForm
 from accounts.login_name import acceptable, fold
@@ -19,6 +19,8 @@ from garrison.admin import CappedPaginator
 from garrison.events import emit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
@@ -29,8 +31,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
     """Accounts: found by address, created, deactivated, unlocked; each change is an event.
 
     Privileges are given by superusers only, and nobody changes an account that may do more than
-    they (:mod:`accounts.admin.privileges`), so the right to change accounts is not the right to
-    become anybody. Unlocking takes the right to change accounts and no more.
+    they (:func:`~accounts.admin.changes.may_touch`), so the right to change accounts is not the
+    right to become anybody. Unlocking takes the right to change accounts and no more.
     """
 
     form = UserChangeForm
@@ -123,14 +125,14 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Delete, and emit that it was."""
-        emit(events.USER_DELETED, actor=request.user, target=target_of(obj), data=_who(obj))
+        _emit_deleted(obj, by=request.user)
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Delete several; those who may do more are left alone."""
         allowed = [user for user in queryset if may_touch(actor=request.user, target=user)]
         for user in allowed:
-            emit(events.USER_DELETED, actor=request.user, target=target_of(user), data=_who(user))
+            _emit_deleted(user, by=request.user)
         super().delete_queryset(request, queryset.filter(pk__in=[user.pk for user in allowed]))
 
     # --- Actions -----------------------------------------------------------------------------
@@ -144,37 +146,33 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
     @admin.action(description="Deactivate, and end their sessions", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Deactivate; nobody deactivates themselves."""
-        self._set_active(request, queryset.exclude(pk=_key_of(request)), is_active=False)
+        others = queryset.exclude(pk=request.user.pk)
+        self._for_each(
+            request, others, partial(services.set_active, is_active=False), "deactivated"
+        )
 
     @admin.action(description="Activate", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Activate again."""
-        self._set_active(request, queryset, is_active=True)
+        self._for_each(request, queryset, partial(services.set_active, is_active=True), "activated")
 
     @admin.action(description="Take their address as verified", permissions=["change"])
     def mark_verified(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Verify by staff's word."""
-        users = [user for user in queryset if may_touch(actor=request.user, target=user)]
-        done = [services.mark_email_verified(user=user, by=request.user) for user in users]
-        self._report(request, sum(done), len(done), "verified")
+        self._for_each(request, queryset, services.mark_email_verified, "verified")
 
-    def _set_active(
-        self, request: HttpRequest, queryset: QuerySet[User], *, is_active: bool
+    def _for_each(
+        self, request: HttpRequest, queryset: QuerySet[User], act: Callable[..., bool], what: str
     ) -> None:
         users = [user for user in queryset if may_touch(actor=request.user, target=user)]
-        done = [
-            services.set_active(user=user, is_active=is_active, by=request.user) for user in users
-        ]
-        self._report(request, sum(done), len(done), "activated" if is_active else "deactivated")
+        done = [act(user=user, by=request.user) for user in users]
+        self._report(request, sum(done), len(done), what)
 
     def _report(self, request: HttpRequest, done: int, asked: int, what: str) -> None:
         level = messages.SUCCESS if done else messages.WARNING
         self.message_user(request, f"{done} of {asked} accounts {what}.", level)
 
 
-def _key_of(request: HttpRequest) -> Any:
-    return request.user.pk
-
-
-def _who(user: User) -> dict[str, str]:
-    return {"account": user.email}
+def _emit_deleted(user: User, *, by: Any) -> None:
+    data = {"account": user.email}
+    emit(events.USER_DELETED, actor=by, target=target_of(user), data=data)

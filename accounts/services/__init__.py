@@ -7,10 +7,9 @@ from accounts.services.administration import (
     unlock_address,
     unlock_bucket,
 )
-from accounts.services.history import sign_ins_of
 from accounts.services.password_change import change_password, prove_password, set_own_password
 from accounts.services.password_reset import request_reset, reset_password
-from accounts.services.profile import rename
+from accounts.services.profile import rename, sign_ins_of
 from accounts.services.registration import register
 from accounts.services.signing_in import SignedIn, check_credentials, continue_sign_in, sign_in
 from accounts.services.verification import resend_code, verify_email

@@ -1,4 +1,4 @@
-"""What people do to their own account."""
+"""What people see and change of their own account."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from django.db import transaction
 
 from accounts import events
 from accounts.attempt import target_of
+from audit.models import SecurityEvent
 from garrison.events import emit
 
 if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
     from accounts.models import User
+    from audit.models import SecurityEventQuerySet
 
 
 def rename(*, user: User, name: str) -> None:
@@ -22,3 +26,9 @@ def rename(*, user: User, name: str) -> None:
         user.name = name
         user.save(update_fields=["name"])
         emit(events.PROFILE_CHANGED, actor=user, target=target_of(user), data={"fields": ["name"]})
+
+
+def sign_ins_of(*, user: AbstractBaseUser) -> SecurityEventQuerySet:
+    """Return the sign-ins of a person, successes and failures; an index answers each page."""
+    kinds = [events.LOGIN_SUCCEEDED, events.LOGIN_FAILED]
+    return SecurityEvent.objects.for_target(target_of(user)).of_kinds(kinds)
