@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.db import connections, router
 from django.db.models.functions import Now
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.models import Model
 
     from sessions_tracking.models import SessionQuerySet
 
@@ -43,70 +41,14 @@ AUTHENTICATION_NEEDS_NO = (
 )
 CLOCK: dict[str, Any] = {"read_at": Now()}  # the database's
 USER: Any = Session._meta.get_field("user")
+Lookup: TypeAlias = "Callable[[uuid.UUID], Session | None]"
 KEPT_AS = "_sessions_tracking_lookups"  # on the connection: one thread's, and gone when it goes
-
-
-class Lookup(Protocol):
-    """One session with its user, by its id."""
-
-    def get(self, session_id: uuid.UUID) -> Session | None:
-        """Return the session, in one statement; ``None`` where there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlainLookup:
-    """The same by the QuerySet, compiled anew each time."""
-
-    sessions: SessionQuerySet
-
-    def get(self, session_id: uuid.UUID) -> Session | None:
-        """Return the session, in one statement; ``None`` where there is none."""
-        return self.sessions.filter(pk=session_id).first()
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Where one model's columns stand in a row, and what they are called."""
-
-    model: type[Model]
-    names: list[str]
-    place: slice
-
-    def instance(self, row: Sequence[Any], alias: str) -> Any:
-        """Make the instance, as the QuerySet does."""
-        return self.model.from_db(alias, self.names, row[self.place])
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledLookup:
-    """A SELECT of one session with its user, for one connection."""
-
-    connection: BaseDatabaseWrapper
-    sql: str
-    convert: Callable[[Sequence[Any]], Sequence[Any]]
-    session: Columns
-    user: Columns
-    clock: int | None  # the place of ``read_at`` in a row
-
-    def get(self, session_id: uuid.UUID) -> Session | None:
-        """Return the session, in one statement; ``None`` where there is none."""
-        key = Session._meta.pk.get_db_prep_value(session_id, self.connection)
-        with self.connection.cursor() as cursor:
-            cursor.execute(self.sql, (key,))
-            row = cursor.fetchone()
-        if row is None:
-            return None
-        row = self.convert(row)
-        session: Session = self.session.instance(row, self.connection.alias)
-        USER.set_cached_value(session, self.user.instance(row, self.connection.alias))
-        if self.clock is not None:
-            session.read_at = row[self.clock]
-        return session
 
 
 def lookup(*, without: tuple[str, ...], with_clock: bool = False) -> Lookup:
     """Return this thread's lookup; in the database that is written to, never a replica behind it.
 
+    It takes a session's id and returns the session with its user by one statement, or ``None``.
     ``without`` names columns to defer; ``with_clock`` reads the database's clock into ``read_at``.
     """
     connection = connections[router.db_for_write(Session)]
@@ -125,31 +67,45 @@ def compiled(connection: BaseDatabaseWrapper, sessions: SessionQuerySet) -> Look
         return _compile(connection, sessions)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # a Django yet unknown
         logger.exception("Sessions are looked up by the QuerySet: slower, and right.")
-        return PlainLookup(sessions)
+        return plain(sessions)
 
 
-def _compile(connection: BaseDatabaseWrapper, sessions: SessionQuerySet) -> CompiledLookup:
+def plain(sessions: SessionQuerySet) -> Lookup:
+    """Return the same by the QuerySet, compiled anew each time."""
+    return lambda session_id: sessions.filter(pk=session_id).first()
+
+
+def _compile(connection: BaseDatabaseWrapper, sessions: SessionQuerySet) -> Lookup:
     compiler: Any = sessions.filter(pk=uuid.UUID(int=0)).query.get_compiler(connection=connection)
     sql, _ = compiler.as_sql()
     converters = compiler.get_converters([entry[0] for entry in compiler.select])
-
-    def convert(row: Sequence[Any]) -> Sequence[Any]:
-        return next(iter(compiler.apply_converters([row], converters))) if converters else row
-
     of_session = compiler.klass_info
     (of_user,) = of_session["related_klass_infos"]
-    return CompiledLookup(
-        connection=connection,
-        sql=sql,
-        convert=convert,
-        session=_columns(compiler, of_session),
-        user=_columns(compiler, of_user),
-        clock=(compiler.annotation_col_map or {}).get("read_at"),
-    )
+    session_of, user_of = _reader(compiler, of_session), _reader(compiler, of_user)
+    clock = (compiler.annotation_col_map or {}).get("read_at")  # where it stands in a row
+
+    def find(session_id: uuid.UUID) -> Session | None:
+        key = Session._meta.pk.get_db_prep_value(session_id, connection)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, (key,))
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        if converters:
+            row = next(iter(compiler.apply_converters([row], converters)))
+        session: Session = session_of(row)
+        USER.set_cached_value(session, user_of(row))
+        if clock is not None:
+            session.read_at = row[clock]
+        return session
+
+    return find
 
 
-def _columns(compiler: Any, info: dict[str, Any]) -> Columns:
+def _reader(compiler: Any, info: dict[str, Any]) -> Callable[[Sequence[Any]], Any]:
+    """Return what makes one model's instance of a row, as the QuerySet does."""
     first, *_, last = info["select_fields"]
     place = slice(first, last + 1)
     names = [entry[0].target.attname for entry in compiler.select[place]]
-    return Columns(model=info["model"], names=names, place=place)
+    from_db, alias = info["model"].from_db, compiler.connection.alias
+    return lambda row: from_db(alias, names, row[place])

@@ -30,17 +30,17 @@ def living_session(
     Raises ``SessionEnded`` where the row is gone (with its user, or cleaned away), was ended, has
     lapsed, or its user is disabled; a client cannot tell which.
     """
-    session = lookup(without=without, with_clock=with_clock).get(session_id)
+    session = lookup(without=without, with_clock=with_clock)(session_id)
     if session is None or not session.is_alive(now=now) or not session.user.is_active:
         raise SessionEnded
     return session
 
 
-def idle_allowance(kind: str) -> timedelta:
-    """Tell how long a session of that kind lasts without being used."""
-    if kind == Session.Kind.COOKIE:
-        return timedelta(minutes=settings.cookie_idle_minutes)
-    return timedelta(days=settings.idle_days)
+def idle_expiry(session: Session, *, now: datetime) -> datetime:
+    """Return the moment at which the session lapses when it is not used after ``now``."""
+    is_cookie = session.kind == Session.Kind.COOKIE
+    idle = {"minutes": settings.cookie_idle_minutes} if is_cookie else {"days": settings.idle_days}
+    return min(now + timedelta(**idle), session.expires_at)
 
 
 def note_use(session: Session, *, now: datetime) -> None:
@@ -53,9 +53,8 @@ def note_use(session: Session, *, now: datetime) -> None:
         return
     known = context.current()
     session.last_seen_at = now
-    session.idle_expires_at = session.idle_expiry(now=now, idle=idle_allowance(session.kind))
-    changes: dict[str, Any] = {"last_seen_at": now}
-    changes["idle_expires_at"] = session.idle_expires_at
+    session.idle_expires_at = idle_expiry(session, now=now)
+    changes: dict[str, Any] = {"last_seen_at": now, "idle_expires_at": session.idle_expires_at}
     if known.ip:
         session.ip = changes["ip"] = known.ip
     Session.objects.filter(

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
 LONGEST_KEY_ID = 32  # characters
 LONGEST_USER_AGENT = 512
@@ -149,7 +149,3 @@ class Session(models.Model):
     def is_alive(self, *, now: datetime) -> bool:
         """Return whether the session itself may be used; its user is asked separately."""
         return self.ended_at is None and self.expires_at > now and self.idle_expires_at > now
-
-    def idle_expiry(self, *, now: datetime, idle: timedelta) -> datetime:
-        """Return the moment at which the session lapses when it is not used after ``now``."""
-        return min(now + idle, self.expires_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.auth import SESSION_KEY
 
@@ -11,10 +11,9 @@ from sessions_tracking import browsers, cookies, events
 from sessions_tracking.services import end_session
 from sessions_tracking.services.refreshing import finish_refusal
 
-if TYPE_CHECKING:
-    from garrison.events import SecurityEvent
-
-_finish_refusal = listener(finish_refusal)
+end_refused_family = listener(
+    finish_refusal, kinds=[events.REFRESH_REUSED.name, events.REFRESH_OUT_OF_STEP.name]
+)
 
 
 def begin_cookie_session(request: Any, user: Any, **_: Any) -> None:
@@ -33,9 +32,3 @@ def end_cookie_session(request: Any, **_: Any) -> None:
     session_id = django_session.get(cookies.SESSION_ID) if django_session is not None else None
     if session_id:
         end_session(session_id=session_id, reason="signed_out")
-
-
-def end_refused_family(*, event: SecurityEvent, **_: Any) -> None:
-    """End the family behind a refused refresh; every other event passes without a statement."""
-    if event.kind in (events.REFRESH_REUSED, events.REFRESH_OUT_OF_STEP):
-        _finish_refusal(event=event)

@@ -1,7 +1,13 @@
-"""Turning one refresh token into the next pair of tokens, exactly once."""
+"""Turning one refresh token into the next pair of tokens, exactly once.
+
+The families of RFC 9700 §4.14.2 (refresh token rotation) with two additions. A client that lost
+the answer, or asks from two tabs at once, gets the *same* successor for a few seconds, so that no
+second line of tokens ever exists. And nothing is stored: a token follows from the row's counter.
+"""
 
 from __future__ import annotations
 
+import enum
 import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
@@ -15,9 +21,8 @@ from sessions_tracking import events, notices
 from sessions_tracking.compiled import ROTATION_NEEDS_NO
 from sessions_tracking.conf import settings
 from sessions_tracking.errors import RefreshReused, SessionEnded, TokenInvalid
-from sessions_tracking.living import idle_allowance, living_session
+from sessions_tracking.living import idle_expiry, living_session
 from sessions_tracking.models import REUSED, Session
-from sessions_tracking.rotation import Verdict, judge
 from sessions_tracking.services.ending import OUT_OF_STEP, end_stolen_session
 from sessions_tracking.services.starting import TokenPair, issue_pair
 from sessions_tracking.signing_keys import keyring
@@ -27,6 +32,46 @@ if TYPE_CHECKING:
     from garrison.events import EventKind, SecurityEvent
 
 ATTEMPTS = 2  # the second where somebody else rotated between our reading and our writing
+
+
+class Verdict(enum.Enum):
+    """What the counter of a genuine refresh token means for its living session."""
+
+    ROTATE = "rotate"  # it is the present one
+    REPEAT = "repeat"  # the one before, moments after it was replaced: the same answer again
+    REUSED = "reused"  # it was replaced: somebody holds a copy
+    OUT_OF_STEP = "out of step"  # newer than the row: the database has been set back
+
+
+def judge(  # noqa: PLR0913 - the facts of one decision, by keyword
+    *,
+    presented: int,
+    current: int,
+    rotated_at: datetime,
+    now: datetime,
+    grace: timedelta,
+    is_under_present_key: bool = True,
+) -> Verdict:
+    """Compare counters, and for the one before the present one the time since the rotation.
+
+    The grace runs from the rotation and is never extended. A clock that was set back by more than
+    the grace does not reopen it, while the few milliseconds by which two servers disagree are no
+    theft: the distance counts, in both directions. A present counter under another key than the row
+    names was never issued by us: it is the work of somebody who holds a retired key.
+
+    >>> from datetime import datetime, timedelta
+    >>> noon = datetime(2026, 1, 1, 12)
+    >>> times = {"rotated_at": noon, "now": noon, "grace": timedelta(seconds=20)}
+    >>> [judge(presented=n, current=7, **times).name for n in (7, 6, 5, 8)]
+    ['ROTATE', 'REPEAT', 'REUSED', 'OUT_OF_STEP']
+    """
+    if presented == current:
+        return Verdict.ROTATE if is_under_present_key else Verdict.REUSED
+    if presented > current:
+        return Verdict.OUT_OF_STEP
+    if presented == current - 1 and abs(now - rotated_at) <= grace:
+        return Verdict.REPEAT
+    return Verdict.REUSED
 
 
 def rotate(*, refresh_token: str, now: datetime | None = None) -> TokenPair:
@@ -53,7 +98,14 @@ def rotate(*, refresh_token: str, now: datetime | None = None) -> TokenPair:
             with_clock=now is None,
         )
         at = now or session.read_at
-        verdict = _judge(token, session, now=at)
+        verdict = judge(
+            presented=token.counter,
+            current=session.counter,
+            rotated_at=session.rotated_at,
+            now=at,
+            grace=timedelta(seconds=settings.refresh_grace_seconds),
+            is_under_present_key=token.kid == session.key_id,
+        )
         if verdict is Verdict.REPEAT:
             return _repeat(session, now=at)
         if verdict is not Verdict.ROTATE:
@@ -64,17 +116,6 @@ def rotate(*, refresh_token: str, now: datetime | None = None) -> TokenPair:
     raise SessionEnded
 
 
-def _judge(token: SessionRefreshToken, session: Session, *, now: datetime) -> Verdict:
-    return judge(
-        presented=token.counter,
-        current=session.counter,
-        rotated_at=session.rotated_at,
-        now=now,
-        grace=timedelta(seconds=settings.refresh_grace_seconds),
-        is_under_present_key=token.kid == session.key_id,
-    )
-
-
 def _step(session: Session, *, now: datetime) -> bool:
     """Advance the row by one where nobody else has; tell whether it was us."""
     known = context.current()
@@ -82,7 +123,7 @@ def _step(session: Session, *, now: datetime) -> bool:
     session.counter = before + 1
     session.key_id = keyring().active.kid
     session.rotated_at = session.last_seen_at = now
-    session.idle_expires_at = session.idle_expiry(now=now, idle=idle_allowance(session.kind))
+    session.idle_expires_at = idle_expiry(session, now=now)
     session.ip = known.ip or session.ip
     session.user_agent = known.user_agent or session.user_agent
     steps = Session.objects.filter(pk=session.pk, counter=before, ended_at__isnull=True).update(

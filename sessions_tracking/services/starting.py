@@ -12,7 +12,7 @@ from django.utils import timezone
 from garrison import context
 from sessions_tracking import cookies
 from sessions_tracking.conf import settings
-from sessions_tracking.living import idle_allowance
+from sessions_tracking.living import idle_expiry
 from sessions_tracking.models import Session
 from sessions_tracking.services.ending import end_excess_sessions
 from sessions_tracking.signing_keys import keyring
@@ -102,7 +102,7 @@ def _new_session(*, user: Any, kind: Session.Kind, amr: Sequence[str], now: date
         if kind is Session.Kind.COOKIE
         else timedelta(days=settings.refresh_days)
     )
-    return Session(
+    session = Session(
         user=user,
         kind=kind,
         amr=checked_methods(amr),
@@ -111,10 +111,11 @@ def _new_session(*, user: Any, kind: Session.Kind, amr: Sequence[str], now: date
         rotated_at=now,
         last_seen_at=now,
         expires_at=now + lifetime,
-        idle_expires_at=now + min(lifetime, idle_allowance(kind)),
         ip=known.ip,
         user_agent=known.user_agent,
     )
+    session.idle_expires_at = idle_expiry(session, now=now)
+    return session
 
 
 def checked_methods(amr: Sequence[str]) -> list[str]:

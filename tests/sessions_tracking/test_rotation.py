@@ -24,7 +24,7 @@ from sessions_tracking.errors import (
     TokenInvalid,
 )
 from sessions_tracking.models import Session
-from sessions_tracking.rotation import Verdict, judge
+from sessions_tracking.services.refreshing import Verdict, judge
 from tests.sessions_tracking.scenery import NEW, NOON, OLD, in_threads
 
 GRACE = timedelta(seconds=20)
