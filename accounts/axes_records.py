@@ -33,6 +33,11 @@ def is_installed() -> bool:
     return apps.is_installed("axes")
 
 
+def _attempts() -> QuerySet[AccessAttempt]:
+    rows: QuerySet[AccessAttempt] = apps.get_model("axes.AccessAttempt")._default_manager.all()
+    return rows
+
+
 def name_of(*, login_name: str, account: AbstractBaseUser | None) -> str:
     """Return the name for the record: the account's own, or a fingerprint where there is none."""
     if account is None:
@@ -46,33 +51,28 @@ def record_failure(
     """Count the failure: one statement, and more for the first of a name and address."""
     if not is_installed():
         return
-    from axes.models import AccessAttempt
-
     row = {
         "username": name_of(login_name=login_name, account=account),
         "ip_address": ip or NO_ADDRESS,
         "user_agent": "",
     }
     if not _count_one_more(row, now=now):
-        first = AccessAttempt(**row, get_data="", post_data="", failures_since_start=0)
-        AccessAttempt.objects.bulk_create([first], ignore_conflicts=True)
+        rows = _attempts()
+        first = rows.model(**row, get_data="", post_data="", failures_since_start=0)
+        rows.bulk_create([first], ignore_conflicts=True)
         _count_one_more(row, now=now)
 
 
 def _count_one_more(row: dict[str, str], *, now: datetime) -> bool:
-    from axes.models import AccessAttempt
-
     over = now - timedelta(seconds=settings.lockout_window_seconds)
     anew = Case(When(attempt_time__lte=over, then=Value(1)), default=F("failures_since_start") + 1)
-    rows = AccessAttempt.objects.filter(**row)
+    rows = _attempts().filter(**row)
     return bool(rows.update(failures_since_start=anew, attempt_time=now))
 
 
 def of(*, name: str, ip: str | None = None) -> QuerySet[AccessAttempt]:
     """Return the records of a name as they store it, from one address or from all."""
-    from axes.models import AccessAttempt
-
-    rows: QuerySet[AccessAttempt] = AccessAttempt.objects.filter(username=name)
+    rows = _attempts().filter(username=name)
     return rows.filter(ip_address=ip) if ip is not None else rows
 
 
@@ -88,7 +88,5 @@ def clean(*, before: datetime) -> int:
     """Remove records that were last added to before that moment; return how many there were."""
     if not is_installed():
         return 0
-    from axes.models import AccessAttempt
-
-    deleted, _ = AccessAttempt.objects.filter(attempt_time__lt=before).delete()
+    deleted, _ = _attempts().filter(attempt_time__lt=before).delete()
     return int(deleted)

@@ -10,6 +10,7 @@ from django.contrib.auth.hashers import get_hashers
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
 from django.utils.module_loading import import_string
 
+from accounts.backends import OWN_BACKEND
 from accounts.password.hashers import GarrisonArgon2PasswordHasher
 from accounts.user_model import missing_fields
 
@@ -24,24 +25,23 @@ MODEL_BACKENDS = {
     "django.contrib.auth.backends.ModelBackend",
     "django.contrib.auth.backends.AllowAllUsersModelBackend",
 }
-OUR_BACKEND = "accounts.backends.AccountsBackend"
 OUR_HANDLER = "accounts.axes_handler.LockoutHandler"
 
 
 def check_backend(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Find doors that the lockout does not guard."""
     listed = set(django_settings.AUTHENTICATION_BACKENDS)
-    if OUR_BACKEND not in listed:
+    if OWN_BACKEND not in listed:
         return [
             Warning(
                 "Django's own sign-ins, such as the admin's, are not guarded by the lockout.",
-                hint=f"Put {OUR_BACKEND!r} into AUTHENTICATION_BACKENDS.",
+                hint=f"Put {OWN_BACKEND!r} into AUTHENTICATION_BACKENDS.",
                 id=W001,
             )
         ]
     return [
         Error(
-            f"{path} checks passwords beside {OUR_BACKEND}, without a lockout.",
+            f"{path} checks passwords beside {OWN_BACKEND}, without a lockout.",
             hint="Remove it from AUTHENTICATION_BACKENDS; ours does what it does.",
             id=E005,
         )

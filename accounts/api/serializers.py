@@ -55,21 +55,13 @@ class CodeField(serializers.CharField):
         return "".join(super().to_internal_value(data).split())
 
 
-def printable_name(text: str) -> None:
-    """Refuse control characters in a name."""
-    try:
-        validate_printable(text)
-    except ValidationError as refused:
-        raise serializers.ValidationError(refused.messages, code="control_characters") from None
-
-
 class NameField(serializers.CharField):
     """A person's name."""
 
     def __init__(self, **kwargs: Any) -> None:
         """Cap it at the column's length."""
         super().__init__(
-            max_length=LONGEST_NAME, allow_blank=True, validators=[printable_name], **kwargs
+            max_length=LONGEST_NAME, allow_blank=True, validators=[validate_printable], **kwargs
         )
 
 
@@ -107,11 +99,9 @@ class ResetInput(StrictSerializer):
     email = AddressField()
 
 
-class ResetConfirmInput(StrictSerializer):
+class ResetConfirmInput(VerifyEmailInput):
     """An address, the code that was mailed to it, and the new password."""
 
-    email = AddressField()
-    code = CodeField()
     new_password = PasswordField()
 
 

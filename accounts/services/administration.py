@@ -19,6 +19,8 @@ from sessions_tracking.services import end_sessions
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.contrib.auth.base_user import AbstractBaseUser
+
     from accounts.models import User
 
 DEACTIVATED = "deactivated"
@@ -32,12 +34,7 @@ def unlock_account(*, login_name: str, by: Any = None) -> bool:
     account = find_account(login_name)
     if account is None:
         raise AccountUnknown
-    with transaction.atomic():
-        had_failures = bool(lockout.forget(keys=[lockout.account_key(account.get_username())]))
-        axes_records.forget(account=account)
-        if had_failures:
-            emit(events.ACCOUNT_UNLOCKED, actor=by, target=target_of(account))
-    return had_failures
+    return _unlock(lockout.account_key(account.get_username()), account=account, by=by)
 
 
 def unlock_address(*, ip: str, by: Any = None) -> bool:
@@ -47,22 +44,22 @@ def unlock_address(*, ip: str, by: Any = None) -> bool:
     """
     if client_ip.parse(ip) is None:
         raise AddressMalformed
-    key = lockout.address_key(ip)
-    with transaction.atomic():
-        had_failures = bool(lockout.forget(keys=[key]))
-        if had_failures:
-            emit(events.ACCOUNT_UNLOCKED, actor=by, target=key)
-    return had_failures
+    return _unlock(lockout.address_key(ip), by=by)
 
 
 def unlock_bucket(*, bucket: LockoutBucket, by: Any = None) -> None:
     """End one bucket's lock, for staff who look at the buckets; names of nobody included."""
+    _unlock(bucket.key, account=bucket.user, by=by)
+
+
+def _unlock(key: str, *, account: AbstractBaseUser | None = None, by: Any) -> bool:
     with transaction.atomic():
-        lockout.forget(keys=[bucket.key])
-        if bucket.user is not None:
-            axes_records.forget(account=bucket.user)
-        target = target_of(bucket.user) or bucket.key
-        emit(events.ACCOUNT_UNLOCKED, actor=by, target=target)
+        had_failures = bool(lockout.forget(keys=[key]))
+        if account is not None:
+            axes_records.forget(account=account)
+        if had_failures:
+            emit(events.ACCOUNT_UNLOCKED, actor=by, target=target_of(account) or key)
+    return had_failures
 
 
 def forget_lockout(*, login_name: str | None, ip: str | None) -> None:

@@ -132,14 +132,14 @@ def test_codes_are_random_and_keep_their_leading_zeros(bob, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_of_fifty_guesses_at_once_five_are_compared(bob, code, monkeypatch):
     compared, lock = [], threading.Lock()
-    original = codes.is_same
+    original = codes.constant_time_compare
 
     def count(*args):
         with lock:
             compared.append(1)
         return original(*args)
 
-    monkeypatch.setattr(codes, "is_same", count)
+    monkeypatch.setattr(codes, "constant_time_compare", count)
 
     def guess(_):
         with pytest.raises(CodeInvalid):
