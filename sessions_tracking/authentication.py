@@ -14,7 +14,7 @@ from sessions_tracking.errors import TokenInvalid
 from sessions_tracking.living import living_session, note_use
 from sessions_tracking.middleware import BEARER, BEARER_REFUSED
 from sessions_tracking.models import Session
-from sessions_tracking.tokens import AccessClaims, read_access
+from sessions_tracking.tokens import SessionAccessToken, read_access
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -27,7 +27,7 @@ class SessionAuth:
     """What ``request.auth`` holds: the session's row, and what the token said."""
 
     session: Session
-    claims: AccessClaims
+    claims: SessionAccessToken
 
 
 class SessionTokenAuthentication(BaseAuthentication):

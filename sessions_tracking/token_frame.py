@@ -47,21 +47,15 @@ def _json(value: dict[str, Any]) -> bytes:
 
 
 class KeyringBackend(TokenBackend):
-    """Simplejwt's backend with several keys, named by ``kid``, for tokens of one ``typ``."""
+    """Simplejwt's backend with several keys, named by ``kid``, for tokens of one use."""
 
-    def __init__(
-        self,
-        *,
-        typ: str,
-        signers: dict[str, Signer],
-        active_kid: str,
-        issuer: str,
-        audience: str,
-    ) -> None:
+    def __init__(self, use: Use, keys: Keyring[SigningKey], issuer: str, audience: str) -> None:
         """Write each key's header once; the first comparison of every token is with these."""
-        algorithm = signers[active_kid].algorithm
+        signers: dict[str, Signer] = {kid: getattr(key, use) for kid, key in keys.by_id.items()}
+        typ = "at+jwt" if use == "access" else "rt+jwt"  # RFC 9068 §2.1; its sibling is ours
+        self.active_kid = keys.active.kid
+        algorithm = signers[self.active_kid].algorithm
         super().__init__(algorithm, audience=audience, issuer=issuer)
-        self.active_kid = active_kid
         self._signers = signers
         self._headers = {
             kid: encode_segment(_json({"alg": signer.algorithm, "kid": kid, "typ": typ}))
@@ -114,15 +108,7 @@ class KeyringBackend(TokenBackend):
         return next(kid for kid, written in self._headers.items() if written == header)
 
 
-@lru_cache(maxsize=16)
-def _backend(use: Use, keys: Keyring[SigningKey], issuer: str, audience: str) -> KeyringBackend:
-    return KeyringBackend(
-        typ="at+jwt" if use == "access" else "rt+jwt",  # RFC 9068 §2.1; its sibling is ours
-        signers={kid: getattr(key, use) for kid, key in keys.by_id.items()},
-        active_kid=keys.active.kid,
-        issuer=issuer,
-        audience=audience,
-    )
+_backend = lru_cache(maxsize=16)(KeyringBackend)
 
 
 def backend(use: Use) -> KeyringBackend:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,21 +80,11 @@ class _ClockedToken(Token):
             raise ExpiredTokenError("Token is expired")
 
 
-@dataclass(frozen=True, slots=True)
-class AccessClaims:
-    """What an access token says, in its right types; times are seconds since 1970 in UTC."""
-
-    session_id: uuid.UUID
-    subject: str
-    jti: str
-    issued_at: int
-    expires_at: int
-    auth_time: int
-    amr: tuple[str, ...]
-
-
 class SessionAccessToken(_ClockedToken, AccessToken):
-    """Says for some minutes that its holder is a session's user (RFC 9068 in form)."""
+    """Says for some minutes that its holder is a session's user (RFC 9068 in form).
+
+    Times (``issued_at``, ``expires_at``, ``auth_time``) are seconds since 1970 in UTC.
+    """
 
     use = "access"
 
@@ -121,15 +110,9 @@ class SessionAccessToken(_ClockedToken, AccessToken):
         amr = self.payload.get("amr")
         if type(amr) is not list or not all(type(method) is str for method in amr):
             raise TokenError(INVALID)
-        self.claims = AccessClaims(
-            session_id=self.session_id,
-            subject=_text(self.payload, "sub"),
-            jti=self.jti,
-            issued_at=self.issued_at,
-            expires_at=self.expires_at,
-            auth_time=_number(self.payload, "auth_time"),
-            amr=tuple(amr),
-        )
+        self.amr = tuple(amr)
+        self.subject = _text(self.payload, "sub")
+        self.auth_time = _number(self.payload, "auth_time")
 
 
 class SessionRefreshToken(_ClockedToken):
@@ -167,13 +150,13 @@ def _jti(session_id: uuid.UUID, counter: int, kid: str) -> str:
     return encode_segment(keyring().by_id[kid].refresh_ids.sign(message)).decode()
 
 
-def read_access(token: str | bytes, *, now: datetime | None = None) -> AccessClaims:
+def read_access(token: str | bytes, *, now: datetime | None = None) -> SessionAccessToken:
     """Verify an access token.
 
     Raises ``TokenExpired`` for a genuine one whose time has passed, else ``TokenInvalid``.
     """
     try:
-        return SessionAccessToken(token, now=now).claims
+        return SessionAccessToken(token, now=now)
     except ExpiredTokenError:
         raise TokenExpired from None
     except TokenError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -110,13 +111,15 @@ def end_stolen_session(*, session_id: uuid.UUID, reason: str, now: datetime) -> 
 
 
 def clean_sessions(
-    *, older_than: datetime, dry_run: bool = False, batch_rows: int = BATCH_ROWS
+    *, older_than: datetime | None = None, dry_run: bool = False, batch_rows: int = BATCH_ROWS
 ) -> int:
     """Delete the rows of sessions that were over before that moment, in batches; give the number.
 
+    Without a moment, it is ``SESSIONS_KEEP_ENDED_DAYS`` ago.
     Each batch commits on its own; several runs at once do no harm.
     """
-    over = Session.objects.over_since(older_than)
+    kept = timedelta(days=settings.keep_ended_days)
+    over = Session.objects.over_since(older_than or timezone.now() - kept)
     if dry_run:
         return over.count()
     total = 0
