@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
 
 from accounts import axes_records, events, lockout
+from accounts.errors import LockedOut
 from accounts.login_name import fingerprint
 from garrison import context
 from garrison.errors import Refusal
@@ -90,6 +91,16 @@ class Attempt:
             until = lockout.lock(reservation=reservation, user_id=user_id, now=self.now)
             if until is not None:
                 _emit_locked(reservation, owner, until)
+
+    def reserve_again(self) -> None:
+        """Take another place for a wrong answer, as a wrong password takes one.
+
+        Where none is left, the answer is the failure that locks, whoever holds the last place.
+        """
+        with suppress(LockedOut):
+            buckets = [lockout.Bucket(made.key, made.places) for made in self.reservations]
+            lockout.reserve(buckets=buckets, now=self.now)
+        self.reservations = [replace(made, number=made.places) for made in self.reservations]
 
     def clear(self, *, account: AbstractBaseUser, now: datetime) -> None:
         """Forget the account's failures, because the sign-in is complete: never before that."""

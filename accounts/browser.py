@@ -20,7 +20,11 @@ SESSION_KEY = "_accounts_pending_sign_in"
 
 
 def remember(request: HttpRequest, required: StepRequired) -> None:
-    """Note in the browser's session which sign-in stands half-done, and how to go on."""
+    """Note in the browser's session which sign-in stands half-done, and how to go on.
+
+    The session gets another key first: whoever planted the one it had must not go on in it.
+    """
+    request.session.cycle_key()
     digest = pending.digest_of(required.token)
     request.session[SESSION_KEY] = {"digest": digest, "methods": required.methods}
 

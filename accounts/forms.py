@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import browser, events
+from accounts import browser, events, pending
 from accounts.attempt import Attempt, Reason, target_of
 from accounts.backends import SIGN_IN_ATTRIBUTE, complete_at_login, refusal_of
 from accounts.errors import AccountRefusal, InvalidCredentials, SignInExpired, StepRequired
@@ -24,7 +24,6 @@ from accounts.password.rules import LONGEST_PASSWORD
 from accounts.services import prove_password, set_own_password
 from garrison.errors import Refusal
 from garrison.events import emit
-from sessions_tracking.services import end_sessions
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -186,6 +185,6 @@ class PasswordByStaffForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
         """Set the password, end the account's sessions, emit; all of it or nothing."""
         with transaction.atomic():
             user: AbstractBaseUser = super().save(commit)
-            end_sessions(user=user, reason="password_set_by_staff")
+            pending.end_access(user, reason="password_set_by_staff")
             emit(events.PASSWORD_SET_BY_STAFF, target=target_of(user))
         return user

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import F
@@ -22,6 +22,10 @@ from accounts.models import PendingSignIn
 from accounts.sign_in import SignIn
 from garrison import client_ip, context
 from garrison.events import emit
+from sessions_tracking.services import end_sessions
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
 
 TOKEN_BYTES = 32
 MOST_TRIES = 5  # answers to one half-done sign-in, right and wrong
@@ -91,6 +95,19 @@ def resume(digest: str, *, now: datetime) -> SignIn:
         raise SignInExpired
     attempt.reservations = [_from_json(made) for made in row.reservations]
     return SignIn(account, attempt, row.amr, row.passed, pending=row)
+
+
+def end_access(user: AbstractBaseUser, *, reason: str, **more: Any) -> None:
+    """End the account's sessions, and void its half-done sign-ins: they count no longer either.
+
+    ``more`` goes to :func:`~sessions_tracking.services.end_sessions`. A row that is being completed
+    in this moment is passed over, lest the two wait for each other: completing it finds the account
+    changed.
+    """
+    rows = PendingSignIn.objects.filter(user_id=user.pk).select_for_update(skip_locked=True)
+    free = list(rows.values_list("pk", flat=True))
+    PendingSignIn.objects.filter(pk__in=free).update(state="", bucket="")
+    end_sessions(user=user, reason=reason, **more)
 
 
 def _why_void(row: PendingSignIn, account: Any, *, now: datetime) -> Reason | None:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth.models import Permission
 from django.db.models import Q
 
-from accounts import codes, events
+from accounts import codes, events, pending
 from accounts.attempt import target_of
 from accounts.services.administration import DEACTIVATED
 from garrison.events import emit
-from sessions_tracking.services import end_sessions
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -76,7 +75,7 @@ def emit_changes(*, user: User, before: Snapshot | None, by: Any) -> None:
         kind = events.USER_ACTIVATED if after.is_active else events.USER_DEACTIVATED
         emit(kind, actor=by, target=target)
         if not after.is_active:
-            end_sessions(user=user, reason=DEACTIVATED)
+            pending.end_access(user, reason=DEACTIVATED)
     if changed := _privileges(before, after):
         data = changed | {"by_themselves": bool(by and by.pk == user.pk)}
         emit(events.PRIVILEGES_CHANGED, actor=by, target=target, data=data)

@@ -14,7 +14,8 @@ class PendingSignIn(models.Model):
     Named by the SHA-256 of its token, which is stored nowhere. ``state`` is Django's HMAC of the
     password it was begun with, ``origin`` one of user agent and network. ``bucket`` is the
     account's, which counts it until it is complete; ``reservations`` is every place it holds.
-    Whoever deletes the row has completed it, so of several at once one does.
+    Whoever deletes the row has completed it, so of several at once one does. One that was voided
+    has neither state nor bucket.
     """
 
     digest = models.CharField(primary_key=True, max_length=64)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import axes_records, events, lockout
+from accounts import axes_records, events, lockout, pending
 from accounts.attempt import target_of
 from accounts.errors import AccountUnknown, AddressMalformed
 from accounts.models import LockoutBucket
 from accounts.user_model import find_account
 from garrison import client_ip
 from garrison.events import emit
-from sessions_tracking.services import end_sessions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -85,7 +84,7 @@ def set_active(*, user: User, is_active: bool, by: Any = None) -> bool:
         kind = events.USER_ACTIVATED if is_active else events.USER_DEACTIVATED
         emit(kind, actor=by, target=target_of(user))
         if not is_active:
-            end_sessions(user=user, reason=DEACTIVATED)
+            pending.end_access(user, reason=DEACTIVATED)
     return True
 
 

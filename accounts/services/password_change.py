@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import codes, events, mails
+from accounts import codes, events, mails, pending
 from accounts.attempt import target_of
 from accounts.errors import CurrentPasswordWrong, InvalidCredentials
 from accounts.models.mailed_code import Purpose
@@ -16,7 +16,6 @@ from accounts.password.policy import require_accepted
 from accounts.services.credentials import prove
 from garrison import context
 from garrison.events import emit
-from sessions_tracking.services import end_sessions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -86,7 +85,7 @@ def set_own_password(
         proved.password = user.password
         codes.void(user_id=user.pk, purposes=[Purpose.RESET_PASSWORD])
         asking = context.current().session_id
-        end_sessions(user=user, reason=CHANGED, except_session_id=asking, now=now)
+        pending.end_access(user, reason=CHANGED, except_session_id=asking, now=now)
         emit(events.PASSWORD_CHANGED, actor=user, target=target_of(user), now=now)
         address = str(getattr(user, user.get_email_field_name(), ""))
         if address:

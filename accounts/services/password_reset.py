@@ -9,14 +9,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import axes_records, codes, events, lockout, mails
+from accounts import axes_records, codes, events, lockout, mails, pending
 from accounts.attempt import target_of
 from accounts.models.mailed_code import Purpose
 from accounts.password.policy import require_accepted
 from accounts.services.verification import may_mail, verify_code
 from accounts.user_model import find_account
 from garrison.events import emit
-from sessions_tracking.services import end_sessions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,7 +58,7 @@ def reset_password(
     with transaction.atomic():
         codes.use_up(row)
         user.save(update_fields=["password", "email_verified_at"])
-        end_sessions(user=user, reason=RESET, now=now)
+        pending.end_access(user, reason=RESET, now=now)
         lockout.forget(keys=[lockout.account_key(user.get_username())])
         axes_records.forget(account=user)
         emit(events.PASSWORD_RESET, actor=user, target=target_of(user), now=now)

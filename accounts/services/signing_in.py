@@ -111,6 +111,8 @@ def _require(
             methods = list(methods_asked(begun, method=method, answer=answer))
         except Refusal as refusal:
             if refusal.status < 500:
+                if begun.pending:
+                    begun.attempt.reserve_again()
                 begun.fail(Reason(getattr(refusal, "reason", Reason.REFUSED)))
             raise
         if methods:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.db import OperationalError
 from django.test import Client
@@ -12,11 +13,21 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import lockout
+from accounts import codes, lockout
+from accounts.admin.changes import Snapshot, emit_changes
 from accounts.backends import refusal_of
 from accounts.errors import InvalidCredentials, SignInExpired, StepRequired
+from accounts.forms import PasswordByStaffForm
 from accounts.models import LockoutBucket, PendingSignIn
-from accounts.services import check_credentials, continue_sign_in, set_active, sign_in
+from accounts.models.mailed_code import Purpose
+from accounts.services import (
+    check_credentials,
+    continue_sign_in,
+    reset_password,
+    set_active,
+    set_own_password,
+    sign_in,
+)
 from accounts.services import credentials as proving
 from audit.models import SecurityEvent
 from garrison import checks, context
@@ -29,6 +40,7 @@ from tests.accounts.conftest import PASSWORD, WRONG, post
 pytestmark = pytest.mark.django_db
 
 ROOT = Path(__file__).resolve().parents[2]
+NEW = "lantern gravel 82 otter"
 COLOUR = "tests.accounts.colour.FavouriteColour"
 NUMBER = "tests.accounts.colour.FavouriteNumber"
 BROKEN = "tests.accounts.colour.Broken"
@@ -117,6 +129,35 @@ def test_a_wrong_answer_counts_and_the_last_one_locks(client, ada):
     assert not LockoutBucket.objects.get(key=ACCOUNT).is_locked(now=timezone.now())
 
 
+def is_locked():
+    return LockoutBucket.objects.get(key=ACCOUNT).is_locked(now=timezone.now())
+
+
+def test_wrong_answers_count_as_wrong_passwords_do(client, ada):
+    token = begin(client)["mfa_token"]
+    for number in (2, 3, 4):
+        go_on(client, token, "red")
+        assert (taken(), is_locked()) == (number, False)
+    go_on(client, token, "red")
+    assert is_locked()
+    assert taken(ADDRESS) == 5
+
+
+def test_many_half_done_sign_ins_are_no_way_to_answer_often_without_a_lock(client, ada):
+    halted = [begin(client)["mfa_token"] for _ in range(5)]
+    go_on(client, halted[0], "red")  # not the one that took the last place
+    assert is_locked()
+
+
+def test_a_wrong_answer_in_a_later_window_begins_it(client, ada, settings, time_machine):
+    settings.ACCOUNTS_PENDING_SIGN_IN_SECONDS = 3600
+    time_machine.move_to(timezone.now(), tick=False)
+    halted = [begin(client)["mfa_token"] for _ in range(5)]
+    time_machine.shift(timedelta(seconds=901))
+    go_on(client, halted[4], "red")
+    assert (taken(), is_locked()) == (1, False)
+
+
 def test_a_half_done_sign_in_stands_five_answers(client, ada):
     token = begin(client)["mfa_token"]
     codes = [go_on(client, token, "red").json()["code"] for _ in range(5)]
@@ -189,6 +230,53 @@ def test_an_account_that_was_deactivated_or_deleted_does_not_go_on(client, ada):
     ada.delete()
     assert go_on(client, tokens[1]).status_code == 401
     assert not PendingSignIn.objects.exists()
+
+
+def reset(user):
+    code = codes.issue(user_id=user.pk, purpose=Purpose.RESET_PASSWORD, now=timezone.now())
+    reset_password(email=user.email, code=code, new_password=NEW)
+
+
+def change(user):
+    set_own_password(proved=user, new_password=NEW)
+
+
+def set_by_staff(user):
+    form = PasswordByStaffForm(user, {"password1": NEW, "password2": NEW, "set-password": "1"})
+    assert form.is_valid(), form.errors
+    form.save()
+
+
+@pytest.mark.parametrize("new_password", [reset, change, set_by_staff])
+def test_half_done_sign_ins_of_an_old_password_hold_no_place_after_a_new_one(
+    client, ada, new_password
+):
+    for _ in range(4):
+        begin(client)
+    new_password(ada)
+    answer = post(client, "login", email="ada@example.org", password=NEW)
+    assert go_on(client, answer.json()["mfa_token"]).status_code == 200
+    assert taken() == 0
+
+
+def deactivate(user):
+    set_active(user=user, is_active=False)
+
+
+def deactivate_in_the_admin(user):
+    before = Snapshot.of(user)
+    user.is_active = False
+    user.save()
+    emit_changes(user=user, before=before, by=None)
+
+
+@pytest.mark.parametrize("end", [deactivate, deactivate_in_the_admin])
+def test_a_half_done_sign_in_does_not_outlive_a_deactivation_that_is_taken_back(client, ada, end):
+    token = begin(client)["mfa_token"]
+    end(ada)
+    set_active(user=ada, is_active=True)
+    assert go_on(client, token).json()["code"] == "mfa_token_invalid"
+    assert not Session.objects.exists()
 
 
 def test_its_token_is_no_other_and_no_other_is_its(client, ada):
@@ -292,6 +380,16 @@ def test_the_admins_form_asks_two_steps_and_lets_choose_the_method(admin_user, s
     assert page.context["form"].methods == ["colour"]
     assert submit(browser, answer="green").status_code == 302
     assert Session.objects.get().amr == ["pwd", "otp", "kba"]
+
+
+def test_a_session_that_a_stranger_has_planted_does_not_share_the_half_done_sign_in(admin_user):
+    browser, stranger = Client(), Client()
+    session = browser.session
+    session.save()
+    stranger.cookies[settings.SESSION_COOKIE_NAME] = session.session_key
+    submit(browser, username=admin_user.email, password=PASSWORD)
+    assert 'name="password"' in stranger.get(LOGIN, secure=True).content.decode()
+    assert submit(browser, answer="green").status_code == 302
 
 
 def test_another_browser_cannot_go_on_and_one_can_start_again(admin_user):
