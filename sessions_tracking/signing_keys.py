@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -22,23 +22,10 @@ from garrison.conf import remembered
 from garrison.errors import ConfigurationError
 from garrison.keys import InvalidKeyError, Keyring, Mac, Secret
 from sessions_tracking.conf import settings
+from sessions_tracking.models import LONGEST_KEY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-LONGEST_KEY_ID = 32  # characters
-
-
-class Signer(Protocol):
-    """What a token's frame needs: a name for the header, and the two halves of a signature."""
-
-    algorithm: Literal["HS256", "EdDSA"]
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the raw signature."""
-
-    def verifies(self, message: bytes, signature: bytes) -> bool:
-        """Tell, in constant time, whether the raw signature is right."""
 
 
 class HmacSigner(Mac):
@@ -69,6 +56,9 @@ class EdSigner:
         except InvalidSignature:
             return False
         return True
+
+
+Signer: TypeAlias = HmacSigner | EdSigner
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from http_hardening.api.serializers import (
     PasswordField,
     StrictSerializer,
 )
+from sessions_tracking.api.serializers import TokenPairOutput
 
 LONGEST_TOKEN = 64  # characters; ours has 43
 LONGEST_METHOD = 32
@@ -189,15 +190,10 @@ class ProfileOutput(serializers.Serializer[Any]):
         return serializers.DateTimeField().to_representation(at) if at else None
 
 
-class LoginOutput(serializers.Serializer[Any]):
-    """The tokens of a new session, with how long each is good for in seconds."""
+class LoginOutput(TokenPairOutput):
+    """The tokens of a new session, with how long each is good for in seconds, and whose it is."""
 
-    access = serializers.CharField(source="tokens.access")
-    refresh = serializers.CharField(source="tokens.refresh")
-    access_expires_in = serializers.IntegerField(source="tokens.access_expires_in")
-    refresh_expires_in = serializers.IntegerField(source="tokens.refresh_expires_in")
-    session_id = serializers.UUIDField(source="tokens.session.pk")
-    user = ProfileOutput()
+    user = ProfileOutput(source="session.user")
 
 
 class StepOutput(serializers.Serializer[Any]):

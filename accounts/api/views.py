@@ -22,7 +22,7 @@ from http_hardening.api.strict_view import PublicAPIView, StrictAPIView
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accounts.services import SignedIn
+    from sessions_tracking.services import TokenPair
 
 
 # A place in a bucket and a try of a code are spent whatever becomes of the request, so no
@@ -66,7 +66,7 @@ class SignInView(PublicView):
 
     throttle_refunds_success = True
 
-    def answer(self, sign_in: Callable[[], SignedIn]) -> Response:
+    def answer(self, sign_in: Callable[[], TokenPair]) -> Response:
         """Return the tokens, or what a step asks for; the latter is no success yet."""
         try:
             return Response(serializers.LoginOutput(sign_in()).data)

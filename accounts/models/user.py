@@ -31,17 +31,15 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> User:
         """Find a user by address; one that nobody can have is not looked up at all."""
-        address = acceptable(username or "")
-        if address is None:
-            raise self.model.DoesNotExist
-        return self.get(email=address)
+        return self._with_address(username).get()
 
     async def aget_by_natural_key(self, username: str | None) -> User:
         """Find a user by address, asynchronously."""
+        return await self._with_address(username).aget()
+
+    def _with_address(self, username: str | None) -> models.QuerySet[User]:
         address = acceptable(username or "")
-        if address is None:
-            raise self.model.DoesNotExist
-        return await self.aget(email=address)
+        return self.none() if address is None else self.filter(email=address)
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         """Create a user; without a password none will ever match."""

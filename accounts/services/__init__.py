@@ -11,11 +11,10 @@ from accounts.services.password_change import change_password, prove_password, s
 from accounts.services.password_reset import request_reset, reset_password
 from accounts.services.profile import rename, sign_ins_of
 from accounts.services.registration import register
-from accounts.services.signing_in import SignedIn, check_credentials, continue_sign_in, sign_in
+from accounts.services.signing_in import check_credentials, continue_sign_in, sign_in
 from accounts.services.verification import resend_code, verify_email
 
 __all__ = [
-    "SignedIn",
     "change_password",
     "check_credentials",
     "continue_sign_in",

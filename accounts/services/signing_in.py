@@ -7,7 +7,6 @@ What was reserved for it is cleared when it is complete, and at no half-way answ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -34,16 +33,8 @@ if TYPE_CHECKING:
     from sessions_tracking.services import TokenPair
 
 
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """Who signed in, and the tokens of their new session."""
-
-    user: AbstractBaseUser
-    tokens: TokenPair
-
-
 @sensitive_variables("password")
-def sign_in(*, login_name: str, password: str, now: datetime | None = None) -> SignedIn:
+def sign_in(*, login_name: str, password: str, now: datetime | None = None) -> TokenPair:
     """Check the credentials and the steps, and start a session that is held by tokens.
 
     Raises what :func:`begin` raises. The session and the event commit together.
@@ -55,7 +46,7 @@ def sign_in(*, login_name: str, password: str, now: datetime | None = None) -> S
 @sensitive_variables("token", "answer")
 def continue_sign_in(
     *, token: str, method: str, answer: str, now: datetime | None = None
-) -> SignedIn:
+) -> TokenPair:
     """Answer the step that halted a sign-in, and start its session where that was the last one.
 
     Raises what :func:`resume` raises. Of two that complete one sign-in at once, one does.
@@ -121,7 +112,7 @@ def _require(
     return begun
 
 
-def _start(begun: SignIn, *, now: datetime) -> SignedIn:
+def _start(begun: SignIn, *, now: datetime) -> TokenPair:
     with begun.released_on_error(), transaction.atomic():
         begun.require_claim()
         is_unchanged = _note_sign_in(begun.account, now=now)
@@ -132,7 +123,7 @@ def _start(begun: SignIn, *, now: datetime) -> SignedIn:
         begun.fail(Reason.CHANGED)
         raise InvalidCredentials
     begun.clear(now=now)
-    return SignedIn(user=begun.account, tokens=tokens)
+    return tokens
 
 
 def _note_sign_in(user: AbstractBaseUser, *, now: datetime) -> bool:

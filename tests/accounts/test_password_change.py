@@ -21,7 +21,7 @@ NEW = "walnut ferry 82 cobalt heron"
 
 
 def signed_in(email="ada@example.org"):
-    tokens = sign_in(login_name=email, password=PASSWORD).tokens
+    tokens = sign_in(login_name=email, password=PASSWORD)
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.access}")
     return client, tokens.session

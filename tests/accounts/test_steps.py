@@ -436,7 +436,7 @@ def test_the_door_of_django_refuses_what_it_cannot_ask(ada, rf):
     assert isinstance(refusal, StepRequired)
     assert taken() == 1
     done = continue_sign_in(token=refusal.token, method="colour", answer="green")
-    assert done.user == ada
+    assert done.session.user == ada
     assert taken() == 0
 
 
@@ -446,7 +446,7 @@ def test_host_code_has_the_same_steps(ada):
     with pytest.raises(StepRequired):
         check_credentials(login_name="ada@example.org", password=PASSWORD)
     assert "token" not in repr(required.value)
-    assert continue_sign_in(token=required.value.token, method="colour", answer="green").tokens
+    assert continue_sign_in(token=required.value.token, method="colour", answer="green").access
 
 
 # --- Refusals and errors --------------------------------------------------------------------------
@@ -498,7 +498,7 @@ def test_an_error_at_the_end_of_a_half_done_one_leaves_it_to_go_on_with(ada, set
         with pytest.raises(EventNotRecorded):
             continue_sign_in(**answer)
     assert taken() == 1
-    assert continue_sign_in(**answer).user == ada
+    assert continue_sign_in(**answer).session.user == ada
     assert taken() == 0
     with pytest.raises(SignInExpired):
         continue_sign_in(**answer)
