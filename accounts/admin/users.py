@@ -146,7 +146,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
     @admin.action(description="Deactivate, and end their sessions", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Deactivate; nobody deactivates themselves."""
-        others = queryset.exclude(pk=request.user.pk)
+        others = queryset.exclude(pk=request.user.pk)  # type: ignore[misc]  # staff have a key
         self._for_each(
             request, others, partial(services.set_active, is_active=False), "deactivated"
         )
