@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
@@ -38,10 +39,8 @@ def _unknown() -> Iterator[CheckMessage]:
         yield Warning(f"The setting {name} is not known.", hint=hint, id=W001)
 
 
-def _declared() -> Iterator[conf.Setting[Any]]:
-    for cls in conf.SETTINGS:
-        for item in cls.declared():
-            yield item.setting
+def _declared() -> list[conf.Setting[Any]]:
+    return [item.setting for cls in conf.SETTINGS for item in cls.declared()]
 
 
 def _wrong() -> Iterator[CheckMessage]:
@@ -51,8 +50,6 @@ def _wrong() -> Iterator[CheckMessage]:
 
 
 def _bad_proxies() -> Iterator[CheckMessage]:
-    import ipaddress
-
     for cidr in conf.settings.trusted_proxies:
         try:
             ipaddress.ip_network(cidr, strict=False)
@@ -140,7 +137,6 @@ def check_links(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG0
 
 def _resolves(name: str) -> bool:
     try:
-        reverse(name)
+        return bool(reverse(name))
     except NoReverseMatch:  # what is asked here
         return False
-    return True

@@ -6,8 +6,8 @@ The middleware binds it for a request; a Celery task inherits the one of the cod
 from __future__ import annotations
 
 import uuid
-from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -46,24 +46,14 @@ def current() -> RequestContext:
     return _current.get()
 
 
-def bind(context: RequestContext) -> Token[RequestContext]:
-    """Bind until :func:`unbind` is called with the token; prefer :func:`bound`."""
-    return _current.set(context)
-
-
-def unbind(token: Token[RequestContext]) -> None:
-    """Undo :func:`bind`."""
-    _current.reset(token)
-
-
 @contextmanager
 def bound(context: RequestContext) -> Iterator[RequestContext]:
     """Bind the context for a block."""
-    token = bind(context)
+    token = _current.set(context)
     try:
         yield context
     finally:
-        unbind(token)
+        _current.reset(token)
 
 
 def learn(*, actor_id: str | None = None, session_id: str | None = None) -> None:
@@ -125,7 +115,7 @@ def carry_into_tasks() -> None:
     signals.task_postrun.connect(_leave_task, dispatch_uid="garrison.context.postrun")
 
 
-_entered: ContextVar[tuple[Any, ...] | None] = ContextVar("garrison_entered_task", default=None)
+_entered: ContextVar[tuple[ExitStack, ...]] = ContextVar("garrison_entered_tasks", default=())
 
 
 def _write_header(headers: dict[str, Any] | None = None, **_: object) -> None:
@@ -139,17 +129,13 @@ def _enter_task(task: Any = None, **_: object) -> None:
     request = getattr(task, "request", None)
     # A worker puts the message's headers on the request itself, an eager call into its headers.
     fields = getattr(request, HEADER, None) or (getattr(request, "headers", None) or {}).get(HEADER)
-    scope = deferred_events()
-    scope.__enter__()
-    # An eager task runs inside another one: remember the outer entry, and come back to it.
-    _entered.set((scope, bind(from_header(fields)), _entered.get()))
+    scope = ExitStack()
+    scope.enter_context(bound(from_header(fields)))
+    scope.enter_context(deferred_events())
+    _entered.set((*_entered.get(), scope))  # an eager task runs inside another one
 
 
 def _leave_task(**_: object) -> None:
-    entered = _entered.get()
-    if entered is None:
-        return
-    scope, token, outer = entered
-    _entered.set(outer)
-    scope.__exit__(None, None, None)
-    unbind(token)
+    *outer, scope = _entered.get() or (ExitStack(),)
+    _entered.set(tuple(outer))
+    scope.close()

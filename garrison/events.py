@@ -17,6 +17,7 @@ import enum
 import functools
 import logging
 import re
+import sys
 import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from django.utils import timezone
 from garrison import context as request_context
 from garrison import deferral
 from garrison.errors import ConfigurationError, EventNotRecorded
+from garrison.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -73,9 +75,6 @@ _USUAL_DELIVERY = {
 }
 
 
-_kinds: dict[str, EventKind] = {}
-
-
 @dataclass(frozen=True, slots=True)
 class EventKind:
     """A constant naming one kind of event: ``app.subject.past_participle``.
@@ -103,18 +102,20 @@ class EventKind:
             raise ConfigurationError(
                 f"Event kind {self.name!r} is not app.subject.past_participle."
             )
-        if self.name in _kinds and _kinds[self.name] != self:
-            raise ConfigurationError(f"Event kind {self.name!r} is declared twice.")
-        _kinds[self.name] = self
+        # Behind the generated __init__ is the module that declares it.
+        KINDS.add(self.name, self, source=sys._getframe(2).f_globals["__name__"])
 
     def __str__(self) -> str:
         """Return the name."""
         return self.name
 
 
+KINDS: Registry[EventKind] = Registry("event kind")
+
+
 def kinds() -> dict[str, EventKind]:
     """Every declared kind by name, as far as its app's ``events`` has been imported."""
-    return dict(sorted(_kinds.items()))
+    return dict(KINDS.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +200,12 @@ def undeclared(names: Iterable[str]) -> dict[str, list[str]]:
 
     An app is here when it declares any kind; a name of one that is not installed is fine.
     """
-    apps = {name.partition(".")[0] for name in _kinds}
+    declared = kinds()
+    apps = {name.partition(".")[0] for name in declared}
     return {
-        name: difflib.get_close_matches(name, _kinds, n=3)
+        name: difflib.get_close_matches(name, declared, n=3)
         for name in names
-        if name not in _kinds
+        if name not in declared
         and difflib.get_close_matches(name.partition(".")[0], apps, n=1, cutoff=0.85)
     }
 

@@ -30,10 +30,11 @@ class Registry(Generic[T]):
         """Add an entry and return it; adding an equal one again, as a reload does, is no error.
 
         ``source`` is the class or function by which the entry was declared, where that is not the
-        entry itself; its module is what :meth:`origin` returns. Raises
+        entry itself, or the name of a module; :meth:`origin` returns the module. Raises
         :class:`~garrison.errors.ConfigurationError` for a name that another entry has.
         """
-        origin = str(getattr(entry if source is None else source, "__module__", "") or "")
+        declared_by = entry if source is None else source
+        origin = source if isinstance(source, str) else getattr(declared_by, "__module__", "")
         if name in self._entries and self._entries[name] != entry:
             raise ConfigurationError(
                 f"The {self.what} {name!r} is declared twice: in {self._origins[name]} and in "

@@ -167,6 +167,7 @@ def test_a_kind_is_named_once_and_well():
         EventKind("login", Severity.INFO, "Nameless.")
     with pytest.raises(ConfigurationError, match="twice"):
         EventKind("tests.thing.done", Severity.HIGH, "Another meaning.")
+    assert events.KINDS.origin("tests.thing.done") == __name__
 
 
 def test_the_usual_delivery_follows_from_the_outcome_and_a_failure_says_its_own():
