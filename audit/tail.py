@@ -151,8 +151,7 @@ def _events(seals: list[EventSeal], kinds: Collection[str] | None) -> list[Secur
 
 def _found(cursor: Cursor) -> Cursor:
     """Return the cursor if the chain has it, and the oldest place of all for :data:`START`."""
-    anchors = Checkpoint.objects.filter(stream=cursor.stream, purpose=Checkpoint.ANCHOR)
-    anchor = anchors.order_by("-seq").first()
+    anchor = Checkpoint.objects.last_anchor(cursor.stream)
     if cursor.seq == 0:
         return Cursor(cursor.stream, anchor.seq, bytes(anchor.mac)) if anchor else cursor
     seal = EventSeal.objects.filter(stream=cursor.stream, seq=cursor.seq).first()

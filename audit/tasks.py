@@ -11,8 +11,7 @@ from audit import rollups
 from audit.checkpoints import copies, writing
 from audit.keys import EPOCH
 from audit.sealing import sealer
-from audit.verification.recording import verify_for_the_record
-from audit.verification.verify import Question
+from audit.verification.verify import Question, verify_for_the_record
 
 
 @shared_task(name="audit.tasks.count_events")

@@ -23,6 +23,15 @@ class EventSealQuerySet(EvidenceQuerySet["EventSeal"]):
         """Return the newest seal of a stream."""
         return self.filter(stream=stream).order_by("-seq").first()
 
+    def streams(self) -> list[str]:
+        """Name the streams that have seals: one look into the index for each."""
+        found: list[str] = []
+        seals: models.QuerySet[EventSeal] = self
+        while (following := seals.aggregate(first=models.Min("stream"))["first"]) is not None:
+            found.append(following)
+            seals = self.filter(stream__gt=following)
+        return found
+
 
 class EventSeal(Evidence):
     """The place of one event in the chain of its stream, and a MAC over both.
@@ -90,6 +99,19 @@ class SealedUntil(models.Model):
         return f"sealed until {at:%Y-%m-%d %H:%M:%S}" if at else "nothing sealed"
 
 
+class CheckpointQuerySet(EvidenceQuerySet["Checkpoint"]):
+    """The questions asked of what was signed."""
+
+    def last_anchor(self, stream: str) -> Checkpoint | None:
+        """Return the anchor behind which a stream begins, where retention has removed some."""
+        return self.filter(stream=stream, purpose=Checkpoint.ANCHOR).order_by("-seq").first()
+
+    def removed_up_to(self, stream: str) -> int:
+        """Return the number up to which retention has removed a stream, or zero."""
+        anchor = self.last_anchor(stream)
+        return anchor.seq if anchor else 0
+
+
 class Checkpoint(Evidence):
     """The head of a stream at one time, signed: what came before it cannot be changed unseen.
 
@@ -114,7 +136,7 @@ class Checkpoint(Evidence):
     signature = models.BinaryField(max_length=64)
     stored_as = models.CharField(max_length=LONGEST_NAME, blank=True)
 
-    objects = EvidenceQuerySet["Checkpoint"].as_manager()
+    objects = CheckpointQuerySet.as_manager()
 
     class Meta:
         """Asked for by stream, newest first, and by number."""

@@ -14,15 +14,41 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from audit.conf import settings
+from audit.events import emit_broken
+from audit.models import EventSeal
 from audit.sealing import sealer
-from audit.sealing.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from audit.sealing.sealer import ChainHead
+
 logger = logging.getLogger("garrison.audit.sealing")
 
 LONGEST_PAUSE_SECONDS = 30.0  # after failures, one after the other
+
+
+class Memory:
+    """The newest link of each stream, as it was after the last look.
+
+    Between two checkpoints somebody who owns the database could remove the newest seals, change
+    their events and let the sealer seal them anew. A sealer that runs on notices within one look,
+    because its own memory is in no database.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._heads: dict[str, ChainHead] = {}
+
+    def compare_and_renew(self) -> list[str]:
+        """Report, as events, streams whose remembered link is gone; then remember the newest."""
+        known = self._heads.items()
+        lost = {s: head for s, head in known if not sealer.stands(s, head.seq, head.mac)}
+        for stream, head in lost.items():
+            what = f"Number {head.seq} of {stream!r} was removed or replaced while the sealer ran."
+            emit_broken(stream=stream, detail=what, number=head.seq)
+        self._heads = {stream: sealer.head_of(stream) for stream in EventSeal.objects.streams()}
+        return [*lost]
 
 
 def keep_sealing(
@@ -32,7 +58,8 @@ def keep_sealing(
     pause, memory = settings.seal_seconds, Memory()
     while True:
         try:
-            if sealed := _look():
+            close_old_connections()
+            if sealed := sealer.keep_up(now=timezone.now()):
                 report(sealed)
                 memory.compare_and_renew()
             pause = settings.seal_seconds
@@ -43,11 +70,6 @@ def keep_sealing(
         if stop.wait(pause):
             break
     connection.close()
-
-
-def _look() -> int:
-    close_old_connections()
-    return sealer.keep_up(now=timezone.now())
 
 
 def _give_up_connection(failure: Exception) -> None:

@@ -8,6 +8,7 @@ number.
 
 from __future__ import annotations
 
+import hmac
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -15,13 +16,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from audit.events import KEY_ADOPTED
 from audit.keys import instant_of, least_key
 from audit.models import Checkpoint, EventSeal, SealedUntil
 from audit.sealing import horizon, rows
 from audit.sealing.encoding import FIELDS, GENESIS, VERSION, ChainPosition, instant, message
-from audit.sealing.inserting import insert
 from audit.sealing.keyring import keyring
 from garrison import events
 
@@ -35,6 +36,8 @@ NO_KEY = uuid.UUID(int=0)
 FROZEN_SECONDS = 30  # then PostgreSQL ends the transaction of a sealer that was stopped in it
 
 STREAM = FIELDS.index("stream")
+COLUMNS = ("event_id", "stream", "seq", "version", "key_id", "prev", "mac", "sealed_at")
+_COPY = f"COPY audit_eventseal ({', '.join(COLUMNS)}) FROM STDIN"
 _UNSEALED = """
 SELECT {columns} FROM audit_securityevent e
 WHERE e.id > %s AND NOT EXISTS (
@@ -158,13 +161,19 @@ def _seal_next(sealing: SealingPass, batch: int) -> None:
         sealing.after = uuid.UUID(str(found[-1][0]))
     sealing.is_over = len(found) < batch
     if sealing.is_over and sealing.settles:
-        _settle(sealing.settles)
+        is_earlier = Q(settled_at=None) | Q(settled_at__lt=sealing.settles)
+        SealedUntil.objects.filter(is_earlier).update(settled_at=sealing.settles)
 
 
-def _settle(at: datetime) -> None:
-    mark = SealedUntil.objects.get(pk=SealedUntil.THE_ONE)
-    if mark.settled_at is None or at > mark.settled_at:
-        SealedUntil.objects.filter(pk=mark.pk).update(settled_at=at)
+def insert(seals: list[EventSeal]) -> None:
+    """Add the seals; refused where one of their events or numbers has one already."""
+    if connection.vendor != "postgresql":
+        EventSeal.objects.bulk_create(seals)
+        return
+    # COPY takes a third of the time of INSERT; the constraints judge it alike.
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for seal in seals:
+            copy.write_row([getattr(seal, column) for column in COLUMNS])
 
 
 def _unsealed(after: uuid.UUID, most: int) -> list[Any]:
@@ -223,7 +232,21 @@ def head_of(stream: str, *, using: str | None = None) -> ChainHead:
     """Return the last link of a stream, or what retention left of it, or the beginning."""
     if seal := EventSeal.objects.using(using).last_of(stream):
         return ChainHead(seal.seq, rows.as_bytes(seal.mac), seal.key_id)
-    anchors = Checkpoint.objects.using(using).filter(stream=stream, purpose=Checkpoint.ANCHOR)
-    if anchor := anchors.order_by("-seq").first():
+    if anchor := Checkpoint.objects.using(using).last_anchor(stream):
         return ChainHead(anchor.seq, bytes(anchor.mac), "")
     return ChainHead(0, GENESIS, "")
+
+
+def mac_of(stream: str, seq: int, *, using: str | None = None) -> bytes | None:
+    """Return the MAC at a number."""
+    seals = EventSeal.objects.using(using).filter(stream=stream, seq=seq)
+    mac = seals.values_list("mac", flat=True).first()
+    return None if mac is None else rows.as_bytes(mac)
+
+
+def stands(stream: str, seq: int, mac: bytes) -> bool:
+    """Return whether that link is still there, or retention has removed it."""
+    there = mac_of(stream, seq)
+    if there is None:
+        return seq <= Checkpoint.objects.removed_up_to(stream)
+    return hmac.compare_digest(there, mac)

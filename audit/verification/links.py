@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max, Min
 
@@ -49,7 +49,7 @@ class Link(NamedTuple):
 class Reader:
     """Reads the chain of one database."""
 
-    using: str
+    using: str = DEFAULT_DB_ALIAS
     _is_migrated: bool | None = None
 
     def blocks(self, stream: str, *, after: int) -> Iterator[list[Link]]:
@@ -97,17 +97,6 @@ class Reader:
             self._is_migrated = ("audit", "0003_outcomes_and_readers") in applied
         return self._is_migrated
 
-    def streams(self) -> list[str]:
-        """Name the streams that have seals: one look into the index for each."""
-        found: list[str] = []
-        seals = EventSeal.objects.using(self.using)
-        while True:
-            more = seals.filter(stream__gt=found[-1]) if found else seals
-            following = more.aggregate(first=Min("stream"))["first"]
-            if following is None:
-                return found
-            found.append(following)
-
     def ends(self, stream: str) -> tuple[int, int]:
         """Return the first and the last number of a stream; zeros where there is none."""
         seals = EventSeal.objects.using(self.using).filter(stream=stream)
@@ -130,9 +119,3 @@ class Reader:
             else:
                 high = middle
         return low
-
-    def mac_of(self, stream: str, seq: int) -> bytes | None:
-        """Return the MAC at a number."""
-        seals = EventSeal.objects.using(self.using).filter(stream=stream, seq=seq)
-        mac = seals.values_list("mac", flat=True).first()
-        return None if mac is None else rows.as_bytes(mac)

@@ -1,7 +1,11 @@
-"""The whole verification: protection, chains, signed heads, and what was never sealed."""
+"""The whole verification: protection, chains, signed heads, and what was never sealed.
+
+:func:`verify_for_the_record` also keeps the result, and reports a broken chain as an event.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,10 +14,12 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from audit import append_only
 from audit.checkpoints.copies import Copies
+from audit.events import emit_broken
 from audit.keys import instant_of
-from audit.models import SecurityEvent
+from audit.models import ChainVerification, EventSeal, SecurityEvent
 from audit.sealing.encoding import GENESIS
 from audit.sealing.keyring import keyring
+from audit.sealing.sealer import mac_of
 from audit.verification import heads as signed_heads
 from audit.verification.chain import Walk, walk
 from audit.verification.links import Reader
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 UNSEALED_AFTER = timedelta(minutes=1)
 MOST_UNSEALED = 1_000  # counted; beyond it the exact number tells nobody anything
 SHOWN = 5
+KEPT = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Question:
 def total(question: Question) -> int:
     """Tell about how many links there are to look at."""
     reader = Reader(question.using)
-    spans = [_span(question, reader, stream) for stream in _streams(question, reader)]
+    spans = [_span(question, reader, stream) for stream in _streams(question)]
     return sum(max(0, last - first + 1) for first, last in spans)
 
 
@@ -61,12 +68,35 @@ def verify(question: Question, *, progress: Callable[[int], None] = lambda _done
     _protection(question.using, report)
     heads = _heads(question, report)
     ends = {}
-    for stream in _streams(question, reader):
+    for stream in _streams(question):
         ends[stream] = reader.ends(stream)
         walk(reader, _begin(question, reader, stream, heads, report), progress=progress)
         report.heads[stream] = ends[stream][1]
     signed_heads.compare(heads, using=question.using, ends=ends, report=report)
     _unsealed(question, report)
+    return report
+
+
+def verify_for_the_record(
+    question: Question, *, progress: Callable[[int], None] = lambda _done: None
+) -> Report:
+    """Verify, keep what came of it, and emit an event where something is wrong."""
+    began = time.monotonic()
+    report = verify(question, progress=progress)
+    seconds = time.monotonic() - began
+    ended_at = question.now + timedelta(seconds=seconds)
+    ChainVerification.objects.create(
+        ended_at=ended_at,
+        is_whole=report.is_whole,
+        is_complete=report.is_complete,
+        looked_at=report.looked_at,
+        seconds=seconds,
+        detail=report.summary(),
+    )
+    ChainVerification.objects.filter(ended_at__lt=ended_at - KEPT).delete()
+    if not report.is_whole:
+        first = report.violations[0]
+        emit_broken(stream=first.stream or "all", detail=report.summary(), counts=report.counts)
     return report
 
 
@@ -81,8 +111,8 @@ def _heads(question: Question, report: Report) -> list[CheckpointHead]:
     return [head for head in heads if question.stream in {None, head.stream}]
 
 
-def _streams(question: Question, reader: Reader) -> list[str]:
-    found = reader.streams()
+def _streams(question: Question) -> list[str]:
+    found = EventSeal.objects.using(question.using).streams()
     return found if question.stream is None else [s for s in found if s == question.stream]
 
 
@@ -97,7 +127,8 @@ def _begin(
     """Find the first link to look at, and what is believed to stand before it."""
     first, _ = _span(question, reader, stream)
     if question.since and first > 1:
-        return Walk(stream, keyring(), report, first, reader.mac_of(stream, first - 1))
+        before = mac_of(stream, first - 1, using=question.using)
+        return Walk(stream, keyring(), report, first, before)
     anchor = signed_heads.anchor_of(heads, stream, before=first)
     if anchor:
         return Walk(stream, keyring(), report, anchor.seq + 1, anchor.mac)

@@ -284,7 +284,7 @@ def test_the_task_verifies_for_the_record(ten):
 
 
 def test_a_running_sealer_notices_what_is_sealed_anew_between_two_checkpoints(ten):
-    from audit.sealing.memory import Memory
+    from audit.sealing.loop import Memory
 
     memory = Memory()
     assert memory.compare_and_renew() == []

@@ -176,7 +176,6 @@ def test_every_query_of_a_batch_is_known(alone):
         "SELECT securityevent+eventseal",  # what has no seal
         "SELECT eventseal",  # the head
         "COPY eventseal",
-        "SELECT sealeduntil",
         "UPDATE sealeduntil",  # settled
     ]
 

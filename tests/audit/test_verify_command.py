@@ -192,7 +192,7 @@ def test_a_sealer_that_fails_tries_again_later_and_later(monkeypatch):
     def fail():
         raise OSError
 
-    monkeypatch.setattr(loop, "_look", fail)
+    monkeypatch.setattr(loop, "close_old_connections", fail)
     monkeypatch.setattr(loop, "connection", type("Gone", (), {"close": staticmethod(lambda: 0)}))
     loop.keep_sealing(Stop())
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30]

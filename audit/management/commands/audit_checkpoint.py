@@ -6,14 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
 from audit.checkpoints.signing import from_row, signers, to_file
-from audit.checkpoints.writing import declare_restored, emit_broken, write
+from audit.checkpoints.writing import declare_restored, write
 from audit.errors import AuditKeysUnusable, CheckpointRefused
+from audit.events import emit_broken
+from audit.models import EventSeal
 from audit.sealing import sealer
-from audit.verification.links import Reader
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -73,11 +73,8 @@ class Command(BaseCommand):
 
 
 def _written(options: dict[str, Any]) -> list[Checkpoint]:
-    now = timezone.now()
-    sealer.catch_up(now=now)
-    streams = Reader(DEFAULT_DB_ALIAS).streams()
-    if options["stream"]:
-        streams = [options["stream"]]
+    sealer.catch_up(now=timezone.now())
+    streams = [options["stream"]] if options["stream"] else EventSeal.objects.streams()
     return [_write(stream, is_after_restore=options["restored"]) for stream in streams]
 
 

@@ -15,7 +15,6 @@ from audit.checkpoints.copies import Copies
 from audit.errors import AuditKeysUnusable, CheckpointRefused
 from audit.management.instants import instant
 from audit.verification import verify
-from audit.verification.recording import verify_for_the_record
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -61,7 +60,9 @@ class Command(BaseCommand):
                 since=instant(options["since"]) if options["since"] else None,
                 copies=_copies(options["checkpoint"]),
             )
-            report = verify_for_the_record(question, progress=self._progress(question, options))
+            report = verify.verify_for_the_record(
+                question, progress=self._progress(question, options)
+            )
         except (AuditKeysUnusable, CheckpointRefused) as problem:
             raise CommandError(str(problem), returncode=USAGE) from problem
         if options["json"]:
