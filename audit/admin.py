@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import uuid
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -16,12 +15,13 @@ from django.utils.html import format_html
 
 from audit.keyset import KeysetChangeList
 from audit.models import SecurityEvent
-from garrison import events
+from garrison import events, panels
 from garrison.admin import ReadOnlyAdmin
 from garrison.events import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from django.db.models import QuerySet
     from django.http import HttpRequest
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from audit.models import EventSeal
 
 LONGEST_SEARCH = 254
-SPANS = {
-    "1h": ("Last hour", timedelta(hours=1)),
-    "24h": ("Last 24 hours", timedelta(hours=24)),
-    "7d": ("Last 7 days", timedelta(days=7)),
-    "30d": ("Last 30 days", timedelta(days=30)),
-}
 KEY_SHOWN = 12  # characters of a key that is not cut
 DEFAULT_SPAN = "7d"
 ALL = "all"
@@ -51,7 +45,8 @@ class TimeRangeFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
         """Offer the spans of the dashboard, and everything."""
-        return [*((slug, label) for slug, (label, _) in SPANS.items()), (ALL, "Any time")]
+        spans = [(slug, label.capitalize()) for slug, (label, *_) in panels.SPANS.items()]
+        return [*spans, (ALL, "Any time")]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         """Show no "All" beside "Any time", and mark the default where none is chosen."""
@@ -70,8 +65,26 @@ class TimeRangeFilter(admin.SimpleListFilter):
         chosen = self.value() or DEFAULT_SPAN
         if chosen == ALL:
             return queryset  # type: ignore[no-any-return]
-        _, length = SPANS.get(chosen, SPANS[DEFAULT_SPAN])
+        _, length, _ = panels.SPANS.get(chosen, panels.SPANS[DEFAULT_SPAN])
         return queryset.since(timezone.now() - length)  # type: ignore[no-any-return]
+
+
+def to_the_second(at: datetime) -> str:
+    """Write an instant in the site's own zone."""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}"
+
+
+def _of_seal(
+    description: str, shown: Callable[[EventSeal], str], *, unsealed: str = DASH
+) -> Callable[[Any, SecurityEvent], str]:
+    """Make a column that shows something of an event's seal, where it has one."""
+
+    @admin.display(description=description)
+    def column(self: Any, event: SecurityEvent) -> str:  # noqa: ARG001
+        seal = getattr(event, "seal", None)  # Django raises an AttributeError where there is none
+        return shown(seal) if seal else unsealed
+
+    return column
 
 
 @admin.register(SecurityEvent)
@@ -129,19 +142,19 @@ class SecurityEventAdmin(ReadOnlyAdmin):
     @admin.display(description="at")
     def when(self, event: SecurityEvent) -> str:
         """Return the time to the second, in the site's own zone."""
-        return f"{timezone.localtime(event.at):%Y-%m-%d %H:%M:%S}"
+        return to_the_second(event.at)
 
     @admin.display(description="who or what")
     def whom(self, event: SecurityEvent) -> str:
         """Name the actor, or else what it happened to, with its key cut short."""
         kind, _, key = event.target.partition(":")
         short = f"{kind}:{key[:8]}…" if len(key) > KEY_SHOWN else event.target
-        return event.actor_label or short or event.actor_id or "–"  # noqa: RUF001 - a table's dash
+        return event.actor_label or short or event.actor_id or DASH
 
     @admin.display(description="who")
     def who(self, event: SecurityEvent) -> str:
         """Name the actor as they were called then."""
-        return event.actor_label or event.actor_id or "–"  # noqa: RUF001 - the dash of tables
+        return event.actor_label or event.actor_id or DASH
 
     @admin.display(description="meaning")
     def meaning(self, event: SecurityEvent) -> str:
@@ -152,46 +165,20 @@ class SecurityEventAdmin(ReadOnlyAdmin):
     @admin.display(description="seal")
     def sealed(self, event: SecurityEvent) -> SafeString:
         """Return the number in the chain of the event's stream; narrow lists go without it."""
-        seal = _seal_of(event)
-        return format_html(
-            '<span class="sd-wide-only">{}</span>', f"{seal.seq:,}" if seal else "not yet"
-        )
+        return format_html('<span class="sd-wide-only">{}</span>', self.seal_number(event))
 
-    @admin.display(description="number")
-    def seal_number(self, event: SecurityEvent) -> str:
-        """Return the number in the chain of the event's stream."""
-        seal = _seal_of(event)
-        return f"{seal.seq:,}" if seal else "not yet"
-
-    @admin.display(description="sealed at")
-    def seal_made(self, event: SecurityEvent) -> str:
-        """Tell when the seal was made."""
-        seal = _seal_of(event)
-        return f"{timezone.localtime(seal.sealed_at):%Y-%m-%d %H:%M:%S}" if seal else DASH
-
-    @admin.display(description="sealed with key")
-    def seal_key(self, event: SecurityEvent) -> str:
-        """Name the key."""
-        seal = _seal_of(event)
-        return seal.key_id if seal else DASH
-
-    @admin.display(description="MAC")
-    def seal_mac(self, event: SecurityEvent) -> str:
-        """Return the MAC, which only whoever has the key can make."""
-        seal = _seal_of(event)
-        return bytes(seal.mac).hex() if seal else DASH
+    seal_number = _of_seal("number", lambda seal: f"{seal.seq:,}", unsealed="not yet")
+    seal_made = _of_seal("sealed at", lambda seal: to_the_second(seal.sealed_at))
+    seal_key = _of_seal("sealed with key", lambda seal: seal.key_id)
+    seal_mac = _of_seal("MAC", lambda seal: bytes(seal.mac).hex())
 
     @admin.display(description="data")
     def shown_data(self, event: SecurityEvent) -> SafeString | str:
         """Return the data as indented JSON."""
         if not event.data:
-            return "–"  # noqa: RUF001 - the dash of tables
+            return DASH
         shown = json.dumps(event.data, indent=2, sort_keys=True, ensure_ascii=False)
         return format_html('<pre class="sd-data">{}</pre>', shown)
-
-
-def _seal_of(event: SecurityEvent) -> EventSeal | None:
-    return getattr(event, "seal", None)  # Django raises an AttributeError where there is none
 
 
 def matching(term: str) -> Q:

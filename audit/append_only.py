@@ -9,10 +9,11 @@ somebody who may change the schema; :mod:`audit.sealing` makes visible what such
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
+from django.db.migrations import RunPython
 
 from garrison.errors import ConfigurationError
 
@@ -76,24 +77,12 @@ _PRESENT = {
 }
 
 
-def install(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - a migration's signature
-    """Put the triggers of the events in place; for the first migration."""
-    _protect(schema_editor.connection, [EVENTS])
-
-
-def remove(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - a migration's signature
-    """Take the triggers of the events away; for the first migration's way back."""
-    _unprotect(schema_editor.connection, [EVENTS])
-
-
-def install_on_seals(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - as above
-    """Put the triggers of seals and checkpoints in place; for the second migration."""
-    _protect(schema_editor.connection, [SEALS, CHECKPOINTS])
-
-
-def remove_from_seals(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - as above
-    """Take the triggers of seals and checkpoints away; for the second migration's way back."""
-    _unprotect(schema_editor.connection, [SEALS, CHECKPOINTS])
+def protection(*tables: str) -> RunPython:
+    """Return the operation of a migration that puts the triggers of these tables in place."""
+    return RunPython(
+        lambda _, editor: _protect(editor.connection, [*tables]),
+        lambda _, editor: _unprotect(editor.connection, [*tables]),
+    )
 
 
 def protect(connection: BaseDatabaseWrapper) -> None:

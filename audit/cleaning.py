@@ -45,6 +45,9 @@ _ABOUT_A_SECRET = frozenset(
     {"id", "ids", "kind", "type", "count", "age", "at", "seconds", "days", "expires", "version"}
     | {"name", "length", "strength", "policy"}
 )
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+"""Write JSON in its one form: keys sorted, no blanks, ASCII; equal values give equal text."""
+
 _JWT = re.compile(r"eyJ[\w-]{10,}\.[\w-]+(?:\.[\w-]*)?", re.ASCII)
 
 
@@ -72,11 +75,6 @@ def cleaned(data: Mapping[Any, object]) -> dict[str, Json]:
     if len(canonical(result).encode()) <= LONGEST_DATA:
         return result
     return {"truncated": True, "keys": list(result)}
-
-
-def canonical(value: Json) -> str:
-    """Write JSON in its one form: keys sorted, no blanks, ASCII; equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _object(data: Mapping[Any, object], *, depth: int) -> dict[str, Json]:

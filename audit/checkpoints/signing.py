@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from audit.cleaning import canonical
 from audit.conf import settings
 from audit.errors import AuditKeysUnusable, CheckpointRefused
 from audit.sealing.encoding import instant
@@ -56,7 +57,7 @@ class CheckpointHead:
 
     def message(self) -> bytes:
         """Return the bytes that are signed: the body as JSON, keys sorted, no blanks, ASCII."""
-        return json.dumps(self.body(), sort_keys=True, separators=(",", ":")).encode()
+        return canonical(self.body()).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +75,18 @@ class Signers:
     def __init__(self) -> None:
         """Read the settings; what is malformed is refused with a sentence."""
         self.public: dict[str, Ed25519PublicKey] = {}
-        found = secrets(
-            settings.checkpoint_keys, what="AUDIT_CHECKPOINT_KEYS", purpose="checkpoint"
-        )
-        signing = [
-            (key_id, Ed25519PrivateKey.from_private_bytes(seed.reveal())) for key_id, seed in found
-        ]
-        names = [self._believe(key_id, key.public_key()) for key_id, key in signing]
-        self.name, self.private = names[0], signing[0][1]
-        for entry in settings.checkpoint_public_keys:
-            self._read_public(entry)
-
-    def _read_public(self, entry: str) -> None:
-        # One by one: keys of the site are published under one id, and each of them is believed.
+        written = settings.checkpoint_keys
+        found = secrets(written, what="AUDIT_CHECKPOINT_KEYS", purpose="checkpoint")
+        ours = [(name, Ed25519PrivateKey.from_private_bytes(seed.reveal())) for name, seed in found]
+        names = [self._believe(key_id, key.public_key()) for key_id, key in ours]
+        self.name, self.private = names[0], ours[0][1]
         what = "AUDIT_CHECKPOINT_PUBLIC_KEYS: key"
-        found = keys.read([entry], what=what, value=_public_key, longest_id=LONGEST_ID)
-        if found.problems:
-            raise AuditKeysUnusable(" ".join(found.problems))
-        self._believe(found.keys[0].id, found.keys[0].value)
+        for entry in settings.checkpoint_public_keys:
+            # One by one: keys of the site are published under one id, and each is believed.
+            public = keys.read([entry], what=what, value=_public_key, longest_id=LONGEST_ID)
+            if public.problems:
+                raise AuditKeysUnusable(" ".join(public.problems))
+            self._believe(public.keys[0].id, public.keys[0].value)
 
     def _believe(self, key_id: str, key: Ed25519PublicKey) -> str:
         name = labelled(key_id, key.public_bytes_raw())
@@ -158,25 +153,21 @@ def from_file(content: bytes, *, source: str) -> Signed:
     try:
         whole = json.loads(content)
         signature = keys.decoded(whole.pop("signature"))
-        head = _head(whole)
+        head = CheckpointHead(
+            str(whole["purpose"]),
+            str(whole["stream"]),
+            int(whole["seq"]),
+            bytes.fromhex(whole["mac"]),
+            int(whole["count"]),
+            datetime.fromisoformat(whole["at"]),
+            str(whole["key"]),
+        )
         is_whole = signature is not None and head.body() == whole
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         is_whole = False
     if not is_whole:
         raise CheckpointRefused(f"{source} is no checkpoint of the audit log.")
     return Signed(head, signature or b"", source)
-
-
-def _head(body: dict[str, Any]) -> CheckpointHead:
-    return CheckpointHead(
-        str(body["purpose"]),
-        str(body["stream"]),
-        int(body["seq"]),
-        bytes.fromhex(body["mac"]),
-        int(body["count"]),
-        datetime.fromisoformat(body["at"]),
-        str(body["key"]),
-    )
 
 
 def from_row(row: Checkpoint) -> Signed:

@@ -63,5 +63,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['kind', 'id'], name='audit_of_kind'), models.Index(fields=['severity', 'id'], name='audit_of_severity'), models.Index(condition=models.Q(('target', ''), _negated=True), fields=['target', 'id'], name='audit_for_target'), models.Index(condition=models.Q(('actor_id', ''), _negated=True), fields=['actor_id', 'id'], name='audit_for_actor'), models.Index(condition=models.Q(('ip__isnull', False)), fields=['ip', 'id'], name='audit_from_ip'), models.Index(condition=models.Q(('session_id', ''), _negated=True), fields=['session_id', 'id'], name='audit_in_session'), models.Index(condition=models.Q(('request_id', ''), _negated=True), fields=['request_id'], name='audit_in_request')],
             },
         ),
-        migrations.RunPython(audit.append_only.install, audit.append_only.remove),
+        audit.append_only.protection(audit.append_only.EVENTS),
     ]

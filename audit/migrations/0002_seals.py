@@ -74,5 +74,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='audit_one_sealing_mark')],
             },
         ),
-        migrations.RunPython(audit.append_only.install_on_seals, audit.append_only.remove_from_seals),
+        audit.append_only.protection(audit.append_only.SEALS, audit.append_only.CHECKPOINTS),
     ]

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from audit.cleaning import canonical
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -42,8 +44,6 @@ OUTCOMES_OF_VERSION_1 = {
     "encryption.value.unreadable": "refused",
     "rate_limiting.store.lost": "refused",
 }
-
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 class ChainPosition(NamedTuple):
@@ -108,7 +108,7 @@ def canonical_data(stored: str) -> str:
     What is no JSON, or names a key twice, stays as it is: it was not sealed so.
     """
     try:
-        return _canonical(json.loads(stored, object_pairs_hook=_pairs))
+        return canonical(json.loads(stored, object_pairs_hook=_pairs))
     except ValueError:
         return f"not canonical: {stored}"
 
