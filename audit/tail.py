@@ -94,6 +94,8 @@ def follow(
     the same name.
     """
     row, _ = EventReader.objects.get_or_create(name=reader, defaults={"stream": stream})
+    if row.stream != stream:
+        raise ConfigurationError(f"{reader!r} reads {row.stream!r}; {stream!r} needs another name.")
     after, handled = Cursor(row.stream, row.seq, bytes(row.mac)), 0
     for events, cursor in _batches(after, kinds):
         for event in events:
@@ -132,6 +134,8 @@ def _batches(
                 f"Numbers behind {after.seq} of {after.stream!r} are missing: they were removed "
                 "by retention or by somebody else. Run `manage.py audit_verify`."
             )
+        if not hmac.compare_digest(bytes(seals[0].prev), after.mac):
+            raise _other_history(after)
         after = Cursor(after.stream, seals[-1].seq, bytes(seals[-1].mac))
         yield _events(seals, kinds), after
         if len(seals) < BATCH:
@@ -153,7 +157,7 @@ def _found(cursor: Cursor) -> Cursor:
     """Return the cursor if the chain has it, and the oldest place of all for :data:`START`."""
     anchor = Checkpoint.objects.last_anchor(cursor.stream)
     if cursor.seq == 0:
-        return Cursor(cursor.stream, anchor.seq, bytes(anchor.mac)) if anchor else cursor
+        return Cursor(cursor.stream, *((anchor.seq, bytes(anchor.mac)) if anchor else ()))
     seal = EventSeal.objects.filter(stream=cursor.stream, seq=cursor.seq).first()
     there = seal or (anchor if anchor and anchor.seq == cursor.seq else None)
     if there and hmac.compare_digest(bytes(there.mac), cursor.mac):
@@ -163,7 +167,11 @@ def _found(cursor: Cursor) -> Cursor:
             f"Retention has removed {cursor.stream!r} up to number {anchor.seq}, and only up to "
             f"{cursor.seq} was it read: what lies between is lost to this reader."
         )
-    raise CursorLost(
+    raise _other_history(cursor)
+
+
+def _other_history(cursor: Cursor) -> CursorLost:
+    return CursorLost(
         f"Number {cursor.seq} of {cursor.stream!r} is not the one that was read: a backup was "
         "restored, or the chain was rewritten (`manage.py audit_verify`). What came before it may "
         "have to be read again, from an older cursor."
@@ -171,6 +179,8 @@ def _found(cursor: Cursor) -> Cursor:
 
 
 def _require_declared(kinds: Collection[str]) -> None:
+    if isinstance(kinds, str):  # its letters name nothing, so the reader would pass over all
+        raise ConfigurationError(f"kinds={kinds!r} is one name; a collection is needed.")
     for name, near in garrison_events.undeclared(kinds).items():
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise ConfigurationError(f"No app declares the event kind {name!r}.{hint}")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Act = Callable[[], None]  # it raises nothing
 
+LONGEST_WAIT_SECONDS = 2.0  # of a transaction for an act on other connections
+
 
 class Deferral:
     """Acts that wait for the end of a request or a task.
@@ -61,16 +63,22 @@ class Deferral:
         self._do_all()
 
     async def aclose(self) -> None:
-        """Do the same for a coroutine, to the end, however often its task is cancelled."""
-        self._end()
-        if not self._waiting:
+        """Do the same for a coroutine, to the end, however often its task is cancelled.
+
+        The view of a cancelled task may still run in the request's thread, in a transaction. There
+        the end comes behind it, so that what it defers does not have to be done beside it.
+        """
+        task = asyncio.current_task()
+        if not self._waiting and not (task and task.cancelling()):
+            self._end()
             return
-        doing, is_cancelled = asyncio.ensure_future(sync_to_async(self._do_all)()), False
+        doing, is_cancelled = asyncio.ensure_future(sync_to_async(self.close)()), False
         while not doing.done():
             try:
                 await asyncio.shield(asyncio.wait([doing]))
             except asyncio.CancelledError:
                 is_cancelled = True
+        self._end()
         if self._waiting:  # the request's thread, or the whole loop, is being shut down
             _do_in_own_thread(self._do_all)
         if is_cancelled:
@@ -143,7 +151,11 @@ def _commits_here(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _do_in_own_thread(act: Act) -> None:
-    """Do it on connections of its own, and wait for it."""
+    """Do it on connections of its own, and wait for it.
+
+    Not for ever: where the act needs a row that the caller's transaction has locked, it is done
+    when that ends, and the caller waiting for the act would never end it.
+    """
 
     def run() -> None:
         try:
@@ -153,4 +165,4 @@ def _do_in_own_thread(act: Act) -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join()
+    thread.join(LONGEST_WAIT_SECONDS)

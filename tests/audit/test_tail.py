@@ -52,6 +52,32 @@ def test_what_is_not_sealed_is_not_there_yet_and_comes_behind_what_was_read(ten)
     assert late.pk in [event.pk for event in tail(after=place)]
 
 
+def test_one_name_instead_of_a_collection_is_refused_and_no_reader_passes_over_events(ten):
+    with pytest.raises(ConfigurationError, match="a collection"):
+        follow(reader="one", kinds=DONE.name, handle=lambda _: None)
+    assert EventReader.objects.get().seq == 0
+
+
+def test_a_reader_does_not_change_its_stream_unnoticed(ten):
+    follow(reader="one", handle=lambda _: None)
+    with pytest.raises(ConfigurationError, match="'one' reads 'main'"):
+        follow(reader="one", stream="other", handle=lambda _: None)
+
+
+def test_a_chain_that_is_replaced_while_a_reader_is_at_it_is_noticed(ten, monkeypatch):
+    monkeypatch.setattr(stream, "BATCH", 5)
+    seen = []
+
+    def handle(event):
+        seen.append(event.seal.seq)
+        if event.seal.seq == 5:  # a restored backup brings another sixth
+            execute("UPDATE audit_eventseal SET prev = %s WHERE seq = 6", bytes(32))
+
+    with pytest.raises(CursorLost, match="is not the one that was read"):
+        follow(reader="one", handle=handle)
+    assert seen == [1, 2, 3, 4, 5]
+
+
 def test_kinds_are_chosen_by_name_and_each_batch_costs_two_statements(
     ten, monkeypatch, django_assert_num_queries
 ):

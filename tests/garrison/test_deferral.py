@@ -62,6 +62,26 @@ def test_what_comes_after_the_end_survives_a_rollback_too():
     assert noted() == ({"late"} if connection.vendor == "postgresql" else set())
 
 
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_an_act_that_needs_what_its_caller_has_locked_is_done_when_that_is_released(monkeypatch):
+    monkeypatch.setattr(deferral, "LONGEST_WAIT_SECONDS", 0.1)
+    note("locked")
+    done = threading.Event()
+
+    def act():
+        ContentType.objects.filter(model="locked").update(model="late")
+        done.set()
+
+    with pytest.raises(Boom), transaction.atomic():
+        ContentType.objects.select_for_update().get(model="locked")
+        defer(act)
+        assert not done.is_set()
+        raise Boom
+    assert done.wait(10)
+    assert noted() == {"late"}
+
+
 @pytest.mark.django_db
 def test_a_test_case_s_own_transaction_counts_as_none(monkeypatch):
     monkeypatch.setattr(deferral, "_do_in_own_thread", lambda _: pytest.fail("a connection more"))
@@ -101,6 +121,20 @@ def cancelled_in_the_middle(view, *, cancellations=1):
                 await serving
 
     asyncio.run(client())
+
+
+def test_a_view_whose_client_has_gone_before_it_deferred_anything_defers_to_its_end():
+    done, hung_up = [], threading.Event()
+
+    def view(began):
+        began.set()
+        hung_up.wait(0.3)
+        defer(lambda: done.append("after"))
+        assert done == []  # it may be in a transaction, which the act would wait for
+        done.append("the view")
+
+    cancelled_in_the_middle(view)
+    assert done == ["the view", "after"]
 
 
 @pytest.mark.parametrize("cancellations", [1, 3])
