@@ -129,19 +129,11 @@ def door_open(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """
     tables = _tables(connection)
     with transaction.atomic(using=connection.alias):
-        _run(
-            connection,
-            tables,
-            postgresql=[_DOOR_OPENS],
-            sqlite=[_SQLITE_DROP_DELETE, _SQLITE_DELETE_YOUNG],
-        )
+        opening = [_SQLITE_DROP_DELETE, _SQLITE_DELETE_YOUNG]
+        _run(connection, tables, postgresql=[_DOOR_OPENS], sqlite=opening)
         yield
-        _run(
-            connection,
-            tables,
-            postgresql=[_DOOR_SHUTS],
-            sqlite=[_SQLITE_DROP_DELETE, _SQLITE_DELETE],
-        )
+        shutting = [_SQLITE_DROP_DELETE, _SQLITE_DELETE]
+        _run(connection, tables, postgresql=[_DOOR_SHUTS], sqlite=shutting)
 
 
 @contextmanager
@@ -176,12 +168,8 @@ def permit_flush(connection: BaseDatabaseWrapper) -> None:
         raise ConfigurationError(
             f"{connection.settings_dict['NAME']!r} is not a test database; its evidence stays."
         )
-    _run(
-        connection,
-        _tables(connection),
-        postgresql=[_POSTGRESQL_PERMIT],
-        sqlite=[_SQLITE_DROP_DELETE],
-    )
+    tables = _tables(connection)
+    _run(connection, tables, postgresql=[_POSTGRESQL_PERMIT], sqlite=[_SQLITE_DROP_DELETE])
 
 
 def _is_test_database(connection: BaseDatabaseWrapper) -> bool:

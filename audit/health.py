@@ -19,6 +19,8 @@ from garrison import health
 from garrison.health import CheckResult, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from audit.chain_status import ChainStatus
 
 LATE = timedelta(minutes=15)
@@ -57,32 +59,22 @@ def chain() -> CheckResult:
     known = chain_status(now=timezone.now())
     if known.is_broken:
         return CheckResult(Status.UNHEALTHY, known.detail or "")
-    late = [part for part in (_late(known), _unsigned(known), _unverified(known)) if part]
-    return CheckResult(Status.DEGRADED, " ".join(late)) if late else CheckResult(Status.HEALTHY)
+    late = " ".join(_overdue(known))
+    return CheckResult(Status.DEGRADED, late) if late else CheckResult(Status.HEALTHY)
 
 
-def _late(known: ChainStatus) -> str:
-    if not known.is_late:
-        return ""
-    return (
-        f"Events since {known.waiting_since:%Y-%m-%d %H:%M} UTC have no seal. "
-        "Start Celery's beat, or run `manage.py audit_seal`."
-    )
-
-
-def _unsigned(known: ChainStatus) -> str:
-    at = known.signed_at
+def _overdue(known: ChainStatus) -> Iterator[str]:
+    signed, verified = known.signed_at, known.verified_at
+    if known.is_late:
+        yield (
+            f"Events since {known.waiting_since:%Y-%m-%d %H:%M} UTC have no seal. "
+            "Start Celery's beat, or run `manage.py audit_seal`."
+        )
     if known.is_unsigned:
-        when = f"of {at:%Y-%m-%d %H:%M} UTC" if at else "missing"
-        return f"The last checkpoint is {when}. Start Celery, or run `manage.py audit_checkpoint`."
-    if at and not known.stored_as and copies.storage():
-        return "The last checkpoint has no copy outside the database; look at the log."
-    return ""
-
-
-def _unverified(known: ChainStatus) -> str:
-    if not known.is_unverified:
-        return ""
-    at = known.verified_at
-    when = f"last verified {at:%Y-%m-%d %H:%M} UTC" if at else "never verified"
-    return f"The audit log was {when}. Start Celery, or run `manage.py audit_verify`."
+        when = f"of {signed:%Y-%m-%d %H:%M} UTC" if signed else "missing"
+        yield f"The last checkpoint is {when}. Start Celery, or run `manage.py audit_checkpoint`."
+    elif signed and not known.stored_as and copies.storage():
+        yield "The last checkpoint has no copy outside the database; look at the log."
+    if known.is_unverified:
+        when = f"last verified {verified:%Y-%m-%d %H:%M} UTC" if verified else "never verified"
+        yield f"The audit log was {when}. Start Celery, or run `manage.py audit_verify`."

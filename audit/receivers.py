@@ -27,18 +27,9 @@ def log(event: SecurityEvent) -> None:
         transaction.on_commit(lambda: services.write_to_log(event=event), robust=True)
 
 
-def must_record() -> bool:
-    """Return whether a change falls with its event."""
-    return settings.on_failure == "refuse"
-
-
 def connect() -> None:
     """Listen; called once at start. The log comes first, so that it has what cannot be stored."""
-    security_event.connect(
-        listener(log, writes=False), weak=False, dispatch_uid="audit.receivers.log"
-    )
-    security_event.connect(
-        listener(store, must_record=must_record),
-        weak=False,
-        dispatch_uid="audit.receivers.store",
-    )
+    logs = listener(log, writes=False)
+    stores = listener(store, must_record=lambda: settings.on_failure == "refuse")
+    security_event.connect(logs, weak=False, dispatch_uid="audit.receivers.log")
+    security_event.connect(stores, weak=False, dispatch_uid="audit.receivers.store")

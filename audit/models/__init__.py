@@ -13,10 +13,10 @@ from audit.models.event import (
     SecurityEvent,
     SecurityEventQuerySet,
 )
-from audit.models.reader import EventReader
 from audit.models.seal import (
     ChainVerification,
     Checkpoint,
+    EventReader,
     EventSeal,
     EventSealQuerySet,
     SealedUntil,

@@ -1,4 +1,4 @@
-"""What makes a change to the evidence visible: seals in a chain, and heads that were signed."""
+"""What makes a change to the evidence visible: a chain of seals, signed heads, who has read it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 
-from audit.models.event import LONGEST_STREAM, SecurityEvent
+from audit.models.event import LONGEST_STREAM, MAIN_STREAM, SecurityEvent
 from audit.models.evidence import Evidence, EvidenceQuerySet
 
 if TYPE_CHECKING:
@@ -167,3 +167,17 @@ class ChainVerification(models.Model):
     def __str__(self) -> str:
         """Say when, and how it ended."""
         return f"{self.ended_at:%Y-%m-%d %H:%M:%S} {'whole' if self.is_whole else 'broken'}"
+
+
+class EventReader(models.Model):
+    """How far one reader has come along a stream: behind number ``seq``, sealed with that MAC."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    stream = models.CharField(max_length=LONGEST_STREAM, default=MAIN_STREAM)
+    seq = models.BigIntegerField(default=0)
+    mac = models.BinaryField(max_length=32, default=bytes)
+    moved_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        """Report who has come how far."""
+        return f"{self.name} behind {self.stream} {self.seq}"

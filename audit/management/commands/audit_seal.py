@@ -39,7 +39,12 @@ class Command(BaseCommand):
             keyring()
         except AuditKeysUnusable as problem:
             raise CommandError(str(problem), returncode=2) from problem
-        sealed = self._forever() if options["forever"] else _all()
+        # Everything there is, not only what came lately.
+        sealed = (
+            self._forever()
+            if options["forever"]
+            else sealer.catch_up(now=timezone.now(), since=EPOCH)
+        )
         is_busy = sealer.is_at_work()
         if options["json"]:
             self.stdout.write(json.dumps({"sealed": sealed, "another_at_work": is_busy}))
@@ -54,9 +59,3 @@ class Command(BaseCommand):
         self.stderr.write("Sealing. Ctrl-C ends it.")
         loop.keep_sealing(stop, report=lambda sealed: counted.update(sealed=sealed))
         return counted["sealed"]
-
-
-def _all() -> int:
-    """Look at everything there is, not only at what came lately."""
-    now = timezone.now()
-    return sealer.catch_up(now=now, since=EPOCH)
