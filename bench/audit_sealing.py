@@ -6,21 +6,17 @@ time goes. Exit code 1 when a rate or the memory misses its bound, or something 
 
 from __future__ import annotations
 
-import base64
 import cProfile
 import os
 import pstats
 import resource
-import secrets
 import subprocess
 import sys
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 from time import perf_counter, sleep
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import servers
+import stopwatch
 
 EVENTS = int(os.environ.get("BENCH_EVENTS", "300000"))
 SEALED = 10_000  # a second
@@ -30,66 +26,43 @@ LOADED_SECONDS = 10
 MORE_MEMORY = 64  # MiB above what the process has before
 
 
-def main() -> int:
-    """Fill a fresh database, seal it, verify it."""
-    from bench import servers
-
-    with tempfile.TemporaryDirectory() as scratch:
-        database, redis, stop = servers._servers(Path(scratch))
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "GARRISON_ENV_FILE": os.devnull,
-            "SECRET_KEY": secrets.token_urlsafe(50),
-            "JWT_SECRET": secrets.token_urlsafe(50),
-            "ENCRYPTION_KEY": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
-            "VAR_DIR": scratch,
-            "LOG_LEVEL": "ERROR",
-            "REDIS_URL": redis,
-            "DATABASE_URL": servers._new_database(database, "bench_sealing"),
-        }
-        import django
-
-        django.setup()
-        try:
-            return measure()
-        finally:
-            stop()
-
-
-def measure() -> int:
+def measure() -> bool:
     """Seal, verify, and look for one new event among many."""
-    from django.core.management import call_command
     from django.db import connection
     from django.utils import timezone
+    from event_list import INSERT
 
     from audit.keys import EPOCH
     from audit.models import EventSeal
     from audit.sealing import sealer
     from audit.verification.verify import Question, verify
-    from bench.event_list import INSERT
 
-    call_command("migrate", verbosity=0)
     with connection.cursor() as cursor:
         cursor.execute(INSERT, {"events": EVENTS})
         cursor.execute("VACUUM ANALYZE audit_securityevent")
     before = memory()
-    seconds, count = timed(lambda: sealer.catch_up(now=timezone.now(), since=EPOCH))
-    sealed = count / seconds
-    print(f"sealed   {count:>9,} in {seconds:6.1f} s  {sealed:>9,.0f}/s")
+    sealing, count = timed(lambda: sealer.catch_up(now=timezone.now(), since=EPOCH))
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE audit_eventseal")
     sealer.catch_up(now=timezone.now())
-    seconds, report = timed(lambda: verify(Question(now=timezone.now() + timedelta(minutes=5))))
-    verified = report.looked_at / seconds
-    print(f"verified {report.looked_at:>9,} in {seconds:6.1f} s  {verified:>9,.0f}/s")
+    later = Question(now=timezone.now() + timedelta(minutes=5))
+    verifying, report = timed(lambda: verify(later))
     more = memory() - before
-    print(f"memory   {more:.0f} MiB more; {report.summary()}")
     idle, _ = timed(lambda: [sealer.keep_up(now=timezone.now()) for _ in range(20)])
-    print(f"a look where nothing is new: {idle * 50:.1f} ms")
-    whole = report.is_whole and EventSeal.objects.count() == report.looked_at
-    behind = measure_lag()
-    good = sealed >= SEALED and verified >= VERIFIED and more <= MORE_MEMORY and behind <= BEHIND
-    return int(not (good and whole))
+    print(f"a look where nothing is new: {idle * 50:.1f} ms; {report.summary()}")
+    is_whole = report.is_whole and EventSeal.objects.count() == report.looked_at
+    return is_whole and all(
+        [
+            stopwatch.at_least(SEALED, count / sealing, f"sealed a second, of {count:,}"),
+            stopwatch.at_least(
+                VERIFIED,
+                report.looked_at / verifying,
+                f"verified a second, of {report.looked_at:,}",
+            ),
+            stopwatch.at_most(MORE_MEMORY, more, "more memory, in MiB"),
+            stopwatch.at_most(BEHIND, measure_lag(), "median lag under load, in seconds"),
+        ]
+    )
 
 
 def measure_lag() -> float:
@@ -100,7 +73,7 @@ def measure_lag() -> float:
 
     command = [sys.executable, "manage.py", "audit_seal", "--forever"]
     beside = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        command, cwd=servers.ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
     first = SecurityEvent.objects.create(kind="bench.event.written")
     while not EventSeal.objects.filter(event=first).exists():
@@ -139,4 +112,5 @@ def memory() -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with servers.fresh_project():
+        sys.exit(not measure())

@@ -14,23 +14,25 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from time import perf_counter
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import servers
+import stopwatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROWS = int(os.environ.get("BENCH_ROWS", "900000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 LEAST_BYTES = 500_000_000
 FASTER_THAN_PIPE = 1.8
 SLOWER_THAN_DUMP = 2.5
-MOST_MEMORY = 64 * 1024 * 1024
+MOST_MEMORY = 64  # MiB
 FILL = """
 CREATE TABLE person (id bigserial PRIMARY KEY, email text, name text, bio text, score float8, born date,
   meta jsonb, created timestamptz, token uuid, secret bytea);
@@ -68,28 +70,32 @@ print(json.dumps({"seconds": seconds, "bare": bare, "loaded": loaded, "peak": pe
 """
 
 
-def main() -> int:
-    """Fill a fresh database, take turns, and compare."""
-    from bench.servers import fresh_servers
+def main(measure: Callable[[Path, str, dict[str, str]], bool]) -> int:
+    """Fill a fresh database, and measure with it."""
+    import psycopg
 
-    scratch = Path(tempfile.mkdtemp(prefix="bench-backups-"))
-    try:
-        with fresh_servers(scratch):
-            return measure(scratch, os.environ["BARE_DATABASE_URL"])
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder, servers.fresh_servers(Path(folder)):
+        scratch, url = Path(folder), os.environ["BARE_DATABASE_URL"]
+        env = environment(scratch, url)
+        run = [sys.executable, "-m", "django", "migrate", "--verbosity=0"]
+        subprocess.run(run, env=env, check=True, cwd=servers.ROOT)
+        with psycopg.connect(url, autocommit=True) as session:
+            session.execute(FILL % {"rows": ROWS})
+            session.execute("VACUUM ANALYZE")
+            (size,) = session.execute("SELECT pg_database_size(current_database())").fetchone()
+        print(f"database: {size / 1e6:.0f} MB")
+        return int(not measure(scratch, url, env))
 
 
 def environment(scratch: Path, url: str) -> dict[str, str]:
     identity = scratch / "identity.txt"
-    if not identity.exists():
-        subprocess.run(["age-keygen", "-o", identity], check=True, capture_output=True)
+    subprocess.run(["age-keygen", "-o", identity], check=True, capture_output=True)
     shown = subprocess.run(
         ["age-keygen", "-y", identity], check=True, capture_output=True, text=True
     )
     return {
         **os.environ,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/backups/host'}",
+        "PYTHONPATH": f"{servers.ROOT}:{servers.ROOT / 'tests/backups/host'}",
         "DJANGO_SETTINGS_MODULE": "backups_host_settings",
         "HOST_VAR": str(scratch),
         "HOST_DATABASE_URL": url,
@@ -98,51 +104,35 @@ def environment(scratch: Path, url: str) -> dict[str, str]:
     }
 
 
-def measure(scratch: Path, url: str) -> int:
+def measure(scratch: Path, url: str, env: dict[str, str]) -> bool:
     import psycopg
-
-    env = environment(scratch, url)
-    django = [sys.executable, "-m", "django"]
-    subprocess.run([*django, "migrate", "--verbosity=0"], env=env, check=True, cwd=ROOT)
-    with psycopg.connect(url, autocommit=True) as session:
-        session.execute(FILL % {"rows": ROWS})
-        session.execute("VACUUM ANALYZE")
-        (size,) = session.execute("SELECT pg_database_size(current_database())").fetchone()
-        major = session.info.server_version // 10_000
-    print(f"database: {size / 1e6:.0f} MB")
-    if size < LEAST_BYTES:
-        print("too small to tell; raise BENCH_ROWS")
-        return 1
-    return compare(*rounds(scratch, url, env, major))
-
-
-def rounds(scratch: Path, url: str, env: dict[str, str], major: int):
     from django.conf import settings
 
     from backups import tools
 
+    with psycopg.connect(url) as session:
+        (size,) = session.execute("SELECT pg_database_size(current_database())").fetchone()
+        major = session.info.server_version // 10_000
+    if size < LEAST_BYTES:
+        print("too small to tell; raise BENCH_ROWS")
+        return False
     settings.configure()
     dump = tools.matching(major).path("pg_dump")
-    times: dict[str, list[float]] = {"dump": [], "pipe": [], "ours": []}
-    memory = []
+    pipe_file = scratch / "pipe.age"
+    pipe = f"nice -n 10 {dump} {url} | nice -n 10 gzip | nice -n 10 age -r {env['HOST_RECIPIENTS']} > {pipe_file}"
+    dumps, pipes, ours = [], [], []
     for number in range(ROUNDS):
-        times["dump"].append(timed(f"nice -n 10 {dump} {url} > /dev/null", env))
-        pipe = f"nice -n 10 {dump} {url} | nice -n 10 gzip | nice -n 10 age -r {env['HOST_RECIPIENTS']} > {scratch}/pipe.age"
-        times["pipe"].append(timed(pipe, env))
-        told = json.loads(
-            subprocess.run(
-                [sys.executable, "-c", CHILD], env=env, cwd=ROOT, check=True, capture_output=True
-            ).stdout
-        )
-        times["ours"].append(told["seconds"])
-        memory.append(told)
-        stored = (scratch / "pipe.age").stat().st_size
+        dumps.append(timed(f"nice -n 10 {dump} {url} > /dev/null", env))
+        pipes.append(timed(pipe, env))
+        child = [sys.executable, "-c", CHILD]
+        ran = subprocess.run(child, env=env, cwd=servers.ROOT, check=True, capture_output=True)
+        ours.append(json.loads(ran.stdout))
         print(
-            f"round {number + 1}: pg_dump {times['dump'][-1]:.2f} s, pipe {times['pipe'][-1]:.2f} s,"
-            f" ours {told['seconds']:.2f} s; stored {told['stored'] / stored:.2f} of the pipe's"
+            f"round {number + 1}: pg_dump {dumps[-1]:.2f} s, pipe {pipes[-1]:.2f} s, ours {ours[-1]['seconds']:.2f} s; "
+            f"stored {ours[-1]['stored'] / pipe_file.stat().st_size:.2f} of the pipe's"
         )
-    check_with_stock_tools(scratch, env, memory[-1]["folder"], major)
-    return times, memory
+    check_with_stock_tools(scratch, env, ours[-1]["folder"], major)
+    return compare(dumps, pipes, ours)
 
 
 def check_with_stock_tools(scratch: Path, env: dict[str, str], folder: str, major: int) -> None:
@@ -159,29 +149,31 @@ def check_with_stock_tools(scratch: Path, env: dict[str, str], folder: str, majo
 
 
 def timed(command: str, env: dict[str, str]) -> float:
-    began = perf_counter()
-    subprocess.run(["bash", "-o", "pipefail", "-c", command], env=env, check=True)
-    return perf_counter() - began
+    shell = ["bash", "-o", "pipefail", "-c", command]
+    return stopwatch.seconds(lambda: subprocess.run(shell, env=env, check=True))
 
 
-def compare(times: dict[str, list[float]], memory: list[dict[str, int]]) -> int:
-    median = {name: statistics.median(each) for name, each in times.items()}
-    against_pipe = median["pipe"] / median["ours"]
-    against_dump = median["ours"] / median["dump"]
-    added = max(each["peak"] - each["loaded"] for each in memory)
-    whole = max(each["peak"] - each["bare"] for each in memory)
-    verdicts = [
-        (f"throughput of pg_dump | gzip | age: {against_pipe:.2f}x", f">= {FASTER_THAN_PIPE}",
-         against_pipe >= FASTER_THAN_PIPE),
-        (f"time of pg_dump > /dev/null: {against_dump:.2f}x", f"<= {SLOWER_THAN_DUMP}",
-         against_dump <= SLOWER_THAN_DUMP),
-        (f"peak memory above the loaded process: {added / 2**20:.0f} MiB (above a bare interpreter, Django included: {whole / 2**20:.0f} MiB)",
-         "<= 64 MiB", added <= MOST_MEMORY),
-    ]  # fmt: skip
-    for told, bound, holds in verdicts:
-        print(f"{'ok  ' if holds else 'MISS'} {told} ({bound})")
-    return 0 if all(holds for _, _, holds in verdicts) else 1
+def compare(dumps: list[float], pipes: list[float], ours: list[dict[str, float]]) -> bool:
+    seconds = statistics.median(each["seconds"] for each in ours)
+    added = max(each["peak"] - each["loaded"] for each in ours) / 2**20
+    whole = max(each["peak"] - each["bare"] for each in ours) / 2**20
+    print(f"peak memory above a bare interpreter, Django included: {whole:.0f} MiB")
+    return all(
+        [
+            stopwatch.at_least(
+                FASTER_THAN_PIPE,
+                statistics.median(pipes) / seconds,
+                "times the throughput of pg_dump | gzip | age",
+            ),
+            stopwatch.at_most(
+                SLOWER_THAN_DUMP,
+                seconds / statistics.median(dumps),
+                "times the time of pg_dump > /dev/null",
+            ),
+            stopwatch.at_most(MOST_MEMORY, added, "peak memory above the loaded process, in MiB"),
+        ]
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(measure))

@@ -1,46 +1,32 @@
-"""What the benches of encryption stand on: a project of its own, and tables for its models."""
+"""What the benches of encryption run in: a project of its own, and tables for its models."""
 
 from __future__ import annotations
 
-import base64
 import os
-import sys
+import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import servers
 
-URL = os.environ.get("BENCH_DATABASE_URL") or os.environ.get("DATABASE_URL", "")
-
-
-def fresh_key(key_id: str) -> str:
-    return f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}"
-
-
-def database() -> dict[str, Any]:
-    """PostgreSQL where BENCH_DATABASE_URL or DATABASE_URL names one, a SQLite file otherwise."""
-    if URL.startswith("postgres"):
-        import dj_database_url
-
-        return dict(dj_database_url.parse(URL))
-    return {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(Path(os.environ.get("TMPDIR", "/var/tmp")) / f"bench-{os.getpid()}.sqlite3"),
-        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 30},
-    }
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def set_up(keys: list[str]) -> None:
     """Configure Django; the bench's models may be made after it."""
+    import dj_database_url
     import django
     from django.conf import settings
 
     settings.configure(
         SECRET_KEY="the secret key of the benches, and of nothing else",
         INSTALLED_APPS=["garrison", "encryption"],
-        DATABASES={"default": database()},
+        DATABASES={
+            "default": dj_database_url.parse(os.environ.get("DATABASE_URL", "sqlite://:memory:"))
+        },
         USE_TZ=True,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         ENCRYPTION_KEYS=keys,
@@ -85,29 +71,17 @@ def models() -> tuple[Any, Any]:
     return BenchClear, BenchEncrypted
 
 
-def fresh_tables(*classes: Any) -> None:
-    """Make the tables anew, the app's own too, in a database that is there for benches."""
-    from django.core.management import call_command
-    from django.db import connection
+@contextmanager
+def fresh_tables(keys: list[str]) -> Iterator[tuple[Any, Any]]:
+    """Give the two models, with their tables and the app's own in a fresh database."""
+    with tempfile.TemporaryDirectory() as scratch, servers.fresh_servers(Path(scratch)):
+        set_up(keys)
+        from django.core.management import call_command
+        from django.db import connection
 
-    call_command("migrate", "encryption", verbosity=0)
-    with connection.schema_editor() as editor:
-        for model in classes:
-            if model._meta.db_table in connection.introspection.table_names():
-                editor.delete_model(model)
-            editor.create_model(model)
-
-
-def drop_tables(*classes: Any) -> None:
-    """Leave nothing behind."""
-    from django.core.management import call_command
-    from django.db import connection
-    from django.db.migrations.recorder import MigrationRecorder
-
-    with connection.schema_editor() as editor:
-        for model in classes:
-            editor.delete_model(model)
-    call_command("migrate", "encryption", "zero", verbosity=0)
-    if not MigrationRecorder(connection).applied_migrations():
+        call_command("migrate", "encryption", verbosity=0)
+        both = models()
         with connection.schema_editor() as editor:
-            editor.delete_model(MigrationRecorder.Migration)
+            for model in both:
+                editor.create_model(model)
+        yield both

@@ -1,8 +1,8 @@
 """Rotation of a million rows while others write: killed, resumed, verified, the old key retired.
 
-    BENCH_DATABASE_URL=postgresql://… python bench/encryption_rotation.py [rows]
+    python bench/encryption_rotation.py [rows]
 
-Makes its own table in that database and drops it. Exit code 1 where a write was lost, a value was
+Exit code 1 where a write was lost, a value was
 left under the old key, the old key was retired too early or not at all, or memory grew.
 """
 
@@ -18,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import encryption_ground as ground
+import servers
 
 if TYPE_CHECKING:
     import uuid
@@ -182,22 +183,13 @@ def rotation_of(model: Any, ids: list[uuid.UUID], rows: int, keys: list[str]) ->
 
 def main() -> int:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
-    old, new = ground.fresh_key("k1"), ground.fresh_key("k2")
-    ground.set_up([old])
-    clear, model = ground.models()
-    from encryption.models import KeyVersion, Rotation
-
-    ground.fresh_tables(clear, model)
-    Rotation.objects.all().delete()
-    KeyVersion.objects.all().delete()
-    try:
+    old, new = servers.fresh_key("k1"), servers.fresh_key("k2")
+    with ground.fresh_tables([old]) as (_, model):
         started = time.perf_counter()
         ids = fill(model, rows)
         print(f"{rows:,} rows written in {time.perf_counter() - started:.0f} s", flush=True)
         use_keys(new, old)
         return int(not rotation_of(model, ids, rows, [new, old]))
-    finally:
-        ground.drop_tables(clear, model)
 
 
 if __name__ == "__main__":

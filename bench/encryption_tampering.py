@@ -11,11 +11,12 @@ import time
 from collections import Counter
 
 import encryption_ground as ground
+import servers
 
 
 def main() -> int:
     envelopes = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    ground.set_up([ground.fresh_key("k1"), ground.fresh_key("k3")])
+    ground.set_up([servers.fresh_key("k1"), servers.fresh_key("k3")])
     from encryption.errors import DecryptionFailed
     from encryption.keyring import EncryptionKeyring, keyring
 

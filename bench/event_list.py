@@ -7,17 +7,10 @@ Exit code 1 when a bound is missed, or when any page counted the table.
 
 from __future__ import annotations
 
-import base64
 import os
-import secrets
-import statistics
-import sys
-import tempfile
-from pathlib import Path
-from time import perf_counter
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import servers
+import stopwatch
 
 EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
 ROUNDS = 15
@@ -43,44 +36,15 @@ FROM (SELECT n, 1 + (n * 7 %% 100) / 24 AS sort,
 """
 
 
-def main() -> int:
-    """Fill a fresh database, measure, and compare."""
-    from bench import servers
-
-    with tempfile.TemporaryDirectory() as scratch:
-        database, redis, stop = servers._servers(Path(scratch))
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "GARRISON_ENV_FILE": os.devnull,
-            "SECRET_KEY": secrets.token_urlsafe(50),
-            "JWT_SECRET": secrets.token_urlsafe(50),
-            "ENCRYPTION_KEY": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
-            "VAR_DIR": scratch,
-            "LOG_LEVEL": "ERROR",
-            "REDIS_URL": redis,
-            # A database of its own, so that another measurement may go on beside this one.
-            "DATABASE_URL": servers._new_database(database, "bench_events"),
-        }
-        import django
-        from django.conf import settings
-
-        settings.STORAGES["staticfiles"] = {
-            "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        }
-        settings.ALLOWED_HOSTS = ["testserver"]
-        django.setup()
-        try:
-            return measure_all()
-        finally:
-            stop()
-
-
-def measure_all() -> int:
+def measure() -> bool:
     """Report what each page costs, and whether it stays within its bound."""
-    from django.core.management import call_command
+    from django.conf import settings
     from django.db import connection
 
-    call_command("migrate", verbosity=0)
+    settings.STORAGES["staticfiles"]["BACKEND"] = (
+        "django.contrib.staticfiles.storage.StaticFilesStorage"
+    )
+    settings.ALLOWED_HOSTS = ["testserver"]
     stock_url = mount_stock_admin()
     client = signed_in()
     empty = {window: milliseconds(client, f"/admin/?window={window}") for window in ("24h", "30d")}
@@ -93,7 +57,7 @@ def measure_all() -> int:
     good = [*measure_list(client), *measure_dashboard(client, empty)]
     measure_stock(client, stock_url)
     measure_insert()
-    return 0 if all(good) else 1
+    return all(good)
 
 
 def mount_stock_admin() -> str:
@@ -139,9 +103,7 @@ def count_all() -> None:
     from audit.models import CountedUntil, EventCount
 
     CountedUntil.objects.all().delete()  # the rows came past the clock: begin at the first
-    started = perf_counter()
-    rollups.catch_up(now=timezone.now())
-    seconds = perf_counter() - started
+    seconds = stopwatch.seconds(lambda: rollups.catch_up(now=timezone.now()))
     print(f"counting all of them: {seconds:.1f} s, into {EventCount.objects.count():,} rows")
 
 
@@ -159,12 +121,7 @@ def milliseconds(client, url: str) -> float:
     ]
     if counting and not url.startswith("/stock/"):
         raise SystemExit(f"{url} counts the table: {counting[0][:200]}")
-    times = []
-    for _ in range(ROUNDS):
-        started = perf_counter()
-        client.get(url)
-        times.append((perf_counter() - started) * 1000)
-    return statistics.median(times)
+    return stopwatch.median(lambda: client.get(url), rounds=ROUNDS) * 1000
 
 
 def measure_list(client) -> list[bool]:
@@ -191,7 +148,7 @@ def measure_list(client) -> list[bool]:
         "list, search what is not there": "?time=all&q=nothing-of-the-kind",
     }
     return [
-        report(label, milliseconds(client, base + query), first, SLOWEST_PAGE)
+        stopwatch.at_most(SLOWEST_PAGE, milliseconds(client, base + query) / first, label)
         for label, query in pages.items()
     ]
 
@@ -199,22 +156,13 @@ def measure_list(client) -> list[bool]:
 def measure_dashboard(client, empty: dict[str, float]) -> list[bool]:
     """Compare the dashboard with the one over an empty table."""
     return [
-        report(
-            f"dashboard, {window} (empty table: {before:.0f} ms)",
-            milliseconds(client, f"/admin/?window={window}"),
-            before,
+        stopwatch.at_most(
             SLOWEST_DASHBOARD,
+            milliseconds(client, f"/admin/?window={window}") / before,
+            f"dashboard, {window} (empty table: {before:.0f} ms)",
         )
         for window, before in empty.items()
     ]
-
-
-def report(label: str, took: float, beside: float, bound: float) -> bool:
-    """Print one line, and tell whether the bound holds."""
-    ratio = took / beside
-    verdict = "ok" if ratio <= bound else "MISSED"
-    print(f"{label:44} {took:7.1f} ms   ratio {ratio:5.2f}   bound {bound:4.2f}   {verdict}")
-    return ratio <= bound
 
 
 def measure_stock(client, url: str) -> None:
@@ -229,13 +177,12 @@ def measure_insert() -> None:
     from garrison.events import EventKind, Severity
 
     kind = EventKind("bench.event.emitted", Severity.INFO, "One more.")
-    times = []
-    for _ in range(300):
-        started = perf_counter()
-        events.emit(kind, target="user:1", data={"reason": "bench"})
-        times.append((perf_counter() - started) * 1000)
-    print(f"{'one more event, in its own transaction':44} {statistics.median(times):7.2f} ms")
+    one_more = stopwatch.median(
+        lambda: events.emit(kind, target="user:1", data={"reason": "bench"}), rounds=300
+    )
+    print(f"{'one more event, in its own transaction':44} {one_more * 1000:7.2f} ms")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    with servers.fresh_project():
+        raise SystemExit(not measure())

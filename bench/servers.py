@@ -1,62 +1,75 @@
-"""Fresh servers and keys for one measurement."""
+"""Fresh servers, keys and databases for one measurement."""
 
 from __future__ import annotations
 
 import base64
 import os
 import secrets
-import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-CREATE = "import psycopg,sys; psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[2])"
+sys.path.insert(0, str(ROOT))  # a bench runs as a script in a folder of its own
+
+
+def fresh_key(key_id: str) -> str:
+    return f"{key_id}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 @contextmanager
 def fresh_servers(scratch: Path) -> Iterator[None]:
     """Set the environment of both projects: two new databases on one server, one Valkey.
 
-    ``BENCH_DATABASE_URL`` and ``BENCH_REDIS_URL`` name servers that run already.
+    ``BENCH_DATABASE_URL`` and ``BENCH_REDIS_URL`` name servers that run already. The databases bear
+    the bench's name, so that another bench may go on beside this one.
     """
-    key = base64.b64encode(secrets.token_bytes(32)).decode()
-    database, redis, stop = _servers(scratch)
+    database, redis = os.environ.get("BENCH_DATABASE_URL"), os.environ.get("BENCH_REDIS_URL")
+    if not (database and redis):
+        from tests.embedded import start_embedded
+
+        database, redis = start_embedded(scratch / "servers")  # stopped when this process exits
     (scratch / "var" / "static").mkdir(parents=True)
+    name = f"bench_{Path(sys.argv[0]).stem}"
     os.environ |= {
         "GARRISON_ENV": "production",
         "GARRISON_ENV_FILE": os.devnull,
         "SECRET_KEY": secrets.token_urlsafe(50),
         "JWT_SECRET": secrets.token_urlsafe(50),
-        "ENCRYPTION_KEY": f"k1:{key}",
+        "ENCRYPTION_KEY": fresh_key("k1"),
         "VAR_DIR": str(scratch / "var"),
         "REDIS_URL": redis,
         "LOG_LEVEL": "ERROR",
-        "DATABASE_URL": _new_database(database, "bench_garrison"),
-        "BARE_DATABASE_URL": _new_database(database, "bench_bare"),
+        "DATABASE_URL": _new_database(database, f"{name}_garrison"),
+        "BARE_DATABASE_URL": _new_database(database, f"{name}_bare"),
     }
-    try:
+    yield
+
+
+@contextmanager
+def fresh_project() -> Iterator[None]:
+    """Load the whole project over fresh servers, its database migrated."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    with tempfile.TemporaryDirectory() as scratch, fresh_servers(Path(scratch)):
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
         yield
-    finally:
-        stop()
-
-
-def _servers(scratch: Path):
-    database, redis = os.environ.get("BENCH_DATABASE_URL"), os.environ.get("BENCH_REDIS_URL")
-    if database and redis:
-        return database, redis, lambda: None
-    from tests.embedded import start_embedded
-
-    database, redis = start_embedded(scratch)
-    return database, redis, lambda: None  # stopped when this process exits
 
 
 def _new_database(url: str, name: str) -> str:
-    for statement in (f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}"):
-        subprocess.run([sys.executable, "-c", CREATE, url, statement], check=True)
-    base, _, tail = url.rpartition("/")
-    return f"{base}/{name}{'?' + tail.partition('?')[2] if '?' in tail else ''}"
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        session.execute(f"CREATE DATABASE {name}")
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
