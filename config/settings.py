@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from csp.constants import NONCE, NONE, SELF
 
@@ -19,6 +19,9 @@ from config.environment import (
     secret,
     signing_keys,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # --- Who we are -----------------------------------------------------------------------------------
 SECRET_KEY = secret("SECRET_KEY")
@@ -130,38 +133,31 @@ CACHES = {
     },
 }
 
+
+def _private_folder(path: Path) -> dict[str, Any]:
+    return {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": path,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    }
+
+
 STORAGES = {
     "default": {
         # Deletions wait while a backup runs: its snapshot still speaks of the file.
         "BACKEND": "backups.deletions.PatientFileSystemStorage",
         "OPTIONS": {"location": VAR_DIR / "media"},
     },
-    "backups": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {
-            "location": VAR_DIR / "backups",
-            "file_permissions_mode": 0o600,
-            "directory_permissions_mode": 0o700,
-        },
-    },
+    "backups": _private_folder(VAR_DIR / "backups"),
     # Signed heads of the audit log: mount here what whoever owns the database cannot write to.
-    "audit_checkpoints": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {
-            "location": BASE_DIR / env.str("AUDIT_CHECKPOINT_DIR", str(VAR_DIR / "checkpoints")),
-            "file_permissions_mode": 0o600,
-            "directory_permissions_mode": 0o700,
-        },
-    },
+    "audit_checkpoints": _private_folder(
+        BASE_DIR / env.str("AUDIT_CHECKPOINT_DIR", str(VAR_DIR / "checkpoints"))
+    ),
     # The keys of people: kept out of every backup, so that erasing one erases it everywhere.
-    "subject_keys": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {
-            "location": VAR_DIR / "subject_keys",
-            "file_permissions_mode": 0o600,
-            "directory_permissions_mode": 0o700,
-        },
-    },
+    "subject_keys": _private_folder(VAR_DIR / "subject_keys"),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 STATIC_URL = "static/"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from config.starter import interruption, logs, private_files, processes
 from config.starter.failure import StartFailure
+from config.starter.part import Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ STOP = signal.SIGTERM  # granian and celery: finish what is being done, then end
 PATIENCE_SECONDS = 10.0  # to answer what is being asked, and to finish the task at hand
 
 
-class Child:
+class Child(Part):
     """One process in a session of its own, so that a Ctrl-C reaches only the starter.
 
     Its pid and birth are written to ``var_dir/run/<slug>.json`` as long as it lives: the next run
@@ -29,9 +30,8 @@ class Child:
         """Describe the process; nothing is started."""
         self.name = name
         self.command = list(command)
-        self.log_path = logs.path_for(var_dir, slug)
+        super().__init__(logs.path_for(var_dir, slug))
         self.record_path = var_dir / "run" / f"{slug}.json"
-        self.process: subprocess.Popen[bytes] | None = None
         self.is_asked = False
 
     def start(self, environment: Mapping[str, str], *, working_folder: Path) -> None:
@@ -56,10 +56,6 @@ class Child:
             record = {"pid": pid, "birth": processes.birth(pid)}
             private_files.write_state(self.record_path, record)
 
-    def poll(self) -> int | None:
-        """Return the exit code when it has ended by itself, else ``None``."""
-        return self.process.poll() if self.process else None
-
     def ask_to_stop(self) -> None:
         """Ask it to end, and do not wait: ``stop()`` does that."""
         if self.poll() is None and self.process and not self.is_asked:
@@ -83,10 +79,6 @@ class Child:
             self._end(pid, ask_with=STOP)
         self.record_path.unlink(missing_ok=True)
         return found
-
-    def log_tail(self) -> str:
-        """Quote the last lines of its log."""
-        return logs.tail(self.log_path)
 
     def _end(self, pid: int, *, ask_with: signal.Signals | None) -> None:
         processes.end(

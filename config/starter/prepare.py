@@ -9,14 +9,16 @@ stderr. A refusal that a person can act on is ``{"refused": "…"}`` with exit c
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
-from config.starter import static_files
+from config.starter import private_files
 
 STORE_SECONDS = 5
 PASSWORD_BYTES = 15  # 20 characters
@@ -56,7 +58,7 @@ def _prepare() -> dict[str, Any]:
         email=os.environ.get("GARRISON_ADMIN_EMAIL", "").strip() or "admin@localhost",
         password=os.environ.get("GARRISON_ADMIN_PASSWORD", ""),
     )
-    static_files.collect(var_dir=settings.VAR_DIR, log=sys.stderr)
+    _collect_static_files(settings.VAR_DIR)
     # Last: whatever fails before must not swallow a password that is shown only once.
     administrator = _make_administrator(wanted) if wanted else None
     return {"host_name": _host_name(settings.ALLOWED_HOSTS), "administrator": administrator}
@@ -92,6 +94,35 @@ def _host_name(allowed: list[str]) -> str:
     """Choose a host name under which the site answers, for the starter's own question."""
     names = [name.lstrip(".") for name in allowed if name != "*"]
     return "localhost" if "localhost" in names or not names else names[0]
+
+
+def _collect_static_files(var_dir: Path) -> None:
+    """Collect, compress and fingerprint the static files, where one of them has changed."""
+    from django.conf import settings
+    from django.core.management import call_command
+
+    remembered = var_dir / "run" / "static.json"
+    sources = {"sources": _static_fingerprint(), "root": str(settings.STATIC_ROOT)}
+    is_there = Path(settings.STATIC_ROOT, "staticfiles.json").exists()
+    if is_there and private_files.read_state(remembered) == sources:
+        return
+    call_command("collectstatic", interactive=False, verbosity=0, stdout=sys.stderr)
+    private_files.make_folder(remembered.parent)
+    private_files.write_state(remembered, sources)
+
+
+def _static_fingerprint() -> str:
+    """Digest name, size and time of every file that would be collected."""
+    from django.contrib.staticfiles.finders import get_finders
+
+    found = sorted(
+        storage.path(name) for finder in get_finders() for name, storage in finder.list([])
+    )
+    digest = hashlib.sha256()
+    for path in found:
+        status = Path(path).stat()
+        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def wanted_administrator(*, email: str, password: str) -> dict[str, str] | None:

@@ -51,11 +51,6 @@ def birth(pid: int) -> str:
     return ""
 
 
-def is_alive(pid: int) -> bool:
-    """Return whether the process exists and is no zombie."""
-    return bool(birth(pid))
-
-
 def _ask_ps(pid: int, column: str) -> str:
     asked = ["ps", "-ww", "-o", f"{column}=", "-p", str(pid)]
     with suppress(OSError):
@@ -71,14 +66,13 @@ def end(
     patience_seconds: float,
     group: bool = False,
     hurry: Callable[[], bool] = lambda: False,
-) -> bool:
+) -> None:
     """Ask a process to end, wait, and kill it when its time is over or ``hurry`` says so.
 
     ``ask_with=None`` is for one that has been asked already: some programs take a second request
     for impatience.
     With ``group``, what is left of the process group that the pid leads is killed in any case.
-    Returns whether the process went by itself; whoever calls has made sure that the pid is the
-    process that is meant.
+    Whoever calls has made sure that the pid is the process that is meant.
     """
     born = birth(pid)
     went = True
@@ -89,7 +83,6 @@ def end(
     if group or not went:
         send(pid, signal.SIGKILL, group=group)
         _gone_within(pid, born, KILL_SECONDS, hurry=lambda: False)
-    return went
 
 
 def send(pid: int, sent: signal.Signals, *, group: bool = False) -> None:

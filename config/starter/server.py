@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from config.starter import interruption, logs, ports, private_files, processes
 from config.starter.failure import StartFailure
+from config.starter.part import Part
 
 if TYPE_CHECKING:
     import signal
@@ -22,14 +23,14 @@ STOP_SECONDS = 20
 PORT_ATTEMPTS = 5
 
 
-class EmbeddedServer(abc.ABC):
+class EmbeddedServer(Part):
     """One server process that keeps its things in ``var_dir/<slug>/`` and logs to ``var_dir/log/``.
 
     ``start()`` first ends what an earlier run left behind, so that there is one way to begin. Port
     and password are remembered, so that an address stays the same from run to run.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # type: ignore[misc]  # one of each
     slug: ClassVar[str]
     program: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
@@ -38,10 +39,9 @@ class EmbeddedServer(abc.ABC):
         """Name the folders; nothing is created before ``start()``."""
         self.var_dir = var_dir.absolute()
         self.folder = self.var_dir / self.slug
-        self.log_path = logs.path_for(self.var_dir, self.slug)
+        super().__init__(logs.path_for(self.var_dir, self.slug))
         self.state_path = self.folder / "state.json"
         self.state: dict[str, Any] = {}
-        self.process: subprocess.Popen[bytes] | None = None
 
     # --- What each server knows of itself ---------------------------------------------------------
 
@@ -107,8 +107,11 @@ class EmbeddedServer(abc.ABC):
     def _start_on(self, port: int) -> bool:
         """Try one port; ``False`` when somebody else took it in between."""
         self.remember(port=port)
-        with logs.open_new(self.log_path) as log, interruption.shielded():
-            self.process = self._launch(log)
+        try:
+            with logs.open_new(self.log_path) as log, interruption.shielded():
+                self.process = self.launch(log)
+        except OSError as refusal:
+            raise StartFailure(f"{self.name} cannot be started: {refusal.strerror}.") from refusal
         deadline = time.monotonic() + READY_SECONDS
         while self.process.poll() is None:
             if self.is_ready():
@@ -125,21 +128,7 @@ class EmbeddedServer(abc.ABC):
             f"{self.name} ended at once, with code {self.process.returncode}. {self.log_tail()}"
         )
 
-    def _launch(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        try:
-            return self.launch(log)
-        except OSError as refusal:
-            raise StartFailure(f"{self.name} cannot be started: {refusal.strerror}.") from refusal
-
-    def log_tail(self) -> str:
-        """Quote the last lines of the log, for a failure's message."""
-        return logs.tail(self.log_path)
-
     # --- Stopping ---------------------------------------------------------------------------------
-
-    def poll(self) -> int | None:
-        """Return the exit code when the program has ended by itself, else ``None``."""
-        return self.process.poll() if self.process else None
 
     def stop(self) -> None:
         """End the program, and wait for it; harmless when it does not run."""

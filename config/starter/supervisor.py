@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from config.starter import interruption
 from config.starter.child import Child
 from config.starter.failure import StartFailure
 from config.starter.server import EmbeddedServer
 
+if TYPE_CHECKING:
+    from config.starter.part import Part
+
 LOOK_SECONDS = 0.2
 RESTART_AFTER_SECONDS = 3.0
 MOST_RESTARTS = 3  # of one server in …
 RESTARTS_WINDOW_SECONDS = 60.0  # … this time; more is a fault that a restart does not mend
-
-
-class Part(Protocol):
-    """Something that was started: a server or a process of the site."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-
-    def poll(self) -> int | None:
-        """Return the exit code when it has ended, else ``None``."""
-
-    def stop(self) -> None:
-        """End it; harmless when it does not run."""
-
-    def log_tail(self) -> str:
-        """Quote the last lines of its log."""
 
 
 class Supervisor:

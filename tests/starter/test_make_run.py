@@ -146,7 +146,7 @@ def test_a_site_starts_survives_kills_keeps_its_data_and_stops_with_one_ctrl_c(s
     os.kill(site.runs[0].pid, signal.SIGKILL)
     site.runs[0].wait()
     for slug in ("web", "worker", "beat"):
-        assert processes.is_alive(site.pid(slug))
+        assert processes.birth(site.pid(slug))
     again, said = site.started(GARRISON_ADMIN_EMAIL="second@example.com")
     assert "Stopped the web server of an earlier run" in said
     assert "Administrator" not in said

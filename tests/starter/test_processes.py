@@ -77,7 +77,7 @@ def test_a_zombie_counts_as_dead(spawn):
 
 def test_a_process_that_listens_goes_by_itself(spawn):
     process = spawn()
-    assert processes.end(process.pid, ask_with=signal.SIGTERM, patience_seconds=5)
+    processes.end(process.pid, ask_with=signal.SIGTERM, patience_seconds=5)
     assert process.wait() == -signal.SIGTERM
 
 
@@ -86,7 +86,7 @@ STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {READ
 
 def test_a_process_that_does_not_listen_is_killed(spawn):
     process = spawn(STUBBORN)
-    assert not processes.end(process.pid, ask_with=signal.SIGTERM, patience_seconds=0.3)
+    processes.end(process.pid, ask_with=signal.SIGTERM, patience_seconds=0.3)
     assert process.wait() == -signal.SIGKILL
 
 
@@ -124,11 +124,11 @@ def test_nothing_that_a_child_has_started_outlives_it(tmp_path, then):
     made = child(tmp_path, GRANDCHILD + then)
     wait_for(lambda: (tmp_path / "grandchild").exists() and (tmp_path / "grandchild").read_text())
     pid = int((tmp_path / "grandchild").read_text())
-    assert processes.is_alive(pid)
+    assert processes.birth(pid)
     if "exit" in then.lower():
         wait_for(lambda: made.poll() == 3)
     made.stop()
-    wait_for(lambda: not processes.is_alive(pid))
+    wait_for(lambda: not processes.birth(pid))
     assert not made.record_path.exists()
 
 
