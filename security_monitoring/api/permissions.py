@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import IsAdminUser
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
 
-class IsStaff(BasePermission):
-    """Staff, signed in and active."""
-
-    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002
-        """Tell."""
-        user = request.user
-        return bool(user and user.is_active and getattr(user, "is_staff", False))
-
-
-class SeesEvents(IsStaff):
+class SeesEvents(IsAdminUser):
     """Staff who may view security events."""
 
     def has_permission(self, request: Request, view: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
+from rest_framework.permissions import IsAdminUser
 
 from audit import counts
 from audit.models import SecurityEvent, SecurityEventQuerySet
@@ -13,7 +14,7 @@ from http_hardening.api.operations import operation
 from http_hardening.api.paging import Page, page_of
 from http_hardening.api.strict_view import StrictAPIView
 from security_monitoring import dashboard
-from security_monitoring.api.permissions import IsStaff, SeesEvents
+from security_monitoring.api.permissions import SeesEvents
 from security_monitoring.api.serializers import (
     EventsOutput,
     EventsQuery,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class MetricsView(StrictAPIView):
     """The figures of the dashboard."""
 
-    permission_classes = (IsStaff,)
+    permission_classes = (IsAdminUser,)
 
     @operation(query=MetricsQuery, returns=MetricsOutput)
     def get(self, *, window: str) -> dict[str, Any]:
@@ -43,7 +44,7 @@ class MetricsView(StrictAPIView):
 class HealthView(StrictAPIView):
     """The health report."""
 
-    permission_classes = (IsStaff,)
+    permission_classes = (IsAdminUser,)
 
     @operation(returns=HealthOutput)
     def get(self) -> dict[str, Any]:

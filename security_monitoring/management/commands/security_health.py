@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand
@@ -38,7 +40,8 @@ class Command(BaseCommand):
         results = health.run()
         worst = health.worst(results)
         if options["json"]:
-            self.stdout.write(json.dumps(_report(results, worst)))
+            report = {"status": worst, "checks": [asdict(result) for result in results]}
+            self.stdout.write(json.dumps(report, default=datetime.isoformat))
         else:
             for result in results:
                 self.stdout.write(
@@ -47,16 +50,3 @@ class Command(BaseCommand):
             self.stdout.write(f"Overall: {worst}.")
         if worst is not health.Status.HEALTHY:
             sys.exit(1)
-
-
-def _report(results: list[health.CheckReport], worst: health.Status) -> dict[str, Any]:
-    checks = [
-        {
-            "name": result.name,
-            "status": result.status,
-            "detail": result.detail,
-            "checked_at": result.checked_at.isoformat(),
-        }
-        for result in results
-    ]
-    return {"status": worst, "checks": checks}
