@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import sys
@@ -17,20 +16,18 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 NOTE = "<!-- Written by docs/reference.py from the code; change it there. -->"
+CHECK_ID = re.compile(r'^\w+ = "([a-z_]+\.[EWI]\d{3})"(?:  # (.*))?$', re.MULTILINE)
 
 
 def _set_up() -> list[str]:
     """Load every app with a throw-away environment, and name the packages."""
-    import base64
-    import secrets
+    from config.starter import keys
 
+    os.environ |= keys.generate().variables
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "GARRISON_ENV": "production",
         "GARRISON_ENV_FILE": os.devnull,
-        "SECRET_KEY": secrets.token_urlsafe(50),
-        "JWT_SECRET": secrets.token_urlsafe(50),
-        "ENCRYPTION_KEY": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
         "DATABASE_URL": "sqlite://:memory:",
         "REDIS_URL": "redis://127.0.0.1:1/0",
     }
@@ -97,22 +94,14 @@ def checks_page(packages: list[str]) -> str:
         "",
         "`manage.py check` (and `check --deploy`) reports these.",
         "",
+        "| id | finds |",
+        "| --- | --- |",
     ]
-    lines += ["| id | finds |", "| --- | --- |"]
     for package in packages:
         path = ROOT / package / "checks.py"
         if not path.exists():
             continue
-        text = path.read_text().splitlines()
-        for node in ast.parse("\n".join(text)).body:
-            value = getattr(getattr(node, "value", None), "value", None)
-            if (
-                isinstance(node, ast.Assign)
-                and isinstance(value, str)
-                and re.match(r"^[a-z_]+\.[EWI]\d{3}$", value)
-            ):
-                comment = text[node.lineno - 1].partition("#")[2].strip()
-                lines.append(f"| `{value}` | {comment} |")
+        lines += [f"| `{id_}` | {found} |" for id_, found in CHECK_ID.findall(path.read_text())]
     return "\n".join([*lines, ""])
 
 
