@@ -47,7 +47,7 @@ def is_production() -> bool:
 IS_PRODUCTION = is_production()
 
 
-def required(name: str, *, hint: str) -> str:
+def required(name: str, *, hint: str = f"{FRESH} and put its value into .env.") -> str:
     """Read a variable that has no default; ``hint`` says what to put there."""
     value = env.str(name, "").strip()
     if not value:
@@ -61,7 +61,7 @@ def secret(name: str, *, unlike: str | None = None) -> str:
     ``unlike`` names another variable that must not hold the same: one leaked key must not open two
     doors.
     """
-    value = required(name, hint=f"{FRESH} and put its value into .env.")
+    value = required(name)
     _refuse_weak(name, value, unlike=unlike)
     return value
 
@@ -71,7 +71,7 @@ def signing_keys(name: str, *, unlike: str) -> list[str]:
 
     A secret without an id is ``k1``, so that a site can begin with one and rotate later.
     """
-    value = required(name, hint=f"{FRESH} and put its value into .env.")
+    value = required(name)
     entries = [entry.strip() for entry in value.split(",")]
     if not all(SIGNING_KEY.match(entry) for entry in entries):
         entries = [f"k1:{value}"]
@@ -98,7 +98,7 @@ def audit_keys(name: str) -> list[str]:
 
 def encryption_keys(name: str) -> list[str]:
     """Read the keys for secrets at rest, the active one first; ``encryption`` judges their form."""
-    value = required(name, hint=f"{FRESH} and put its value into .env.")
+    value = required(name)
     found = [entry.strip() for entry in value.split(",") if entry.strip()]
     if problems := entries.read(found).problems:
         raise ConfigurationError(f"{name}: {' '.join(problems)}")

@@ -13,5 +13,5 @@ def moments() -> Iterable[datetime]:
     """Return the moment of every backup that is kept (``ENCRYPTION_KEPT_BACKUPS``)."""
     from backups.models import Backup
 
-    kept = Backup.objects.good().filter(snapshot_at__isnull=False)
-    return kept.values_list("snapshot_at", flat=True)
+    kept = Backup.objects.good().values_list("snapshot_at", flat=True)
+    return [moment for moment in kept if moment is not None]

@@ -31,7 +31,7 @@ class EmbeddedPostgreSQL(EmbeddedServer):
     ``options`` are server settings for this run, such as ``{"fsync": "off"}`` for tests.
     """
 
-    name: ClassVar[str] = "PostgreSQL"
+    name = "PostgreSQL"
     slug: ClassVar[str] = "postgresql"
     program: ClassVar[str] = "postgres"
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast": ends sessions, keeps the data
@@ -178,16 +178,8 @@ class EmbeddedPostgreSQL(EmbeddedServer):
         command += ["-p", str(self.port)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
-        return subprocess.Popen(  # noqa: S603 - our own arguments
-            command,
-            cwd=self.home() if self.account.uid is None else "/",
-            env=plain_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C is for the starter, which stops it last
-            **self.account.launch_options(),
-        )
+        folder = self.home() if self.account.uid is None else "/"
+        return self.spawn(command, log, cwd=folder, **self.account.launch_options())
 
     def _connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(

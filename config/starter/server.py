@@ -30,7 +30,6 @@ class EmbeddedServer(Part):
     and password are remembered, so that an address stays the same from run to run.
     """
 
-    name: ClassVar[str]  # type: ignore[misc]  # one of each
     slug: ClassVar[str]
     program: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
@@ -126,6 +125,25 @@ class EmbeddedServer(Part):
             return False
         raise StartFailure(
             f"{self.name} ended at once, with code {self.process.returncode}. {self.log_tail()}"
+        )
+
+    def spawn(
+        self,
+        arguments: list[str],
+        log: IO[bytes],
+        *,
+        stdin: int = subprocess.DEVNULL,
+        **options: Any,
+    ) -> subprocess.Popen[bytes]:
+        """Start the program as a process, with nothing of our environment."""
+        return subprocess.Popen(  # noqa: S603 - our own arguments
+            arguments,
+            stdin=stdin,
+            stdout=log,
+            stderr=log,
+            env=plain_environment(),
+            start_new_session=True,  # Ctrl-C is for the starter, which stops it last
+            **options,
         )
 
     # --- Stopping ---------------------------------------------------------------------------------

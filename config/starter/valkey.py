@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from config.starter import wheels
 from config.starter.ports import LOOPBACK
-from config.starter.server import EmbeddedServer, plain_environment
+from config.starter.server import EmbeddedServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ ANSWER_SECONDS = 2.0
 class EmbeddedValkey(EmbeddedServer):
     """The counters and the task queue of a development machine."""
 
-    name: ClassVar[str] = "Valkey"
+    name = "Valkey"
     slug: ClassVar[str] = "valkey"
     program: ClassVar[str] = "valkey-server"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
@@ -48,14 +48,7 @@ class EmbeddedValkey(EmbeddedServer):
     def launch(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start it; the password goes in by stdin, for arguments are everybody's to read."""
         arguments = [str(wheels.valkey()), "-", "--dir", str(self.folder)]
-        process = subprocess.Popen(  # noqa: S603 - our own arguments
-            arguments,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env=plain_environment(),
-            start_new_session=True,  # Ctrl-C is for the starter, which stops it last
-        )
+        process = self.spawn(arguments, log, stdin=subprocess.PIPE)
         if process.stdin:
             with suppress(BrokenPipeError), process.stdin as configuration:
                 configuration.write(self.configuration().encode())
