@@ -65,18 +65,18 @@ def stacked_bars(chart: Chart) -> SafeString:
         format_html_join(
             "",
             '<line class="sd-grid" x1="0" x2="100%" y1="{0}" y2="{0}"></line>',
-            ((_px(_down(tick.at)),) for tick in value_ticks(top)),
+            ((_px(HEIGHT - tick.at * (HEIGHT - HEADROOM)),) for tick in value_ticks(top)),
         ),
         format_html_join("", "{}", ((bar,) for bar in bars)),
-        format_html_join("", '<text class="{}" x="{}%" y="{}">{}</text>', _bottom(chart)),
+        format_html_join(
+            "",
+            '<text class="{}" x="{}%" y="{}">{}</text>',
+            (
+                (_tick_class(tick), _px(100 * tick.at), HEIGHT + LABEL_HEIGHT - 5, tick.text)
+                for tick in time_ticks(chart["starts"], chart["step"])
+            ),
+        ),
     )
-
-
-def _bottom(chart: Chart) -> list[tuple[str, str, int, str]]:
-    return [
-        (_tick_class(tick), _px(100 * tick.at), HEIGHT + LABEL_HEIGHT - 5, tick.text)
-        for tick in time_ticks(chart["starts"], chart["step"])
-    ]
 
 
 def _tick_class(tick: Tick) -> str:
@@ -106,10 +106,6 @@ def _totals(chart: Chart) -> list[int]:
 def top_of(chart: Chart) -> int:
     """Return the number at the top of the upright axis."""
     return nice_top(max(_totals(chart), default=0))
-
-
-def _down(share: float) -> float:
-    return HEIGHT - share * (HEIGHT - HEADROOM)
 
 
 def _px(length: float) -> str:
@@ -145,11 +141,12 @@ def _segments(chart: Chart, index: int, top: int) -> list[tuple[str, float, floa
         if value := series["values"][index]:
             height = max(value / top * (HEIGHT - HEADROOM), LEAST_BAR)
             floor -= height
-            segments.append((_tone(series["tone"]), floor, height))
+            segments.append((known_tone(series["tone"]), floor, height))
     return segments
 
 
-def _tone(tone: str) -> str:
+def known_tone(tone: str) -> str:
+    """Return the tone; an unknown one is neutral."""
     return tone if tone in TONES else "neutral"
 
 

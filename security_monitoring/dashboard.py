@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, connection, transaction
@@ -28,45 +27,28 @@ if TYPE_CHECKING:
 logger = logging.getLogger("garrison.dashboard")
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A figure as it is drawn; ``value`` is ``None`` where it could not be counted."""
-
-    name: str
-    label: str
-    value: int | None
-    tone: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A panel as it is drawn; ``body`` is ``None`` where it failed."""
-
-    panel: panels.Panel
-    body: SafeString | None
-
-
 def build(request: HttpRequest, *, now: datetime | None = None) -> dict[str, Any]:
-    """Return the template's variables for the window that the request names; writes nothing."""
+    """Return the template's variables for the window that the request names; writes nothing.
+
+    A tile's value is ``None`` where it could not be counted, a card's body where it was not drawn.
+    """
     window = panels.window(request.GET.get("window", ""), now=now or timezone.now())
     with counts.remembering():
         return {
             "request": request,
             "window": window,
-            "spans": _spans(window),
-            "tiles": tiles(request, window),
-            "cards": cards(request, window),
+            "spans": [{"slug": slug, "label": label} for slug, (label, *_) in panels.SPANS.items()],
+            "tiles": [
+                {"figure": figure, "value": value, "url": _url(figure.link)}
+                for figure, value in figures(request.user, window)
+            ],
+            "cards": [
+                {"panel": panel, "body": _draw(panel, request, window)}
+                for panel in panels.panels()
+                if request.user.has_perm(panel.permission)
+            ],
             "refresh_url": _url("security_monitoring:dashboard"),
         }
-
-
-def tiles(request: HttpRequest, window: panels.Window) -> list[Tile]:
-    """Count every figure the viewer may see."""
-    return [
-        Tile(figure.name, figure.label, value, figure.tone if value else "", _url(figure.link))
-        for figure, value in figures(request.user, window)
-    ]
 
 
 def figures(user: Any, window: panels.Window) -> list[tuple[panels.Figure, int | None]]:
@@ -75,15 +57,6 @@ def figures(user: Any, window: panels.Window) -> list[tuple[panels.Figure, int |
         (figure, _count(figure, window))
         for figure in panels.figures()
         if user.has_perm(figure.permission)
-    ]
-
-
-def cards(request: HttpRequest, window: panels.Window) -> list[Card]:
-    """Draw every panel the viewer may see."""
-    return [
-        Card(panel, _draw(panel, request, window))
-        for panel in panels.panels()
-        if request.user.has_perm(panel.permission)
     ]
 
 
@@ -120,13 +93,6 @@ def keep_up() -> None:
             rollups.keep_up(now=timezone.now())
     except DatabaseError:  # a read-only replica, for one: the page shows what is counted
         logger.exception("Events could not be counted for the dashboard.")
-
-
-def _spans(window: panels.Window) -> list[dict[str, Any]]:
-    return [
-        {"slug": slug, "label": label, "is_current": slug == window.slug}
-        for slug, (label, *_) in panels.SPANS.items()
-    ]
 
 
 def _url(name: str) -> str:

@@ -64,8 +64,7 @@ def severity(value: int) -> SafeString:
 @register.simple_tag
 def badge(text: str, tone: str = "neutral") -> SafeString:
     """Return a badge; an unknown tone is neutral."""
-    tone = tone if tone in charts.TONES else "neutral"
-    return format_html('<span class="sd-badge sd-is-{}">{}</span>', tone, text)
+    return format_html('<span class="sd-badge sd-is-{}">{}</span>', charts.known_tone(tone), text)
 
 
 @register.simple_tag
