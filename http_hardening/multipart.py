@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 from http_hardening.errors import FileTooLarge, InvalidMultipart
 
@@ -27,13 +27,6 @@ HEADER = re.compile(r"([A-Za-z-]+):[ \t]*([^\x00-\x1f\x7f]*)", re.ASCII)
 DISPOSITION = re.compile(r'form-data; ?name="([^"\\]+)"(?:; ?filename="([^"\\/]+)")?')
 # Anything else would mean another content than the bytes that are there.
 AS_IT_IS = frozenset({"", "7bit", "8bit", "binary"})
-
-
-class Readable(Protocol):
-    """Where the body comes from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to so many bytes; nothing at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,7 @@ def boundary_of(media_type: str) -> bytes:
 class MultipartReader:
     """Walks over the parts of a body, once; each part's content is read before the next part."""
 
-    def __init__(self, stream: Readable, *, boundary: bytes, longest_bytes: int) -> None:
+    def __init__(self, stream: IO[bytes], *, boundary: bytes, longest_bytes: int) -> None:
         """Begin before the first boundary."""
         self._stream = stream
         self._delimiter = b"\r\n--" + boundary

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from http_hardening.errors import (
@@ -22,6 +23,7 @@ from http_hardening.errors import (
 LARGEST_INTEGER = 2**63 - 1  # what a PostgreSQL bigint holds
 LONGEST_INTEGER = 20  # characters, the sign included
 BYTE_ORDER_MARK = "\ufeff"
+NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 def read_object(body: bytes, *, deepest_nesting: int) -> dict[str, Any]:
@@ -31,9 +33,8 @@ def read_object(body: bytes, *, deepest_nesting: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise NotAnObject(f"The body is {_kind(value)}; an object is needed.")
     # Without an escape there can be no NUL and no lone surrogate, so nothing need be looked at.
-    has_escapes = "\\u" in text
-    if has_escapes or text.count("{") + text.count("[") > deepest_nesting:
-        _look_through(value, deepest_nesting=deepest_nesting, looks_at_text=has_escapes)
+    if "\\u" in text or text.count("{") + text.count("[") > deepest_nesting:
+        _look_through(value, deepest_nesting=deepest_nesting)
     return value
 
 
@@ -82,38 +83,21 @@ def _constant(name: str) -> NoReturn:
     raise InvalidJSON(f"{name} is not JSON.")
 
 
-def _look_through(value: Any, *, deepest_nesting: int, looks_at_text: bool) -> None:
-    level, depth = [value], 0
+def _look_through(value: dict[str, Any], *, deepest_nesting: int) -> None:
+    depth, level = 1, [value]
     while level:
-        depth += any(isinstance(item, dict | list) for item in level)
         if depth > deepest_nesting:
             raise NestingTooDeep(
                 f"The body is nested deeper than {deepest_nesting} objects and lists."
             )
-        if looks_at_text:
-            for item in level:
-                _look_at(item)
-        level = [inner for item in level for inner in _inside(item)]
-
-
-def _inside(item: Any) -> list[Any]:
-    if isinstance(item, dict):
-        return list(item.values())
-    return item if isinstance(item, list) else []
-
-
-def _look_at(item: Any) -> None:
-    for text in item if isinstance(item, dict) else (item,):
-        if isinstance(text, str) and ("\x00" in text or not _is_text(text)):
+        items = [item for container in level for item in _inside(container)]
+        if any(NO_TEXT.search(item) for item in items if isinstance(item, str)):
             raise InvalidEncoding("The body holds a NUL character or half of a surrogate pair.")
+        depth, level = depth + 1, [item for item in items if isinstance(item, dict | list)]
 
 
-def _is_text(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+def _inside(container: Any) -> list[Any]:
+    return [*container, *container.values()] if isinstance(container, dict) else container
 
 
 def _kind(value: Any) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING, Any
 
-from django.core.exceptions import RequestDataTooBig
-from django.http import QueryDict, UnreadablePostError
+from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser, DataAndFiles
@@ -14,17 +13,18 @@ from http_hardening import strict_json
 from http_hardening.conf import settings
 from http_hardening.errors import (
     BodyTooLarge,
-    BodyUnreadable,
     DuplicatePart,
     FileTooLarge,
     InvalidEncoding,
     TooManyParts,
 )
 from http_hardening.multipart import MultipartReader, boundary_of
-from http_hardening.uploads import UploadReceiver
+from http_hardening.uploads import receive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from django.core.files.uploadhandler import FileUploadHandler
 
 
 class StrictJSONParser(BaseParser):
@@ -44,7 +44,10 @@ class StrictJSONParser(BaseParser):
     ) -> dict[str, Any]:
         """Read the body once; never more of it than is allowed."""
         _require_utf8(media_type or "")
-        body = _read(stream, settings.longest_body_bytes)
+        longest = settings.longest_body_bytes
+        body = stream.read(longest + 1)  # one more tells a body of the full length from a longer
+        if len(body) > longest:
+            raise BodyTooLarge(f"The body is longer than {longest} bytes.")
         return strict_json.read_object(body, deepest_nesting=settings.deepest_nesting)
 
 
@@ -69,40 +72,47 @@ class StrictMultiPartParser(BaseParser):
     ) -> DataAndFiles[Any, Any]:
         """Read the body once; never more of it than is allowed."""
         request = (parser_context or {})["request"]
-        length, longest = (
-            int(request.META.get("CONTENT_LENGTH") or 0),
-            settings.longest_upload_bytes,
-        )
+        handlers: list[FileUploadHandler] = request.upload_handlers
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        longest = settings.longest_upload_bytes
         if length > longest:
             raise FileTooLarge(f"The upload is longer than {longest} bytes.")
         boundary = boundary_of(media_type or "")
         reader = MultipartReader(stream, boundary=boundary, longest_bytes=longest)
-        receiver = UploadReceiver(request.upload_handlers)
-        receiver.begin(stream, request.META, length, boundary)
-        fields, files = QueryDict(mutable=True), MultiValueDict[str, Any]()
+        form = DataAndFiles(QueryDict(mutable=True), MultiValueDict[str, Any]())
+        for handler in handlers:
+            handler.handle_raw_input(stream, request.META, length, boundary.decode())
         try:
-            self._read(reader, receiver, fields, files)
+            self._read(reader, handlers, form)
         except BaseException:
-            receiver.interrupt(files)
+            for handler in handlers:
+                handler.upload_interrupted()
+            for file in form.files.values():
+                file.close()
             raise
-        receiver.complete()
-        return DataAndFiles(fields, files)
+        for handler in handlers:
+            handler.upload_complete()
+        return form
 
     def _read(
-        self, reader: MultipartReader, receiver: UploadReceiver, fields: Any, files: Any
+        self,
+        reader: MultipartReader,
+        handlers: list[FileUploadHandler],
+        form: DataAndFiles[Any, Any],
     ) -> None:
         names: set[str] = set()
         for part in reader.parts():
             if part.name in names:
                 raise DuplicatePart(f"The form names {part.name!r} twice.")
             names.add(part.name)
-            if len(names) > self.most_parts or (part.file_name and len(files) >= self.most_files):
+            is_file = part.file_name is not None
+            if len(names) > self.most_parts or (is_file and len(form.files) >= self.most_files):
                 most = f"{self.most_parts} parts, {self.most_files} of them files"
                 raise TooManyParts(f"The form has more than {most}.")
-            if part.file_name is None:
-                fields[part.name] = self._text(part.name, reader.content())
-            elif file := receiver.receive(part, reader.content()):
-                files[part.name] = file
+            if not is_file:
+                form.data[part.name] = self._text(part.name, reader.content())
+            elif file := receive(handlers, part, reader.content()):
+                form.files[part.name] = file
 
     def _text(self, name: str, content: Iterator[bytes]) -> str:
         value = b""
@@ -110,30 +120,12 @@ class StrictMultiPartParser(BaseParser):
             value += chunk
             if len(value) > self.longest_field_bytes:
                 raise BodyTooLarge(f"The field {name!r} is over {self.longest_field_bytes} bytes.")
+        if b"\x00" in value:
+            raise InvalidEncoding(f"The field {name!r} holds a NUL character.")
         try:
-            text = value.decode()
+            return value.decode()
         except UnicodeDecodeError:
             raise InvalidEncoding(f"The field {name!r} is not UTF-8.") from None
-        if "\x00" in text:
-            raise InvalidEncoding(f"The field {name!r} holds a NUL character.")
-        return text
-
-
-def _read(stream: IO[Any], longest_bytes: int) -> bytes:
-    try:
-        # One byte more tells a body of the full length from a longer one.
-        body: bytes = stream.read(longest_bytes + 1)
-    except RequestDataTooBig:
-        raise BodyTooLarge(_too_large(longest_bytes)) from None
-    except UnreadablePostError:
-        raise BodyUnreadable("The connection broke before the body was complete.") from None
-    if len(body) > longest_bytes:
-        raise BodyTooLarge(_too_large(longest_bytes))
-    return body
-
-
-def _too_large(longest_bytes: int) -> str:
-    return f"The body is longer than {longest_bytes} bytes."
 
 
 def _require_utf8(media_type: str) -> None:

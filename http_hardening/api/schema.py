@@ -9,15 +9,14 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings as django_settings
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
+from garrison.conf import remembered
 from garrison.errors import PROBLEM_JSON
 from http_hardening.api.operations import READS_A_BODY
 from http_hardening.api.serializers import PageOutput
@@ -110,12 +109,8 @@ class ProblemAutoSchema(AutoSchema):
         yield "default", "Any other error has this form too."
 
 
+@remembered("ROOT_URLCONF")
 def document() -> bytes:
-    """Get the document as JSON: worked out once a process, for it cannot change while it runs."""
-    return _document(str(django_settings.ROOT_URLCONF))
-
-
-@lru_cache(maxsize=4)
-def _document(urlconf: str) -> bytes:
-    schema = SchemaGenerator(urlconf=urlconf).get_schema(request=None, public=True)
+    """Return the document as JSON: made once a process, for it cannot change while it runs."""
+    schema = SchemaGenerator().get_schema(request=None, public=True)
     return json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode()
