@@ -39,12 +39,11 @@ class HeadersMiddleware(SyncAsyncMiddleware):
 
 def _turned_away(request: HttpRequest) -> HttpResponseBase | None:
     meta = request.META
+    refusal: type[Refusal]
     if "\x00" in request.path_info or "%00" in meta.get("QUERY_STRING", ""):
-        return _refused(request, NulCharacter)
-    if "HTTP_TRANSFER_ENCODING" in meta and not meta.get("CONTENT_LENGTH"):
-        return _refused(request, LengthRequired)
-    return None
-
-
-def _refused(request: HttpRequest, refusal: type[Refusal]) -> HttpResponseBase:
+        refusal = NulCharacter
+    elif "HTTP_TRANSFER_ENCODING" in meta and not meta.get("CONTENT_LENGTH"):
+        refusal = LengthRequired
+    else:
+        return None
     return answer(request, status=refusal.status, code=refusal.code, detail=f"{refusal.title}.")

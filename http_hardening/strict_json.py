@@ -31,7 +31,7 @@ def read_object(body: bytes, *, deepest_nesting: int) -> dict[str, Any]:
     text = _decoded(body)
     value = _parsed(text)
     if not isinstance(value, dict):
-        raise NotAnObject(f"The body is {_kind(value)}; an object is needed.")
+        raise NotAnObject("The body is JSON, but not an object.")
     # Without an escape there can be no NUL and no lone surrogate, so nothing need be looked at.
     if "\\u" in text or text.count("{") + text.count("[") > deepest_nesting:
         _look_through(value, deepest_nesting=deepest_nesting)
@@ -98,11 +98,6 @@ def _look_through(value: dict[str, Any], *, deepest_nesting: int) -> None:
 
 def _inside(container: Any) -> list[Any]:
     return [*container, *container.values()] if isinstance(container, dict) else container
-
-
-def _kind(value: Any) -> str:
-    names = {str: "text", bool: "a truth value", list: "a list", type(None): "null"}
-    return names.get(type(value), "a number")
 
 
 _DECODER = json.JSONDecoder(

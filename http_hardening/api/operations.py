@@ -71,7 +71,9 @@ def operation(
             if query or request._request.META.get("QUERY_STRING"):
                 kwargs |= (query or QuerySerializer).read(request.query_params)
             if request.method in READS_A_BODY:
-                kwargs |= _read(body or StrictSerializer, request.data)
+                given = (body or StrictSerializer)(data=request.data)
+                given.is_valid(raise_exception=True)
+                kwargs |= given.validated_data
             result = method(view, *args, **kwargs)
             if isinstance(result, Response):
                 return result
@@ -82,9 +84,3 @@ def operation(
         return cast("Method", sensitive_variables()(handler) if body else handler)
 
     return decorate
-
-
-def _read(serializer: type[BaseSerializer[Any]], data: Any) -> dict[str, Any]:
-    given = serializer(data=data)
-    given.is_valid(raise_exception=True)
-    return cast("dict[str, Any]", given.validated_data)

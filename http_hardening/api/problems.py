@@ -56,8 +56,9 @@ def exception_handler(exception: Exception, where: Mapping[str, Any]) -> JsonRes
     if answer is None:
         return None
     set_rollback()
-    for name, value in _headers(exception, answer.status_code, where).items():
-        answer.headers[name] = value
+    if answer.status_code == 401:
+        challenge = where["view"].get_authenticate_header(where["request"])
+        answer.headers["WWW-Authenticate"] = challenge or "Bearer"
     return answer
 
 
@@ -73,20 +74,16 @@ def _answer(exception: Exception) -> JsonResponse | None:
 
 def _api(exception: exceptions.APIException) -> JsonResponse:
     code = next((c for kind, c in CODES.items() if isinstance(exception, kind)), "")
+    if not code and exception.status_code < 500 and exception.default_code != "error":
+        code = exception.default_code  # of a host's own exception
     detail = exception.detail if isinstance(exception.detail, str) else ""
     wait = getattr(exception, "wait", None)
     return problem_answer(
         status=exception.status_code,
-        code=code or _code_of(exception),
+        code=code,
         detail=detail[:LONGEST_DETAIL],
         retry_after_seconds=None if wait is None else max(1, round(wait)),
     )
-
-
-def _code_of(exception: exceptions.APIException) -> str:
-    """Return a host's own exception the code it declares."""
-    code = exception.default_code
-    return code if exception.status_code < 500 and code != "error" else ""
 
 
 def _django(exception: Exception) -> JsonResponse | None:
@@ -122,13 +119,3 @@ def field_errors(detail: Any, path: str = "") -> Iterator[FieldError]:
     else:
         code = getattr(detail, "code", None) or "invalid"
         yield FieldError(code=code, message=str(detail)[:LONGEST_DETAIL], field=path or None)
-
-
-def _headers(exception: Exception, status: int, where: Mapping[str, Any]) -> dict[str, str]:
-    if status != 401:
-        return {}
-    challenge = getattr(exception, "auth_header", None)
-    view, request = where.get("view"), where.get("request")
-    if challenge is None and view is not None and request is not None:
-        challenge = view.get_authenticate_header(request)
-    return {"WWW-Authenticate": challenge or "Bearer"}

@@ -221,3 +221,8 @@ def test_a_policy_that_cannot_be_followed_is_found_at_start(settings, name, valu
     assert checks.check_api(None) == []
     setattr(settings, f"HTTP_HARDENING_API_{name}", value)
     assert [message.id for message in checks.check_api(None)] == [id_]
+
+
+def test_prefixes_of_a_host_s_own_are_no_classes(settings):
+    settings.HTTP_HARDENING_API_PREFIXES = ["/v1/"]
+    assert checks.check_api(None) == []
