@@ -17,16 +17,9 @@ LONGEST_PAUSE_SECONDS = 4.0
 class CircuitBreaker:
     """Thread-safe; times are seconds of a monotonic clock, passed in."""
 
-    def __init__(
-        self,
-        *,
-        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
-        longest_pause_seconds: float = LONGEST_PAUSE_SECONDS,
-    ) -> None:
+    def __init__(self) -> None:
         """Start closed."""
-        self._first_pause_seconds = first_pause_seconds
-        self._longest_pause_seconds = longest_pause_seconds
-        self._pause_seconds = first_pause_seconds
+        self._pause_seconds = FIRST_PAUSE_SECONDS
         self._retry_at = 0.0
         self._lock = threading.Lock()
         self.is_open = False
@@ -48,8 +41,7 @@ class CircuitBreaker:
         """Learn that a call failed: open, or after a failed probe wait twice as long."""
         with self._lock:
             if self.is_open:
-                doubled = self._pause_seconds * 2
-                self._pause_seconds = min(doubled, self._longest_pause_seconds)
+                self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
             self.is_open = True
             self._retry_at = now + self._pause_seconds
 
@@ -59,7 +51,7 @@ class CircuitBreaker:
             return
         with self._lock:
             self.is_open = False
-            self._pause_seconds = self._first_pause_seconds
+            self._pause_seconds = FIRST_PAUSE_SECONDS
 
     def retry_in_seconds(self, *, now: float) -> float:
         """Tell after how long the next probe may go."""

@@ -98,7 +98,8 @@ class CounterCache(BaseCache):
         and the ``incr`` that follows is answered from it.
         """
         full, milliseconds = self._full(key, version), self._milliseconds(timeout)
-        if milliseconds is not None and self._is_counter(key, value):
+        prefix = getattr(django_settings, "RATELIMIT_CACHE_PREFIX", "rl:")
+        if milliseconds is not None and value == 1 and key.startswith(prefix):
             if self._planned is not None:
                 self._planned.append((full, milliseconds))
                 return True
@@ -107,8 +108,7 @@ class CounterCache(BaseCache):
             return count == 1
         if milliseconds == 0:
             return not self.store.call("EXISTS", full)
-        life: tuple[str | int, ...] = () if milliseconds is None else ("PX", milliseconds)
-        return bool(self.store.call("SET", full, _encode(value), "NX", *life))
+        return bool(self._set(full, value, milliseconds, "NX"))
 
     def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
         """Add ``delta``, atomically, and give the new number; the time to live stays.
@@ -124,10 +124,6 @@ class CounterCache(BaseCache):
             raise ValueError(f"Key {key!r} not found.")
         return int(answer)
 
-    def _is_counter(self, key: str, value: Any) -> bool:
-        prefix = getattr(django_settings, "RATELIMIT_CACHE_PREFIX", "rl:")
-        return value == 1 and key.startswith(prefix)
-
     # --- Values -----------------------------------------------------------------------------------
     def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
         """Return the value, or the default where there is none."""
@@ -137,14 +133,15 @@ class CounterCache(BaseCache):
         self, key: str, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
         """Store the value; a timeout of 0 or less deletes it, ``None`` keeps it for ever."""
-        full, text = self._full(key, version), _encode(value)
         milliseconds = self._milliseconds(timeout)
         if milliseconds == 0:
-            self.store.call("DEL", full)
-        elif milliseconds is None:
-            self.store.call("SET", full, text)
+            self.delete(key, version)
         else:
-            self.store.call("SET", full, text, "PX", milliseconds)
+            self._set(self._full(key, version), value, milliseconds)
+
+    def _set(self, full: str, value: Any, milliseconds: int | None, *flags: str) -> Any:
+        life = () if milliseconds is None else ("PX", milliseconds)
+        return self.store.call("SET", full, _encode(value), *flags, *life)
 
     def touch(
         self, key: str, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
@@ -158,10 +155,6 @@ class CounterCache(BaseCache):
     def delete(self, key: str, version: int | None = None) -> bool:
         """Delete the key; tell whether it existed."""
         return bool(self.store.call("DEL", self._full(key, version)))
-
-    def has_key(self, key: str, version: int | None = None) -> bool:
-        """Return whether the key exists."""
-        return bool(self.store.call("EXISTS", self._full(key, version)))
 
     def get_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
         """Return those that exist, in one round trip."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from garrison.errors import ConfigurationError
-from rate_limiting.cache import CounterCache
 from rate_limiting.endpoints import endpoints
+from rate_limiting.limiter import counter_cache
 from rate_limiting.policy import policy_for, scopes
 from rate_limiting.rates import KNOWN_PARTS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 E001 = "rate_limiting.E001"  # the cache that counts is not CounterCache
 E002 = "rate_limiting.E002"  # a view names a scope that has no rates
@@ -28,30 +26,18 @@ MIDDLEWARE = "rate_limiting.middleware.RateLimitMiddleware"
 
 def check_cache(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Refuse a cache that is per process, or counts in two steps."""
-    alias = getattr(django_settings, "RATELIMIT_USE_CACHE", "default")
-    path = str(django_settings.CACHES.get(alias, {}).get("BACKEND", ""))
     try:
-        backend = import_string(path)
-    except ImportError:
-        backend = None
-    if isinstance(backend, type) and issubclass(backend, CounterCache):
-        return []
-    return [
-        Error(
-            f"CACHES[{alias!r}] is {path or 'missing'}, which does not count exactly across "
-            "processes.",
-            hint="Set its BACKEND to 'rate_limiting.cache.CounterCache' and its LOCATION to a "
-            "redis:// address.",
-            id=E001,
-        )
-    ]
+        counter_cache()
+    except (ImproperlyConfigured, ImportError) as wrong:
+        hint = "Set BACKEND to 'rate_limiting.cache.CounterCache', LOCATION to a redis:// address."
+        return [Error(str(wrong), hint=hint, id=E001)]
+    return []
 
 
 def check_scopes(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Refuse two scopes of one name, and a view whose scope has no rates: it would always fail."""
     try:
-        named = {(endpoint.name, endpoint.scope) for endpoint in endpoints()}
-        known = set(scopes())
+        named, known = sorted(set(endpoints())), set(scopes())
     except ConfigurationError as twice:
         hint = "Each app names its scopes for itself, such as 'reports'."
         return [Error(str(twice), hint=hint, id=E005)]
@@ -61,34 +47,27 @@ def check_scopes(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG
             hint=f"Add {scope!r} to RATE_LIMITS.",
             id=E002,
         )
-        for name, scope in sorted(named)
+        for name, scope in named
         if scope not in known
     ]
 
 
 def check_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Refuse a custom key that cannot be imported."""
-    return list(_unresolved_keys())
-
-
-def _unresolved_keys() -> Iterator[CheckMessage]:
-    for path in sorted(_custom_keys()):
-        try:
-            import_string(path)
-        except ImportError as failure:
-            yield Error(
-                f"RATE_LIMITS counts by {path!r}, which does not resolve: {failure}",
-                hint="Write the full path of a callable that is given the request.",
-                id=E003,
-            )
-
-
-def _custom_keys() -> set[str]:
     try:
         policies = [policy_for(scope) for scope in scopes()]
     except ConfigurationError:  # garrison.E002 says which rate cannot be read
-        return set()
-    return {part for policy in policies for rate in policy.rates for part in rate.key} - KNOWN_PARTS
+        return []
+    parts = {part for policy in policies for rate in policy.rates for part in rate.key}
+    found: list[CheckMessage] = []
+    for path in sorted(parts - KNOWN_PARTS):
+        try:
+            import_string(path)
+        except ImportError as failure:
+            message = f"RATE_LIMITS counts by {path!r}, which does not resolve: {failure}"
+            hint = "Write the full path of a callable that is given the request."
+            found.append(Error(message, hint=hint, id=E003))
+    return found
 
 
 def check_middleware(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001

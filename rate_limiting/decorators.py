@@ -17,15 +17,8 @@ if TYPE_CHECKING:
 
 View = TypeVar("View", bound="Callable[..., Any]")
 
-UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
-
-def rate_limited(
-    *,
-    scope: str,
-    methods: Collection[str] | None = None,
-    refund_statuses: Collection[int] = (),
-) -> Callable[[View], View]:
+def rate_limited(*, scope: str, methods: Collection[str] | None = None) -> Callable[[View], View]:
     """Count each request of a view, sync or async, under a scope.
 
     ``methods`` limits it to some (default: all). A refusal is raised and answered by garrison's
@@ -35,7 +28,7 @@ def rate_limited(
     def decorate(view: View) -> View:
         def check(request: HttpRequest) -> None:
             if methods is None or request.method in methods:
-                count_view(request, view, scope=scope, refund_statuses=refund_statuses)
+                count_view(request, view, scope=scope)
 
         if iscoroutinefunction(view):
 
@@ -58,11 +51,7 @@ def rate_limited(
 
 
 def count_view(
-    request: HttpRequest,
-    view: object,
-    *,
-    scope: str,
-    refund_statuses: Collection[int] = (),
+    request: HttpRequest, view: object, *, scope: str, refund_statuses: Collection[int] = ()
 ) -> None:
     """Count a request of a plain Django view; raises the refusal."""
     requests.check(

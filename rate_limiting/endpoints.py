@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from rate_limiting.policy import counted_views
+from rate_limiting.policy import DEFAULT_SCOPE, counted_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DEFAULT_API_SCOPE = "api"
 
+def endpoints() -> Iterator[tuple[str, str]]:
+    """Yield the name of each counted view, as counters and events have it, and its scope.
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One counted view: its name as counters and events have it, and its scope."""
-
-    name: str
-    scope: str
-
-
-def endpoints() -> Iterator[Endpoint]:
-    """Return DRF views by their ``throttle_scope``, and others as the middleware counts them."""
-    for name, scope in counted_views().items():
-        if scope is not None:
-            yield Endpoint(name, scope)
-    if not getattr(django_settings, "ROOT_URLCONF", None):
-        return
-    for name, callback in _views(get_resolver().url_patterns, ()):
-        view = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
-        if view is None or not _is_throttled(view):
-            continue
-        scope = getattr(view, "throttle_scope", DEFAULT_API_SCOPE)
-        if scope is not None:
-            yield Endpoint(name or f"{view.__module__}.{view.__qualname__}", scope)
+    DRF views have theirs by their ``throttle_scope``, others as the middleware counts them.
+    """
+    named: list[tuple[str, str | None]] = list(counted_views().items())
+    if getattr(django_settings, "ROOT_URLCONF", None):
+        for name, callback in _views(get_resolver().url_patterns, ()):
+            view = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
+            if view is not None and _is_throttled(view):
+                scope = getattr(view, "throttle_scope", DEFAULT_SCOPE)
+                named.append((name or f"{view.__module__}.{view.__qualname__}", scope))
+    yield from ((name, scope) for name, scope in named if scope is not None)
 
 
 def _is_throttled(view: type) -> bool:

@@ -82,9 +82,9 @@ def counter_cache() -> CounterCache:
     alias = getattr(django_settings, "RATELIMIT_USE_CACHE", "default")
     cache = caches[alias]
     if not isinstance(cache, CounterCache):
+        path = f"{type(cache).__module__}.{type(cache).__qualname__}"
         raise ConfigurationError(
-            f"CACHES[{alias!r}] is {type(cache).__name__}; rate limiting counts exactly only over "
-            "rate_limiting.cache.CounterCache."
+            f"CACHES[{alias!r}] is {path}, which does not count exactly across processes."
         )
     return cache
 
@@ -135,13 +135,11 @@ def _count(policy: Policy, subject: Subject) -> Verdict:
 
 def counters_of(policy: Policy, subject: Subject, now: int) -> list[Counter]:
     """Name the counters that a check of this subject reads and writes."""
-    counters: list[Counter] = []
-    for rate in policy.rates:
-        value = subject.value(rate)
-        counter = value and _counter(policy.scope, rate, value, now)
-        if counter:
-            counters.append(counter)
-    return counters
+    return [
+        counter
+        for rate in policy.rates
+        if (value := subject.value(rate)) and (counter := _counter(policy.scope, rate, value, now))
+    ]
 
 
 def _counter(scope: str, rate: Rate, value: str, now: int) -> Counter | None:

@@ -12,13 +12,14 @@ from garrison import context
 from garrison.errors import PROBLEM_JSON
 from garrison.middleware import SyncAsyncMiddleware
 from rate_limiting import requests
-from rate_limiting.decorators import UNSAFE, count_view
+from rate_limiting.decorators import count_view
 from rate_limiting.errors import LimiterUnavailable, RateLimited
 from rate_limiting.policy import counted_views
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # Django's sign-in redirects a success, and shows a failure as 200.
 SIGNED_IN = frozenset({302, 303})
 

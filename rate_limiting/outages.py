@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 REPORT_AGAIN_AFTER_SECONDS = 60.0
@@ -12,17 +13,14 @@ class Outages:
 
     def __init__(self) -> None:
         """Begin with the store well."""
-        self._reported_at: float | None = None
+        self._reported_at = -math.inf
         self._owes_recovery = False
         self._lock = threading.Lock()
 
     def begin(self, *, now: float) -> bool:
         """Return whether this loss should be told: at most one a minute, flapping or lasting."""
         with self._lock:
-            if (
-                self._reported_at is not None
-                and now - self._reported_at < REPORT_AGAIN_AFTER_SECONDS
-            ):
+            if now - self._reported_at < REPORT_AGAIN_AFTER_SECONDS:
                 return False
             self._reported_at = now
             self._owes_recovery = True

@@ -25,6 +25,7 @@ from rate_limiting.rates import DEFAULT_KEY, Rate, parse_rate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+DEFAULT_SCOPE = "api"  # of an API view that names none
 DEFAULT_KEYS = {"auth": "account+address+endpoint"}
 
 
@@ -63,19 +64,24 @@ def counted_views() -> Mapping[str, str | None]:
 
 
 @remembered()
+def limits() -> Mapping[str, list[str]]:
+    """Return the rates of each scope, as they are written."""
+    return {**dict(declared()[0].items()), **settings.limits}
+
+
+@remembered()
 def policy_for(scope: str) -> Policy:
     """Return the scope's policy as the settings have it now.
 
     Raises :class:`~garrison.errors.ConfigurationError` for a scope that has no rates anywhere.
     """
-    limits = {**dict(declared()[0].items()), **settings.limits}
-    if scope not in limits:
+    if scope not in limits():
         raise ConfigurationError(
             f"There is no rate limit scope {scope!r}. Add it to RATE_LIMITS, or use one of "
             f"{', '.join(scopes())}."
         )
     default_key = DEFAULT_KEYS.get(scope, DEFAULT_KEY)
-    parsed = [parse_rate(rate, default_key=default_key) for rate in limits[scope]]
+    parsed = [parse_rate(rate, default_key=default_key) for rate in limits()[scope]]
     return Policy(
         scope=scope,
         rates=tuple(Rate(r.limit * settings.factor, r.period_seconds, r.key) for r in parsed),
@@ -87,4 +93,4 @@ def policy_for(scope: str) -> Policy:
 
 def scopes() -> list[str]:
     """Name every scope there is."""
-    return sorted({*(name for name, _ in declared()[0].items()), *map(str, settings.limits)})
+    return sorted(map(str, limits()))

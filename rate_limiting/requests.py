@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from rate_limiting import limiter
-from rate_limiting.conf import settings
 from rate_limiting.errors import RateLimited
 from rate_limiting.policy import policy_for
 from rate_limiting.subject import subject_of
@@ -38,13 +37,7 @@ def check(  # noqa: PLR0913 - what a check knows of a request, by keyword
     the answers after which the place is given back.
     """
     body = read_body() if policy_for(scope).needs_account else None
-    subject = subject_of(
-        request,
-        endpoint=endpoint,
-        user=user,
-        body=body,
-        account_fields=settings.account_fields,
-    )
+    subject = subject_of(request, endpoint=endpoint, user=user, body=body)
     try:
         verdict = limiter.count_request(scope=scope, subject=subject)
     except RateLimited as refusal:

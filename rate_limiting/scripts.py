@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
 class Script:
     """A Lua script, and the SHA-1 by which the store knows it once it has seen it."""
 
-    source: str
-    sha: str = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, source: str) -> None:
         """Compute the name the store gives it; SHA-1 is the protocol's choice, and no secret's."""
-        digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-        object.__setattr__(self, "sha", digest)
+        self.source = source
+        self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 COUNT_REQUEST = Script("""

@@ -36,8 +36,7 @@ def _keys(subject: Subject) -> set[str]:
     now, known = int(time.time()), set(endpoints())
     keys: set[str] = set()
     for scope in scopes():
-        names = {endpoint.name for endpoint in known if endpoint.scope == scope} or {""}
-        for name in names:
+        for name in {name for name, its_scope in known if its_scope == scope} or {""}:
             asked = replace(subject, endpoint=name)
             for counter in limiter.counters_of(policy_for(scope), asked, now):
                 if PERSONAL & set(counter.rate.key):

@@ -12,18 +12,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from redis import exceptions
 from redis.connection import Connection, parse_url
-from redis.exceptions import (
-    ConnectionError as LineError,
-)
-from redis.exceptions import (
-    NoScriptError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import (
-    TimeoutError as LineTimeout,
-)
 
 from rate_limiting.breaker import CircuitBreaker
 from rate_limiting.errors import StoreUnavailable
@@ -50,7 +40,7 @@ class Store:
     is replaced and the command sent once more.
     """
 
-    def __init__(self, url: str, *, breaker: CircuitBreaker | None = None, **options: Any) -> None:
+    def __init__(self, url: str, **options: Any) -> None:
         """Read the address; nothing is opened before the first command."""
         named = {
             "socket_timeout": TIMEOUT_SECONDS,
@@ -66,7 +56,7 @@ class Store:
         self._options = named
         self._idle: deque[Connection] = deque(maxlen=MOST_IDLE_CONNECTIONS)
         self._pid = os.getpid()
-        self.breaker = breaker or CircuitBreaker()
+        self.breaker = CircuitBreaker()
 
     def call(self, *command: Argument) -> Any:
         """Send one command and give its answer, in one round trip."""
@@ -74,14 +64,13 @@ class Store:
             raise StoreUnavailable("The store is not asked again yet after a failure.")
         try:
             answer = self._exchange(command)
-        except (LineError, LineTimeout, OSError) as failure:
+        except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as failure:
             self.breaker.fail(now=time.monotonic())
             raise StoreUnavailable(f"The store failed with {type(failure).__name__}.") from failure
-        except NoScriptError:
+        except exceptions.RedisError as failure:
             self.breaker.succeed()
-            raise
-        except RedisError as failure:
-            self.breaker.succeed()
+            if isinstance(failure, exceptions.NoScriptError):
+                raise
             # The class only: the store's own words may hold keys.
             raise CommandRefused(f"The store answered {type(failure).__name__}.") from failure
         self.breaker.succeed()
@@ -91,7 +80,7 @@ class Store:
         """Run a script: one round trip, and one more only where the server does not know it yet."""
         try:
             return self.call("EVALSHA", script.sha, len(keys), *keys, *arguments)
-        except NoScriptError:
+        except exceptions.NoScriptError:
             return self.call("EVAL", script.source, len(keys), *keys, *arguments)
 
     def _exchange(self, command: tuple[Argument, ...]) -> Any:
@@ -100,7 +89,7 @@ class Store:
             return self._exchange_on(self._connect(), command)
         try:
             return self._exchange_on(connection, command)
-        except LineError:
+        except exceptions.ConnectionError:
             # It died while it lay idle. The others of its age died with it.
             self._idle.clear()
             return self._exchange_on(self._connect(), command)
@@ -110,7 +99,7 @@ class Store:
             packed = connection.pack_command(*command)  # type: ignore[no-untyped-call]  # redis-py's own
             connection.send_packed_command(packed, check_health=False)  # type: ignore[no-untyped-call]
             answer = connection.read_response()
-        except ResponseError:
+        except exceptions.ResponseError:
             self._idle.append(connection)
             raise
         except BaseException:

@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from garrison import context
 from garrison.client_ip import bucket, client_ip
+from rate_limiting.conf import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,12 +62,10 @@ class Subject:
             return person or (f"address {self.address}" if self.address else None)
         if name == "account":
             return person or self.account
-        if name in {"address", "endpoint"}:
-            return self.address if name == "address" else self.endpoint
-        return "site" if name == "site" else self._custom(name)
-
-    def _custom(self, path: str) -> str | None:
-        value = None if self.request is None else import_string(path)(self.request)
+        known = {"address": self.address, "endpoint": self.endpoint, "site": "site"}
+        if name in known:
+            return known[name]
+        value = None if self.request is None else import_string(name)(self.request)
         return None if value is None else str(value)
 
 
@@ -76,7 +75,6 @@ def subject_of(
     endpoint: str,
     user: object = None,
     body: Mapping[str, object] | None = None,
-    account_fields: list[str] | None = None,
 ) -> Subject:
     """Read the subject off a request.
 
@@ -90,13 +88,13 @@ def subject_of(
         address=bucket(ip),
         endpoint=endpoint,
         user_id=str(getattr(user, "pk", "")) if is_known else None,
-        account=_account(body or {}, account_fields or []),
+        account=_account(body or {}),
         request=request,
     )
 
 
-def _account(body: Mapping[str, object], fields: list[str]) -> str | None:
-    for field in fields:
+def _account(body: Mapping[str, object]) -> str | None:
+    for field in settings.account_fields if body else ():
         name = body.get(field)
         if isinstance(name, str) and (folded := fold(name)):
             return folded

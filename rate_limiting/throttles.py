@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from rest_framework.throttling import BaseThrottle
 
 from rate_limiting import requests
+from rate_limiting.policy import DEFAULT_SCOPE
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
-DEFAULT_SCOPE = "api"
 SUCCESSES = range(200, 300)
 
 

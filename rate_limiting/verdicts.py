@@ -48,23 +48,14 @@ class Verdict:
         """
         if not self.usages:
             return {}
-        named = [
-            (_name(self.scope, usage, index), usage) for index, usage in enumerate(self.usages)
-        ]
-        headers = {
-            "RateLimit-Policy": ", ".join(
-                f'"{name}";q={usage.rate.limit};w={usage.rate.period_seconds}'
-                for name, usage in named
-            ),
-            "RateLimit": ", ".join(
-                f'"{name}";r={usage.remaining};t={usage.reset_seconds}' for name, usage in named
-            ),
-        }
+        policies, left = [], []
+        for index, usage in enumerate(self.usages):
+            rate, name = usage.rate, self.scope
+            if index:  # a scope's further rates are named by what they count by, too
+                name = f"{name}-{'-'.join(rate.key).replace('.', '-')}"
+            policies.append(f'"{name}";q={rate.limit};w={rate.period_seconds}')
+            left.append(f'"{name}";r={usage.remaining};t={usage.reset_seconds}')
+        headers = {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}
         if self.refused_by is not None:
             headers["Retry-After"] = str(self.retry_after_seconds)
         return headers
-
-
-def _name(scope: str, usage: Usage, index: int) -> str:
-    """Name a policy: the scope, and what else it counts by where the scope has several rates."""
-    return scope if index == 0 else f"{scope}-{'-'.join(usage.rate.key).replace('.', '-')}"

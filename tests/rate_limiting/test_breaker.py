@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from rate_limiting.breaker import CircuitBreaker
+from rate_limiting.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, CircuitBreaker
 from rate_limiting.outages import REPORT_AGAIN_AFTER_SECONDS, Outages
 
 
@@ -13,28 +13,28 @@ def test_it_lets_everything_through_while_all_is_well():
 
 
 def test_one_failure_opens_it_until_the_pause_is_over():
-    breaker = CircuitBreaker(first_pause_seconds=1)
+    breaker = CircuitBreaker()
     breaker.fail(now=10.0)
-    assert not breaker.admits(now=10.9)
-    assert breaker.retry_in_seconds(now=10.25) == 0.75
-    assert breaker.admits(now=11.0)
+    assert not breaker.admits(now=10.24)
+    assert breaker.retry_in_seconds(now=10.125) == 0.125
+    assert breaker.admits(now=10.25)
 
 
 def test_one_caller_probes_and_the_others_wait():
-    breaker = CircuitBreaker(first_pause_seconds=1)
+    breaker = CircuitBreaker()
     breaker.fail(now=0.0)
-    assert [breaker.admits(now=1.0) for _ in range(5)] == [True, False, False, False, False]
+    assert [breaker.admits(now=0.25) for _ in range(5)] == [True, False, False, False, False]
 
 
 def test_one_of_many_threads_probes():
-    breaker = CircuitBreaker(first_pause_seconds=1)
+    breaker = CircuitBreaker()
     breaker.fail(now=0.0)
     admitted = []
     barrier = threading.Barrier(16)
 
     def ask():
         barrier.wait()
-        admitted.append(breaker.admits(now=1.0))
+        admitted.append(breaker.admits(now=0.25))
 
     threads = [threading.Thread(target=ask) for _ in range(16)]
     for thread in threads:
@@ -45,32 +45,33 @@ def test_one_of_many_threads_probes():
 
 
 def test_failed_probes_double_the_pause_up_to_the_cap():
-    breaker = CircuitBreaker(first_pause_seconds=1, longest_pause_seconds=4)
+    breaker = CircuitBreaker()
     now, pauses = 0.0, []
     breaker.fail(now=now)
-    for _ in range(5):
+    for _ in range(6):
         pauses.append(breaker.retry_in_seconds(now=now))
         now += pauses[-1]
         assert breaker.admits(now=now)
         breaker.fail(now=now)
-    assert pauses == [1, 2, 4, 4, 4]
+    assert pauses == [FIRST_PAUSE_SECONDS, 0.5, 1, 2, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS]
 
 
 def test_a_probe_that_never_comes_back_does_not_close_the_door_for_ever():
-    breaker = CircuitBreaker(first_pause_seconds=1)
+    breaker = CircuitBreaker()
     breaker.fail(now=0.0)
-    assert breaker.admits(now=1.0)
-    assert breaker.admits(now=2.0)
+    assert breaker.admits(now=0.25)
+    assert not breaker.admits(now=0.49)
+    assert breaker.admits(now=0.5)
 
 
 def test_a_success_closes_it_and_the_next_pause_is_short_again():
-    breaker = CircuitBreaker(first_pause_seconds=1, longest_pause_seconds=8)
+    breaker = CircuitBreaker()
     breaker.fail(now=0.0)
     breaker.fail(now=1.0)
     breaker.succeed()
     assert breaker.admits(now=1.0)
     breaker.fail(now=5.0)
-    assert breaker.retry_in_seconds(now=5.0) == 1.0
+    assert breaker.retry_in_seconds(now=5.0) == FIRST_PAUSE_SECONDS
 
 
 def test_a_loss_is_told_once_a_minute_and_its_end_once():

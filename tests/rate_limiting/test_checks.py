@@ -5,7 +5,7 @@ from django.core.checks import run_checks
 
 from garrison import checks as garrison_checks
 from rate_limiting import checks, policy
-from rate_limiting.endpoints import Endpoint, endpoints
+from rate_limiting.endpoints import endpoints
 
 pytestmark = pytest.mark.urls("tests.rate_limiting.urls")
 
@@ -99,15 +99,15 @@ def test_settings_out_of_range_are_errors(settings, name, value):
 def test_every_counted_view_is_found_with_its_scope(settings):
     settings.RATE_LIMITING_VIEWS = {"export": "exports", "csp-report": None}
     assert set(endpoints()) == {
-        Endpoint("admin:login", "auth"),
-        Endpoint("admin:password_change", "auth"),
-        Endpoint("export", "exports"),
-        Endpoint("read", "api"),
-        Endpoint("login", "auth"),
-        Endpoint("register", "auth"),
-        Endpoint("guarded", "exports"),
-        Endpoint("guarded-auth", "auth"),
-        Endpoint("for-nobody", "api"),
+        ("admin:login", "auth"),
+        ("admin:password_change", "auth"),
+        ("export", "exports"),
+        ("read", "api"),
+        ("login", "auth"),
+        ("register", "auth"),
+        ("guarded", "exports"),
+        ("guarded-auth", "auth"),
+        ("for-nobody", "api"),
     }
 
 
