@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
+
+from django.core.files.uploadhandler import SkipFile, StopFutureHandlers, StopUpload
 
 from http_hardening.errors import FileTooLarge, InvalidMultipart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from django.core.files.uploadedfile import UploadedFile
+    from django.core.files.uploadhandler import FileUploadHandler
 
 CHUNK_BYTES = 64 * 1024
 LONGEST_HEAD_BYTES = 2048
@@ -142,3 +147,41 @@ def _headers(head: bytes) -> dict[str, str]:
 
 def _is_plain(name: str, longest: int) -> bool:
     return len(name) <= longest and name.isprintable() and name not in {".", ".."}
+
+
+def receive(
+    handlers: Sequence[FileUploadHandler], part: Part, content: Iterator[bytes]
+) -> UploadedFile[Any] | None:
+    """Hand a file to Django's upload handlers; ``None`` where one of them skips it."""
+    try:
+        _announce(handlers, part)
+        sizes = _feed(handlers, content)
+    except SkipFile:
+        for _ in content:  # the rest of it
+            pass
+        return None
+    except StopUpload:
+        raise InvalidMultipart("The upload was stopped.") from None
+    made = (h.file_complete(size) for h, size in zip(handlers, sizes, strict=True))
+    return next((file for file in made if file), None)
+
+
+def _announce(handlers: Sequence[FileUploadHandler], part: Part) -> None:
+    for handler in handlers:
+        try:
+            handler.new_file(part.name, str(part.file_name), part.content_type, None, None, {})
+        except StopFutureHandlers:
+            return
+
+
+def _feed(handlers: Sequence[FileUploadHandler], content: Iterator[bytes]) -> list[int]:
+    sizes = [0] * len(handlers)
+    for received in content:
+        chunk: bytes | None = received
+        for index, handler in enumerate(handlers):
+            if chunk is None:
+                break
+            size = len(chunk)
+            chunk = handler.receive_data_chunk(chunk, sizes[index])
+            sizes[index] += size
+    return sizes

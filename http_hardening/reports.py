@@ -68,68 +68,51 @@ def _reports(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _violation(report: dict[str, Any]) -> Violation | None:
-    directive = _first(report, "effective-directive", "effectiveDirective", "violated-directive")
-    name = directive.split(" ")[0]
+    name = _first(report, "effective-directive", "effectiveDirective", "violated-directive")
+    name = name.split(" ")[0]
     blocked = _source(_first(report, "blocked-uri", "blockedURL"))
-    page = _address(_first(report, "document-uri", "documentURL"))
+    # The page's path alone: its query may hold what was mailed to somebody.
+    page = _split(_first(report, "document-uri", "documentURL")).path
     if not DIRECTIVE.fullmatch(name) or blocked.startswith(EXTENSIONS):
         return None
-    disposition = _first(report, "disposition")
-    return Violation(name, blocked, page, "report" if disposition == "report" else "enforce")
+    disposition = "report" if report.get("disposition") == "report" else "enforce"
+    return Violation(name, blocked[:LONGEST_TEXT], page[:LONGEST_TEXT], disposition)
 
 
 def _first(report: dict[str, Any], *names: str) -> str:
-    for name in names:
-        value = report.get(name)
-        if isinstance(value, str) and value:
-            return _printable(value)
-    return ""
-
-
-def _printable(text: str) -> str:
-    return "".join(filter(str.isprintable, text[:2000]))
+    """Return the first text there is under one of the names, with what can be printed of it."""
+    texts = [value for name in names if isinstance(value := report.get(name), str) and value]
+    return "".join(filter(str.isprintable, texts[0][:2000])) if texts else ""
 
 
 def _source(uri: str) -> str:
-    """Get the origin of what was blocked, or the keyword a browser writes for it (``inline``)."""
+    """Return the origin of what was blocked, or the keyword a browser writes (``inline``)."""
     parts = _split(uri)
-    if parts is None:
-        return "invalid"
     if parts.scheme and parts.netloc:
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:LONGEST_TEXT]
-    return (parts.scheme or parts.path)[:LONGEST_TEXT]
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return parts.scheme or parts.path
 
 
-def _address(uri: str) -> str:
-    """Return the page's path: its query may hold what was mailed to somebody."""
-    parts = _split(uri)
-    return parts.path[:LONGEST_TEXT] if parts else ""
-
-
-def _split(uri: str) -> SplitResult | None:
+def _split(uri: str) -> SplitResult:
     try:
         return urlsplit(uri)
     except ValueError:
-        return None
+        return urlsplit("invalid")
 
 
-def record(violations: list[Violation]) -> int:
-    """Report what has not been said in this hour; gives how many were.
+def record(violations: list[Violation]) -> None:
+    """Emit what has not been said in this hour.
 
     While the cache is down nothing is said: a report is worth no database row that is not counted.
     """
-    return sum(_record(violation) for violation in violations)
-
-
-def _record(violation: Violation) -> bool:
-    try:
-        if not _is_new(violation):
-            return False
-    except Exception:  # noqa: BLE001 - whichever cache the host has
-        logger.warning("A report on the content security policy could not be counted.")
-        return False
-    security_events.emit(events.CSP_VIOLATED, data=asdict(violation))
-    return True
+    for violation in violations:
+        try:
+            is_new = _is_new(violation)
+        except Exception:  # noqa: BLE001 - whichever cache the host has
+            logger.warning("A report on the content security policy could not be counted.")
+            return
+        if is_new:
+            security_events.emit(events.CSP_VIOLATED, data=asdict(violation))
 
 
 def _is_new(violation: Violation) -> bool:

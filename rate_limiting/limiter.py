@@ -23,9 +23,9 @@ from garrison.conf import remembered
 from garrison.errors import ConfigurationError, EventNotRecorded
 from garrison.events import Severity
 from rate_limiting import events, scripts
+from rate_limiting.breaker import outages
 from rate_limiting.cache import CounterCache
 from rate_limiting.errors import LimiterUnavailable, RateLimited, StoreUnavailable
-from rate_limiting.outages import outages
 from rate_limiting.policy import policy_for
 from rate_limiting.verdicts import Usage, Verdict
 

@@ -38,7 +38,18 @@ class ScopedThrottle(BaseThrottle):
         if scope is None:
             return True
         is_refused = getattr(view, "is_refused", False)
-        body = _Body(request)
+        failures: list[Exception] = []
+
+        # A body that cannot be parsed is counted all the same, and refused afterwards; DRF parses
+        # once and hands an empty body to whoever asks again, so the failure must be kept.
+        def read_body() -> Mapping[str, object]:
+            try:
+                data = request.data
+            except Exception as failure:  # noqa: BLE001 - raised again, once it is counted
+                failures.append(failure)
+                return {}
+            return data if isinstance(data, Mapping) else {}
+
         django_request: HttpRequest = request._request
         refunds = getattr(view, "throttle_refunds_success", False)
         requests.check(
@@ -46,28 +57,9 @@ class ScopedThrottle(BaseThrottle):
             scope=scope,
             endpoint=requests.endpoint_of(django_request, view),
             user=None if is_refused else request.user,
-            read_body=dict if is_refused else body.read,
+            read_body=dict if is_refused else read_body,
             refund_statuses=SUCCESSES if refunds else (),
         )
-        if body.failure is not None:
-            raise body.failure
+        if failures:
+            raise failures[0]
         return True
-
-
-class _Body:
-    """The parsed body. One that cannot be parsed is counted all the same, and refused afterwards.
-
-    DRF parses once and gives an empty body to whoever asks again, so the failure must be kept.
-    """
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self.failure: Exception | None = None
-
-    def read(self) -> Mapping[str, object]:
-        try:
-            data = self._request.data
-        except Exception as failure:  # noqa: BLE001 - raised again, once it is counted
-            self.failure = failure
-            return {}
-        return data if isinstance(data, Mapping) else {}

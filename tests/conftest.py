@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from audit import append_only
 from garrison import context, deferral
-from rate_limiting import limiter, outages
+from rate_limiting import breaker, limiter
 
 # A machine that is busy is slow at everything; neither is a finding about the code.
 hypothesis_settings.register_profile(
@@ -39,7 +39,7 @@ def _nobody_asks() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_outage_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin with the store never lost: a recovery owed in one test must not be told in the next."""
-    monkeypatch.setattr(limiter, "outages", outages.Outages())
+    monkeypatch.setattr(limiter, "outages", breaker.Outages())
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,7 @@ from http_hardening.errors import (
     InvalidEncoding,
     TooManyParts,
 )
-from http_hardening.multipart import MultipartReader, boundary_of
-from http_hardening.uploads import receive
+from http_hardening.multipart import MultipartReader, boundary_of, receive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -175,5 +175,5 @@ def test_nothing_is_said_while_the_cache_is_down(said, monkeypatch):
         raise ConnectionError
 
     monkeypatch.setattr(type(cache._connections["default"]), "add", fails)
-    assert reports.record([SAID]) == 0
+    reports.record([SAID])
     assert said == []

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import threading
 
-from rate_limiting.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, CircuitBreaker
-from rate_limiting.outages import REPORT_AGAIN_AFTER_SECONDS, Outages
+from rate_limiting.breaker import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    REPORT_AGAIN_AFTER_SECONDS,
+    CircuitBreaker,
+    Outages,
+)
 
 
 def test_it_lets_everything_through_while_all_is_well():
