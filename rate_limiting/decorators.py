@@ -56,8 +56,8 @@ def count_view(
     """Count a request of a plain Django view; raises the refusal."""
     requests.check(
         request,
+        view,
         scope=scope,
-        endpoint=requests.endpoint_of(request, view),
         user=getattr(request, "user", None),
         read_body=lambda: request.POST,
         refund_statuses=refund_statuses,

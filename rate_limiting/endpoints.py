@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
 from django.conf import settings as django_settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -23,19 +22,11 @@ def endpoints() -> Iterator[tuple[str, str]]:
     if getattr(django_settings, "ROOT_URLCONF", None):
         for name, callback in _views(get_resolver().url_patterns, ()):
             view = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
-            if view is not None and _is_throttled(view):
+            throttles = getattr(view, "throttle_classes", ())
+            if any(getattr(throttle, "counts_by_scope", False) for throttle in throttles):
                 scope = getattr(view, "throttle_scope", DEFAULT_SCOPE)
                 named.append((name or f"{view.__module__}.{view.__qualname__}", scope))
     yield from ((name, scope) for name, scope in named if scope is not None)
-
-
-def _is_throttled(view: type) -> bool:
-    if not apps.is_installed("rest_framework"):
-        return False
-    from rate_limiting.throttles import ScopedThrottle
-
-    classes = getattr(view, "throttle_classes", ())
-    return any(isinstance(cls, type) and issubclass(cls, ScopedThrottle) for cls in classes)
 
 
 def _views(patterns: list[Any], namespaces: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

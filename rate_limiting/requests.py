@@ -24,9 +24,9 @@ REFUND_ATTRIBUTE = "rate_limit_refund_statuses"
 
 def check(  # noqa: PLR0913 - what a check knows of a request, by keyword
     request: HttpRequest,
+    view: object,
     *,
     scope: str,
-    endpoint: str,
     user: object,
     read_body: BodyReader,
     refund_statuses: Collection[int] = (),
@@ -37,7 +37,7 @@ def check(  # noqa: PLR0913 - what a check knows of a request, by keyword
     the answers after which the place is given back.
     """
     body = read_body() if policy_for(scope).needs_account else None
-    subject = subject_of(request, endpoint=endpoint, user=user, body=body)
+    subject = subject_of(request, endpoint=_endpoint(request, view), user=user, body=body)
     try:
         verdict = limiter.count_request(scope=scope, subject=subject)
     except RateLimited as refusal:
@@ -60,7 +60,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> None:
         limiter.refund(verdict=verdict)
 
 
-def endpoint_of(request: HttpRequest, view: object = None) -> str:
+def _endpoint(request: HttpRequest, view: object) -> str:
     """Name the view: by its URL's name where it has one, so that names in events can be read."""
     match = getattr(request, "resolver_match", None)
     if match is not None and match.view_name:

@@ -11,7 +11,6 @@ from rate_limiting import requests
 from rate_limiting.policy import DEFAULT_SCOPE
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
@@ -32,6 +31,9 @@ class ScopedThrottle(BaseThrottle):
     carries the exact wait and the headers through any exception handler.
     """
 
+    counts_by_scope = True
+    """By this :mod:`rate_limiting.endpoints` knows a counted view, whether or not DRF is there."""
+
     def allow_request(self, request: Request, view: APIView) -> bool:
         """Say that the request may go on, or raise."""
         scope: str | None = getattr(view, "throttle_scope", DEFAULT_SCOPE)
@@ -50,12 +52,11 @@ class ScopedThrottle(BaseThrottle):
                 return {}
             return data if isinstance(data, Mapping) else {}
 
-        django_request: HttpRequest = request._request
         refunds = getattr(view, "throttle_refunds_success", False)
         requests.check(
-            django_request,
+            request._request,
+            view,
             scope=scope,
-            endpoint=requests.endpoint_of(django_request, view),
             user=None if is_refused else request.user,
             read_body=dict if is_refused else read_body,
             refund_statuses=SUCCESSES if refunds else (),

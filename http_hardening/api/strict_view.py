@@ -40,18 +40,14 @@ def policy(name: str) -> Any:
     value = setting.__get__(settings, HttpHardeningSettings)
     if isinstance(value, str):
         return import_string(value)
-    for path in value:
-        if path in setting.default and not _can_be_used(path):
+    for path in set(value).intersection(setting.default):
+        if not (path.startswith(INSTALLED_OR_NOT) or apps.get_containing_app_config(path)):
             app = path.partition(".")[0]
             raise ConfigurationError(
                 f"An API is mounted that uses {path}, and {app!r} is not installed. Add {app!r} "
                 f"to INSTALLED_APPS, or name classes of your own in {name}."
             )
     return tuple(import_string(path) for path in value)
-
-
-def _can_be_used(path: str) -> bool:
-    return path.startswith(INSTALLED_OR_NOT) or bool(apps.get_containing_app_config(path))
 
 
 class FromSettings:
