@@ -106,10 +106,9 @@ def check_templates(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: 
     found = _admin_first()
     if not _has_policy() or NONCE_MARK not in repr(directives()).upper():
         return found
-    if not any(
-        CONTEXT_PROCESSOR in engine.get("OPTIONS", {}).get("context_processors", [])
-        for engine in django_settings.TEMPLATES
-    ):
+    engines: list[dict[str, Any]] = django_settings.TEMPLATES
+    options = [engine.get("OPTIONS", {}) for engine in engines]
+    if not any(CONTEXT_PROCESSOR in known.get("context_processors", []) for known in options):
         found.append(
             Warning(
                 "CONTENT_SECURITY_POLICY asks for nonces, and templates are not given them.",

@@ -83,7 +83,7 @@ def _constant(name: str) -> NoReturn:
     raise InvalidJSON(f"{name} is not JSON.")
 
 
-def _look_through(value: dict[str, Any], *, deepest_nesting: int) -> None:
+def _look_through(value: Any, *, deepest_nesting: int) -> None:
     depth, level = 1, [value]
     while level:
         if depth > deepest_nesting:

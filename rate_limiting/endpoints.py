@@ -21,7 +21,7 @@ def endpoints() -> Iterator[tuple[str, str]]:
     named: list[tuple[str, str | None]] = list(counted_views().items())
     if getattr(django_settings, "ROOT_URLCONF", None):
         for name, callback in _views(get_resolver().url_patterns, ()):
-            view = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
+            view: Any = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
             throttles = getattr(view, "throttle_classes", ())
             if any(getattr(throttle, "counts_by_scope", False) for throttle in throttles):
                 scope = getattr(view, "throttle_scope", DEFAULT_SCOPE)

@@ -78,7 +78,7 @@ class StrictMultiPartParser(BaseParser):
             raise FileTooLarge(f"The upload is longer than {longest} bytes.")
         boundary = boundary_of(media_type or "")
         reader = MultipartReader(stream, boundary=boundary, longest_bytes=longest)
-        form = DataAndFiles(QueryDict(mutable=True), MultiValueDict[str, Any]())
+        form: DataAndFiles[Any, Any] = DataAndFiles(QueryDict(mutable=True), MultiValueDict())
         for handler in handlers:
             handler.handle_raw_input(stream, request.META, length, boundary.decode())
         try:

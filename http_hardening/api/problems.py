@@ -21,17 +21,12 @@ if TYPE_CHECKING:
 
     from django.http import JsonResponse
 
-# The codes are ours: DRF's own ("parse_error", "error") say less, and change with it.
-CODES: Mapping[type[exceptions.APIException], str] = {
-    exceptions.ParseError: "invalid_body",
-    exceptions.AuthenticationFailed: "not_authenticated",
-    exceptions.NotAuthenticated: "not_authenticated",
-    exceptions.PermissionDenied: "permission_denied",
-    exceptions.NotFound: "not_found",
-    exceptions.MethodNotAllowed: "method_not_allowed",
-    exceptions.NotAcceptable: "not_acceptable",
-    exceptions.UnsupportedMediaType: "unsupported_media_type",
-    exceptions.Throttled: "rate_limited",
+# The codes that are documented, where DRF's own (``default_code``) differ from them.
+CODES = {
+    "error": "",  # the status has a better one
+    "parse_error": "invalid_body",
+    "authentication_failed": "not_authenticated",
+    "throttled": "rate_limited",
 }
 # What Django's own code raises inside a view.
 REFUSALS: Mapping[type[Exception], type[Refusal]] = {
@@ -65,35 +60,29 @@ def exception_handler(exception: Exception, where: Mapping[str, Any]) -> JsonRes
 def _answer(exception: Exception) -> JsonResponse | None:
     if isinstance(exception, Refusal):
         return refusal_answer(exception)
+    if isinstance(exception, DjangoValidationError):
+        return _invalid(get_error_detail(exception))
     if isinstance(exception, exceptions.ValidationError):
         return _invalid(exception.detail)
     if isinstance(exception, exceptions.APIException):
         return _api(exception)
-    return _django(exception)
-
-
-def _api(exception: exceptions.APIException) -> JsonResponse:
-    code = next((c for kind, c in CODES.items() if isinstance(exception, kind)), "")
-    if not code and exception.status_code < 500 and exception.default_code != "error":
-        code = exception.default_code  # of a host's own exception
-    detail = exception.detail if isinstance(exception.detail, str) else ""
-    wait = getattr(exception, "wait", None)
-    return problem_answer(
-        status=exception.status_code,
-        code=code,
-        detail=detail[:LONGEST_DETAIL],
-        retry_after_seconds=None if wait is None else max(1, round(wait)),
-    )
-
-
-def _django(exception: Exception) -> JsonResponse | None:
-    if isinstance(exception, DjangoValidationError):
-        return _invalid(get_error_detail(exception))
     for kind, refusal in REFUSALS.items():
         if isinstance(exception, kind):
             return refusal_answer(refusal())
     status = next((s for kind, s in STATUSES.items() if isinstance(exception, kind)), None)
     return None if status is None else problem_answer(status=status)
+
+
+def _api(exception: exceptions.APIException) -> JsonResponse:
+    code = CODES.get(exception.default_code, exception.default_code)
+    detail = exception.detail if isinstance(exception.detail, str) else ""
+    wait = getattr(exception, "wait", None)
+    return problem_answer(
+        status=exception.status_code,
+        code=code if exception.status_code < 500 else "",
+        detail=detail[:LONGEST_DETAIL],
+        retry_after_seconds=None if wait is None else max(1, round(wait)),
+    )
 
 
 def _invalid(detail: Any) -> JsonResponse:
