@@ -30,9 +30,7 @@ def measure() -> bool:
     quick = compiled.lookup(without=without)
     plain = compiled.plain(Session.objects.select_related("user").defer(*without))
     assert quick(key).user == plain(key).user == user
-    times = stopwatch.in_turn(
-        lambda: quick(key).user, lambda: plain(key).user, rounds=ROUNDS
-    )
+    times = stopwatch.in_turn(lambda: quick(key).user, lambda: plain(key).user, rounds=ROUNDS)
     ours, djangos = map(statistics.median, times)
     label = f"compiled {ours * 1e6:.0f} us, QuerySet {djangos * 1e6:.0f} us, ratio"
     return stopwatch.at_most(BOUND, ours / djangos, label)
