@@ -55,6 +55,7 @@ class SignInForm(AdminAuthenticationForm):
         super().__init__(request, **kwargs)
         self._credentials = self.fields
         self.methods: list[str] = []
+        self.is_asked = False  # just now, and so not answered wrongly
         if "username" not in self.data:
             self._ask(browser.methods_asked(request))
 
@@ -107,6 +108,7 @@ class SignInForm(AdminAuthenticationForm):
         return self._error_for(refusal)
 
     def _error_for(self, refusal: Refusal) -> ValidationError:
+        self.is_asked = isinstance(refusal, StepRequired)
         if isinstance(refusal, StepRequired):
             self._ask(refusal.methods)
         elif isinstance(refusal, SignInExpired):

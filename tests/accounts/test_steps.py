@@ -392,6 +392,15 @@ def test_a_session_that_a_stranger_has_planted_does_not_share_the_half_done_sign
     assert submit(browser, answer="green").status_code == 302
 
 
+def test_to_be_asked_is_no_error_and_to_be_wrong_is_one(admin_user):
+    browser = Client()
+    asked = submit(browser, username=admin_user.email, password=PASSWORD).content.decode()
+    wrong = submit(browser, answer="red").content.decode()
+    assert ("step-notice" in asked, "errornote" in asked) == (True, False)
+    assert ("step-notice" in wrong, "errornote" in wrong) == (False, True)
+    assert "accounts/sign_in.css" in asked
+
+
 def test_another_browser_cannot_go_on_and_one_can_start_again(admin_user):
     browser = Client()
     submit(browser, username=admin_user.email, password=PASSWORD)
