@@ -48,7 +48,7 @@ class SignInForm(AdminAuthenticationForm):
     )
 
     def __init__(self, request: HttpRequest | None = None, **kwargs: Any) -> None:
-        """Ask for the name and the password, or for the answer to a step."""
+        """Show fields for the name and the password, or for the answer to a step."""
         if request is not None and START_AGAIN in (kwargs.get("data") or ()):
             browser.forget(request)
             kwargs |= {"data": None, "files": None}  # a page to fill in, not one filled in badly
@@ -60,7 +60,7 @@ class SignInForm(AdminAuthenticationForm):
             self._ask(browser.methods_asked(request))
 
     def _ask(self, methods: list[str]) -> None:
-        """Ask for an answer by one of the methods; for name and password where there is none."""
+        """Show fields for an answer by one of the methods; for name and password where there is none."""
         self.methods = methods
         self.fields = _answer_fields(methods) if methods else self._credentials
 

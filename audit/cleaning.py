@@ -117,7 +117,7 @@ def _is_finite(number: float) -> bool:
 
 
 def names_a_secret(key: str) -> bool:
-    """Tell by its name whether a value is a secret: ``password``, ``refreshToken``, ``api_key``.
+    """Return whether a value is a secret by its name: ``password``, ``refreshToken``, ``api_key``.
 
     What only speaks of one (``token_id``, ``password_age``) is none, and neither is a code that
     explains (``error_code``, ``country_code``).

@@ -80,7 +80,7 @@ def recount(*, start: datetime, end: datetime) -> None:
 
 
 def counted_until() -> datetime | None:
-    """Tell up to when events are counted; ``None`` where none ever were."""
+    """Return up to when events are counted; ``None`` where none ever were."""
     return CountedUntil.objects.values_list("at", flat=True).first()
 
 

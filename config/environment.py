@@ -37,7 +37,7 @@ _read_file(VAR_DIR / "servers.env")
 
 
 def is_production() -> bool:
-    """Tell which of the two kinds of site this is; anything but the two words is refused."""
+    """Return which of the two kinds of site this is; anything but the two words is refused."""
     kind = env.str("GARRISON_ENV", "production")
     if kind not in {"production", "development"}:
         raise ConfigurationError(f"GARRISON_ENV is {kind!r}; write production or development.")

@@ -56,7 +56,7 @@ class CircuitBreaker:
             self._pause_seconds = FIRST_PAUSE_SECONDS
 
     def retry_in_seconds(self, *, now: float) -> float:
-        """Tell after how long the next probe may go."""
+        """Return after how long the next probe may go."""
         return max(0.0, self._retry_at - now) if self.is_open else 0.0
 
 

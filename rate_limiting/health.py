@@ -13,7 +13,7 @@ SLOW_MILLISECONDS = 20
 
 @health.register("rate limits")
 def check_store() -> health.CheckResult:
-    """Ask for one round trip; the site goes on without the store, so it takes nobody offline."""
+    """Make one round trip; the site goes on without the store, so it takes nobody offline."""
     started = time.perf_counter()
     try:
         counter_cache().store.call("PING")

@@ -35,7 +35,7 @@ class ScopedThrottle(BaseThrottle):
     """By this :mod:`rate_limiting.endpoints` knows a counted view, whether or not DRF is there."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        """Say that the request may go on, or raise."""
+        """Return that the request may go on, or raise."""
         scope: str | None = getattr(view, "throttle_scope", DEFAULT_SCOPE)
         if scope is None:
             return True

@@ -86,7 +86,7 @@ def _tick_class(tick: Tick) -> str:
 
 
 def summary(chart: Chart) -> str:
-    """Say in a sentence what the chart shows, for those who do not see it."""
+    """Describe in a sentence what the chart shows, for those who do not see it."""
     totals = _totals(chart)
     if not sum(totals):
         return f"{chart['title']}: nothing."

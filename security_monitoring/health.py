@@ -27,7 +27,7 @@ _believed_until = 0.0
 
 @health.register("database", needed_to_serve=True)
 def database() -> CheckResult:
-    """Ask the database for a one."""
+    """Select a one from the database."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
         cursor.fetchone()

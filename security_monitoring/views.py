@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @require_safe
 @never_cache
 def alive(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view's signature
-    """Say that the process answers; no I/O, so that a slow database restarts nobody."""
+    """Report that the process answers; no I/O, so that a slow database restarts nobody."""
     return JsonResponse({"status": "alive"})
 
 

@@ -52,7 +52,7 @@ def track(request: HttpRequest) -> None:
 
 
 def challenge(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Say with every 401 that a bearer token is wanted (RFC 9110 §11.6.1, RFC 6750 §3)."""
+    """Challenge with every 401: a bearer token is wanted (RFC 9110 §11.6.1, RFC 6750 §3)."""
     if response.status_code == UNAUTHENTICATED and "WWW-Authenticate" not in response:
         sent = request.META.get("HTTP_AUTHORIZATION")
         response["WWW-Authenticate"] = BEARER_REFUSED if sent else BEARER

@@ -19,7 +19,7 @@ logger = logging.getLogger("sessions_tracking")
 
 
 def mail_reuse(session: Session, *, seen_from: RequestContext, at: datetime) -> None:
-    """Tell the user that their session was ended because its refresh token was in two hands.
+    """Inform the user that their session was ended because its refresh token was in two hands.
 
     A mail server that is down is logged and nothing more: the session has been ended all the same.
     """

@@ -63,7 +63,7 @@ class _ClockedToken(Token):
         super().__init__(token, verify)  # type: ignore[arg-type]  # it takes text
 
     def get_token_backend(self) -> KeyringBackend:
-        """Ask the keyring."""
+        """Return the keyring's."""
         return backend(self.use)
 
     def verify(self) -> None:

@@ -56,7 +56,7 @@ class LockoutBucketAdmin(ReadOnlyAdmin):
     fields = ("label", "taken", "places", "window_started_at", "locked_until", "locks", "user")
 
     def has_unlock_permission(self, request: HttpRequest) -> bool:
-        """Ask for the right to change accounts: unlocking is part of looking after them."""
+        """Require the right to change accounts: unlocking is part of looking after them."""
         return request.user.has_perm("accounts.change_lockoutbucket")
 
     @admin.display(description="state")

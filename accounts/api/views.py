@@ -53,7 +53,7 @@ class VerifyEmailView(PublicView):
 
 
 class ResendView(PublicView):
-    """Ask for another code."""
+    """Request another code."""
 
     @operation(body=serializers.ResendInput, status=202)
     def post(self, **given: Any) -> None:
@@ -97,7 +97,7 @@ class LoginStepView(SignInView):
 
 
 class ResetView(PublicView):
-    """Say that a password is forgotten."""
+    """Request a code for a forgotten password."""
 
     @operation(body=serializers.ResetInput, status=202)
     def post(self, **given: Any) -> None:

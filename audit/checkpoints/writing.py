@@ -64,7 +64,7 @@ def write(*, stream: str, now: datetime) -> Checkpoint:
 
 
 def declare_restored(*, stream: str, now: datetime) -> Checkpoint:
-    """Say that a backup was restored: what was signed beyond the place where it ended is void.
+    """Declare that a backup was restored: what was signed beyond the place where it ended is void.
 
     That place is the last one at which a checkpoint, here or in the storage, still fits.
     """

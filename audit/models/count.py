@@ -35,7 +35,7 @@ class EventCount(models.Model):
         )
 
     def __str__(self) -> str:
-        """Say when, what and how many."""
+        """Name the moment, the kind and the count."""
         return f"{self.starts_at:%Y-%m-%d %H:%M} {self.kind}: {self.count}"
 
 
@@ -55,5 +55,5 @@ class CountedUntil(models.Model):
         )
 
     def __str__(self) -> str:
-        """Say until when."""
+        """Name the moment."""
         return f"counted until {self.at:%Y-%m-%d %H:%M}" if self.at else "nothing counted"

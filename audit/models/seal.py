@@ -94,7 +94,7 @@ class SealedUntil(models.Model):
         )
 
     def __str__(self) -> str:
-        """Say until when."""
+        """Name the moment."""
         at: datetime | None = self.settled_at
         return f"sealed until {at:%Y-%m-%d %H:%M:%S}" if at else "nothing sealed"
 
@@ -165,7 +165,7 @@ class ChainVerification(models.Model):
         ordering = ("-id",)
 
     def __str__(self) -> str:
-        """Say when, and how it ended."""
+        """Name the moment and the result."""
         return f"{self.ended_at:%Y-%m-%d %H:%M:%S} {'whole' if self.is_whole else 'broken'}"
 
 

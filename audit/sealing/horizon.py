@@ -47,7 +47,7 @@ class Transactions:
 
 
 def transactions(connection: BaseDatabaseWrapper) -> Transactions | None:
-    """Ask PostgreSQL; ``None`` where nothing is ever open beside the one who asks."""
+    """Query PostgreSQL; ``None`` where nothing is ever open beside the one who asks."""
     if connection.vendor != "postgresql":
         return None
     with connection.cursor() as cursor:
@@ -57,7 +57,7 @@ def transactions(connection: BaseDatabaseWrapper) -> Transactions | None:
 
 
 def settles(mark: SealedUntil, running: Transactions | None) -> datetime | None:
-    """Tell up to when nothing more can appear, if everything visible now gets sealed."""
+    """Return up to when nothing more can appear, if everything visible now gets sealed."""
     if mark.waiting_at is None:
         return None
     if running and running.is_open(mark.waiting_for or 0):
@@ -75,5 +75,5 @@ def wait_anew(mark: SealedUntil, running: Transactions | None, now: datetime) ->
 
 
 def begins_at(settled_at: datetime | None, now: datetime) -> datetime | None:
-    """Tell from when on to look; a mark that lies in the future is not believed."""
+    """Return from when on to look; a mark that lies in the future is not believed."""
     return min(settled_at, now - GRACE) if settled_at else None

@@ -51,7 +51,7 @@ class Question:
 
 
 def total(question: Question) -> int:
-    """Tell about how many links there are to look at."""
+    """Return about how many links there are to look at."""
     reader = Reader(question.using)
     spans = [_span(question, reader, stream) for stream in _streams(question)]
     return sum(max(0, last - first + 1) for first, last in spans)

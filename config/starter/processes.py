@@ -67,7 +67,7 @@ def end(
     group: bool = False,
     hurry: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Ask a process to end, wait, and kill it when its time is over or ``hurry`` says so.
+    """Signal a process to end, wait, and kill it when its time is over or ``hurry`` says so.
 
     ``ask_with=None`` is for one that has been asked already: some programs take a second request
     for impatience.

@@ -92,7 +92,7 @@ def _ago(at: datetime) -> str:
 
 @register.inclusion_tag("security_monitoring/empty.html")
 def empty(sentence: str, hint: str = "") -> dict[str, str]:
-    """Say that there is nothing, and what to do or expect."""
+    """Show that there is nothing, and what to do or expect."""
     return {"sentence": sentence, "hint": hint}
 
 

@@ -23,7 +23,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Ask for one of the two."""
+        """Declare the two, of which one is needed."""
         which = parser.add_mutually_exclusive_group(required=True)
         which.add_argument("email", nargs="?", help="the account's address, in any spelling")
         which.add_argument("--address", metavar="IP", help="an IPv4 or IPv6 address instead")

@@ -26,7 +26,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Ask for the parts of a key."""
+        """Declare the parts of a key."""
         parser.add_argument("--user", metavar="KEY", help="the primary key of a signed-in person")
         parser.add_argument("--account", metavar="NAME", help="a login name, in any spelling")
         parser.add_argument("--address", metavar="IP", help="an IPv4 or IPv6 address")
