@@ -60,7 +60,7 @@ class SignInForm(AdminAuthenticationForm):
             self._ask(browser.methods_asked(request))
 
     def _ask(self, methods: list[str]) -> None:
-        """Show fields for an answer by one of the methods; for name and password where there is none."""
+        """Show fields for an answer by a method; for name and password where there is none."""
         self.methods = methods
         self.fields = _answer_fields(methods) if methods else self._credentials
 

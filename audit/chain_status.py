@@ -90,7 +90,7 @@ def chain_status(*, now: datetime) -> ChainStatus:
 
 
 def _since(settled_at: datetime | None, newest: object, now: datetime) -> datetime | None:
-    """Return from when on to look: while a history is sealed for the first time, from its end on."""
+    """Return where to begin: while a history is sealed for the first time, from its end on."""
     at = horizon.begins_at(settled_at, now)
     if at is None and newest is not None:
         return min(instant_of(uuid.UUID(str(newest))), now) - 2 * horizon.GRACE
