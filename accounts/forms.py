@@ -71,7 +71,7 @@ class SignInForm(AdminAuthenticationForm):
             complete_at_login(self.request)
         if not self.methods:
             return super().clean()
-        if "answer" in self.cleaned_data:
+        if not self.errors:  # else the same question again, and nothing is spent
             try:
                 self._go_on()
             except Refusal as refusal:
@@ -137,8 +137,12 @@ def _sentence(refusal: Refusal) -> str:
     if wait is None:
         return f"{refusal.title}."
     if wait <= 60:
-        return f"{refusal.title}. Try again in {wait} seconds."
-    return f"{refusal.title}. Try again in {math.ceil(wait / 60)} minutes."
+        return f"{refusal.title}. Try again in {_counted(wait, 'second')}."
+    return f"{refusal.title}. Try again in {_counted(math.ceil(wait / 60), 'minute')}."
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 class OwnPasswordForm(AdminOwnPasswordForm):

@@ -188,11 +188,18 @@ def _upsert(
 
 
 def _wait_seconds(keys: Iterable[str], *, now: datetime) -> int:
-    """Return how long the locks last; what is only reserved is free again in a moment."""
-    locked = LockoutBucket.objects.filter(key__in=keys).locked(now=now)
-    ends = locked.values_list("locked_until", flat=True).first()
+    """Return how long the locks last, or the places that half-done sign-ins hold.
+
+    What is only reserved is free again in a moment.
+    """
+    refused = LockoutBucket.objects.filter(key__in=keys)
+    window = timedelta(seconds=settings.lockout_window_seconds)
+    ends = refused.locked(now=now).values_list("locked_until", flat=True).first()
     if ends is None:
-        return SHORTEST_WAIT_SECONDS
+        held = PendingSignIn.objects.filter(bucket__in=keys, expires_at__gt=now - window)
+        if not held.exists():
+            return SHORTEST_WAIT_SECONDS
+        ends = max(began + window for began in refused.values_list("window_started_at", flat=True))
     return max(SHORTEST_WAIT_SECONDS, math.ceil((ends - now).total_seconds()))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from garrison.events import Delivery, EventKind, Outcome, Severity, emit
+from garrison.events import Delivery, EventKind, Outcome, Severity
 
 KEY_ADOPTED = EventKind(
     "audit.key.adopted",
@@ -19,8 +19,3 @@ CHAIN_BROKEN = EventKind(
     Outcome.FAILURE,
     Delivery.AFTER_ROLLBACK,
 )
-
-
-def emit_broken(*, stream: str, detail: str, **data: object) -> None:
-    """Report that the chain does not verify."""
-    emit(CHAIN_BROKEN, target=f"stream:{stream}", data={"detail": detail, **data})

@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from granian.rsgi import ProtocolClosed
 
 from config.environment import env
 from config.wsgi import application as wsgi_application
 from garrison import context
 from garrison.errors import PROBLEM_JSON, problem
+from http_hardening.headers import NOTHING_LOADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,6 +51,14 @@ ALWAYS: dict[str, Any] = {
     "wsgi.multiprocess": True,
     "wsgi.run_once": False,
 }
+REFUSAL_FIELDS = [  # of an answer that no middleware sees
+    ("Content-Type", PROBLEM_JSON),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", NOTHING_LOADS),
+    ("Referrer-Policy", "same-origin"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Server", ""),
+]
 UNPREFIXED = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
 
@@ -162,6 +172,8 @@ class RSGIApplication:
         except TimeoutError:
             _refuse_slow_body(protocol)
             return
+        except ProtocolClosed:  # the client has gone: there is nobody to answer
+            return
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
         self.waiting.put(partial(self._serve, environ, protocol, answered))
@@ -213,8 +225,7 @@ def _refuse_slow_body(protocol: HTTPProtocol) -> None:
         detail="The body did not arrive in time. Send the request again.",
         request_id=context.new_request_id(),
     )
-    fields = [("Content-Type", PROBLEM_JSON), ("Cache-Control", "no-store"), ("Server", "")]
-    protocol.response_bytes(408, fields, json.dumps(body).encode())
+    protocol.response_bytes(408, REFUSAL_FIELDS, json.dumps(body).encode())
 
 
 application = RSGIApplication(

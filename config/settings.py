@@ -177,6 +177,7 @@ AUTHENTICATION_BACKENDS = ["accounts.backends.AccountsBackend"]
 PASSWORD_HASHERS = ["accounts.password.hashers.GarrisonArgon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.password.validators.PolicyValidator"}]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 # django-axes keeps records; when to lock is decided before hashing, by accounts.lockout.
 AXES_HANDLER = "accounts.axes_handler.LockoutHandler"
 AXES_CLIENT_IP_CALLABLE = "accounts.axes_handler.client_ip_of"

@@ -161,4 +161,4 @@ class LoginHistoryView(StrictAPIView):
     def get(self, *, cursor: str, limit: int) -> Page[Any]:
         """List a page of them, newest first, failures too."""
         sign_ins = services.sign_ins_of(user=self.request.user)  # type: ignore[arg-type]
-        return page_of(sign_ins, cursor=cursor, limit=limit)
+        return page_of(sign_ins, of="login-history", cursor=cursor, limit=limit)

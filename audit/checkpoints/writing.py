@@ -15,11 +15,11 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from audit.checkpoints import copies
 from audit.checkpoints.signing import sign
 from audit.errors import CheckpointRefused
-from audit.events import CHECKPOINT_WRITTEN, emit_broken
+from audit.events import CHECKPOINT_WRITTEN
 from audit.models import Checkpoint, EventSeal
 from audit.sealing.encoding import GENESIS
 from audit.sealing.keyring import keyring
-from audit.sealing.sealer import mac_of, stands
+from audit.sealing.sealer import emit_broken, mac_of, stands
 from audit.verification import chain, heads
 from audit.verification.links import Reader
 from audit.verification.report import Report

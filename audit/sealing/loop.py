@@ -14,7 +14,6 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from audit.conf import settings
-from audit.events import emit_broken
 from audit.models import EventSeal
 from audit.sealing import sealer
 
@@ -46,7 +45,7 @@ class Memory:
         lost = {s: head for s, head in known if not sealer.stands(s, head.seq, head.mac)}
         for stream, head in lost.items():
             what = f"Number {head.seq} of {stream!r} was removed or replaced while the sealer ran."
-            emit_broken(stream=stream, detail=what, number=head.seq)
+            sealer.emit_broken(stream=stream, detail=what, number=head.seq)
         self._heads = {stream: sealer.head_of(stream) for stream in EventSeal.objects.streams()}
         return [*lost]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, transaction
 from django.db.models import Q
 
-from audit.events import KEY_ADOPTED
+from audit.events import CHAIN_BROKEN, KEY_ADOPTED
 from audit.keys import instant_of, least_key
 from audit.models import Checkpoint, EventSeal, SealedUntil
 from audit.sealing import horizon, rows
@@ -250,3 +250,8 @@ def stands(stream: str, seq: int, mac: bytes) -> bool:
     if there is None:
         return seq <= Checkpoint.objects.removed_up_to(stream)
     return hmac.compare_digest(there, mac)
+
+
+def emit_broken(*, stream: str, detail: str, **data: object) -> None:
+    """Report that the chain does not verify."""
+    events.emit(CHAIN_BROKEN, target=f"stream:{stream}", data={"detail": detail, **data})

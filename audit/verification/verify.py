@@ -14,12 +14,11 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from audit import append_only
 from audit.checkpoints.copies import Copies
-from audit.events import emit_broken
 from audit.keys import instant_of
 from audit.models import ChainVerification, EventSeal, SecurityEvent
 from audit.sealing.encoding import GENESIS
 from audit.sealing.keyring import keyring
-from audit.sealing.sealer import mac_of
+from audit.sealing.sealer import emit_broken, mac_of
 from audit.verification import heads as signed_heads
 from audit.verification.chain import Walk, walk
 from audit.verification.links import Reader

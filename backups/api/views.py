@@ -35,7 +35,9 @@ class BackupListView(BackupsAPIView):
     def get(self, *, cursor: str, limit: int) -> Page[Backup]:
         """List a page of them, newest first."""
         rows = Backup.objects.prefetch_related("copies")
-        return page_of(rows, cursor=cursor, limit=limit, newest_by=("queued_at", "pk"))
+        return page_of(
+            rows, of="backups", cursor=cursor, limit=limit, newest_by=("queued_at", "pk")
+        )
 
     @operation(body=BackupInput, returns=BackupOutput, status=202)
     def post(self, *, content: str) -> Backup:

@@ -1,6 +1,7 @@
 """One page for every list: ``{results, next}``, by key, so the last page costs what the first does.
 
-A cursor is opaque: the place of the last row that was shown, signed for the list it was made for.
+A cursor is the place of the last row that was shown, signed for the list it was made for; a client
+hands it back as it is.
 Nothing is counted, rows that come in between shift nothing, and a cursor that was made up, cut, or
 taken from another list is refused.
 """
@@ -36,20 +37,26 @@ class Page(Generic[Row]):
 
 
 def page_of(
-    rows: QuerySet[Row], *, cursor: str, limit: int, newest_by: Sequence[str] = ("pk",)
+    rows: QuerySet[Row],
+    *,
+    of: str,
+    cursor: str,
+    limit: int,
+    newest_by: Sequence[str] = ("pk",),
 ) -> Page[Row]:
     """Read one page, newest first, by one query of ``limit + 1`` rows.
 
-    ``newest_by`` names the fields that order the rows, each from high to low; together they must
-    be unique, and an index should answer them. Raises ``InvalidQuery`` for a cursor that is not
-    one of this list's; the empty cursor is the first page.
+    ``of`` names the list, so that no cursor of another is taken. ``newest_by`` names the fields
+    that order the rows, each from high to low; together they must be unique, and an index should
+    answer them. Raises ``InvalidQuery`` for a cursor that is not one of this list's; the empty
+    cursor is the first page.
     """
     if cursor:
-        rows = rows.filter(_after(_opened(cursor, rows, newest_by), newest_by))
+        rows = rows.filter(_after(_opened(cursor, of), newest_by))
     found = list(rows.order_by(*(f"-{name}" for name in newest_by))[: limit + 1])
     is_more = len(found) > limit
     last = found[limit - 1] if is_more else None
-    return Page(found[:limit], None if last is None else _cursor(last, newest_by))
+    return Page(found[:limit], None if last is None else _cursor(last, newest_by, of))
 
 
 def _after(place: Sequence[str], names: Sequence[str]) -> Q:
@@ -60,19 +67,19 @@ def _after(place: Sequence[str], names: Sequence[str]) -> Q:
     return first | Q(_after(place[1:], names[1:]), **{names[0]: place[0]})
 
 
-def _signer(model: type[Model], names: Sequence[str]) -> signing.Signer:
-    return signing.Signer(salt=f"http_hardening.cursor:{VERSION}:{model._meta.label}:{names}")
+def _signer(of: str) -> signing.Signer:
+    return signing.Signer(salt=f"http_hardening.cursor:{VERSION}:{of}")
 
 
-def _cursor(row: Model, names: Sequence[str]) -> str:
+def _cursor(row: Model, names: Sequence[str], of: str) -> str:
     known: dict[str, Any] = {"pk": row._meta.pk, **{f.name: f for f in row._meta.concrete_fields}}
     place = [known[name].value_to_string(row) for name in names]
-    return _signer(type(row), names).sign_object(place)
+    return _signer(of).sign_object(place)
 
 
-def _opened(cursor: str, rows: QuerySet[Any], names: Sequence[str]) -> list[str]:
+def _opened(cursor: str, of: str) -> list[str]:
     try:
-        place: list[str] = _signer(rows.model, names).unsign_object(cursor)
+        place: list[str] = _signer(of).unsign_object(cursor)
     except signing.BadSignature:
         wrong = FieldError("invalid", "This is no cursor of this list.", "cursor")
         raise InvalidQuery(errors=[wrong]) from None

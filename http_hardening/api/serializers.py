@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -92,6 +93,10 @@ class PasswordField(serializers.CharField):
         )
 
 
+# Python reads "+5", " 5", "1_0" and the digits of every script as numbers.
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+
+
 class QuerySerializer(serializers.Serializer[Any]):
     """The query parameters of an operation: these names, each once unless it is a list."""
 
@@ -114,6 +119,9 @@ class QuerySerializer(serializers.Serializer[Any]):
             is_list = isinstance(field, serializers.ListField)
             if not is_list and len(given.getlist(name)) > 1:
                 yield FieldError("repeated", "It is given more than once.", name)
+            is_number = name in given and isinstance(field, serializers.IntegerField)
+            if is_number and not WHOLE_NUMBER.fullmatch(given[name]):
+                yield FieldError("invalid", "This must be a whole number.", name)
 
 
 class PageQuery(QuerySerializer):

@@ -65,7 +65,7 @@ class EventsView(StrictAPIView):
         for name, value in filters.items():
             narrow = NARROWED_BY.get(name)
             events = narrow(events, value) if narrow else events.filter(**{name: value})
-        return page_of(events, cursor=cursor, limit=limit)
+        return page_of(events, of="events", cursor=cursor, limit=limit)
 
 
 NARROWED_BY: dict[str, Callable[[Any, Any], SecurityEventQuerySet]] = {

@@ -149,6 +149,16 @@ def test_many_half_done_sign_ins_are_no_way_to_answer_often_without_a_lock(clien
     assert is_locked()
 
 
+def test_a_bucket_full_of_half_done_sign_ins_says_how_long_it_is_full(client, ada, time_machine):
+    time_machine.move_to(timezone.now(), tick=False)
+    for _ in range(5):
+        begin(client)
+    time_machine.shift(timedelta(seconds=100))
+    answer = post(client, "login", email="ada@example.org", password=PASSWORD)
+    assert (answer.status_code, answer.json()["code"]) == (429, "locked_out")
+    assert answer["Retry-After"] == "800"
+
+
 def test_a_wrong_answer_in_a_later_window_begins_it(client, ada, settings, time_machine):
     settings.ACCOUNTS_PENDING_SIGN_IN_SECONDS = 3600
     time_machine.move_to(timezone.now(), tick=False)
@@ -380,6 +390,16 @@ def test_the_admins_form_asks_two_steps_and_lets_choose_the_method(admin_user, s
     assert page.context["form"].methods == ["colour"]
     assert submit(browser, answer="green").status_code == 302
     assert Session.objects.get().amr == ["pwd", "otp", "kba"]
+
+
+def test_a_method_that_the_form_does_not_offer_spends_nothing(admin_user):
+    """The same question again: the answer beside it was right, and may be needed."""
+    browser = Client()
+    submit(browser, username=admin_user.email, password=PASSWORD)
+    page = submit(browser, method="nonsense", answer="green")
+    assert page.context["form"].methods == ["colour"]
+    assert "not one of the available choices" in page.content.decode()
+    assert submit(browser, answer="green").status_code == 302
 
 
 def test_a_session_that_a_stranger_has_planted_does_not_share_the_half_done_sign_in(admin_user):

@@ -12,7 +12,8 @@ from tests.architecture.house import APPS, PACKAGES, ROOT
 # a dotted path in settings, or a registry of garrison.
 MEANT = {
     ("accounts.*", "sessions_tracking.services"): "a sign-in starts a session, a lost one ends",
-    ("accounts.services.history", "audit.models"): "the login history is a question to the events",
+    ("accounts.api.*", "sessions_tracking.api.*"): "a sign-in answers the tokens of its session",
+    ("accounts.services.profile", "audit.models"): "the login history is a question to the events",
     ("accounts.panels", "audit.*"): "failed sign-ins are counted from the events",
     ("rate_limiting.panels", "audit.*"): "refused requests are counted from the events",
     ("security_monitoring.*", "audit.*"): "what goes wrong is found in the events",

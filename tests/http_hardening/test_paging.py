@@ -49,7 +49,7 @@ def opened():
 def pages(rows, *, limit, **how):
     cursor = ""
     while cursor is not None:
-        page = page_of(rows, cursor=cursor, limit=limit, **how)
+        page = page_of(rows, of="notes", cursor=cursor, limit=limit, **how)
         yield page.results
         cursor = page.next
 
@@ -71,16 +71,16 @@ def test_rows_of_one_moment_are_told_apart_by_their_key(counts):
 
 
 def test_what_comes_in_between_shifts_nothing(events):
-    first = page_of(opened(), cursor="", limit=3)
+    first = page_of(opened(), of="notes", cursor="", limit=3)
     SecurityEvent.objects.create(kind="tests.door.opened", at=timezone.now())
-    second = page_of(opened(), cursor=first.next, limit=3)
+    second = page_of(opened(), of="notes", cursor=first.next, limit=3)
     assert [row.pk for row in second.results] == [event.pk for event in events[3:6]]
 
 
 def test_a_page_is_one_query_that_counts_nothing_and_skips_nothing(events):
-    cursor = page_of(opened(), cursor="", limit=2).next
+    cursor = page_of(opened(), of="notes", cursor="", limit=2).next
     with CaptureQueriesContext(connection) as queries:
-        page_of(opened(), cursor=cursor, limit=2)
+        page_of(opened(), of="notes", cursor=cursor, limit=2)
     (query,) = queries
     assert "LIMIT 3" in query["sql"]
     assert not {"COUNT", "OFFSET"} & set(query["sql"].split())
@@ -94,16 +94,16 @@ def forged(cursor):
 
 
 def test_a_cursor_that_is_not_ours_is_refused(events, counts):
-    cursor = page_of(opened(), cursor="", limit=2).next
-    other = page_of(EventCount.objects.all(), cursor="", limit=2).next
+    cursor = page_of(opened(), of="notes", cursor="", limit=2).next
+    other = page_of(opened(), of="other notes", cursor="", limit=2).next
     for wrong in [*forged(cursor), other]:
         with pytest.raises(InvalidQuery) as refused:
-            page_of(opened(), cursor=wrong, limit=2)
+            page_of(opened(), of="notes", cursor=wrong, limit=2)
         assert [error.field for error in refused.value.errors] == ["cursor"]
 
 
 def test_a_cursor_outlives_a_change_of_the_secret_key(events, settings):
-    cursor = page_of(opened(), cursor="", limit=3).next
+    cursor = page_of(opened(), of="notes", cursor="", limit=3).next
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another-key-that-is-long-enough-for-django-and-for-the-test"
-    assert len(page_of(opened(), cursor=cursor, limit=9).results) == 4
+    assert len(page_of(opened(), of="notes", cursor=cursor, limit=9).results) == 4

@@ -97,7 +97,7 @@ def test_an_app_s_own_error_page_needs_nothing_of_the_project(db, client, withou
 
 
 def test_mails_are_laid_out_by_the_project():
-    mails.send_code(address="ada@example.org", code="123456")
+    mails.send("verification_code", address="ada@example.org", code="123456")
     (sent,) = mail.outbox
     assert "\n    123456\n" in sent.body
     assert "nobody reads answers" in sent.body
@@ -106,7 +106,7 @@ def test_mails_are_laid_out_by_the_project():
 
 def test_mails_of_an_app_stand_without_the_project(without_overrides, settings):
     settings.SITE_NAME = "Bread & Butter's"
-    mails.send_code(address="ada@example.org", code="123456")
+    mails.send("verification_code", address="ada@example.org", code="123456")
     (sent,) = mail.outbox
     assert sent.body.startswith("Your code for Bread & Butter's is\n\n    123456\n")
     assert "nobody reads answers" not in sent.body

@@ -120,6 +120,8 @@ def test_a_body_that_comes_too_slowly_is_given_up(port):
     assert head.startswith("HTTP/1.1 408")
     assert "content-type: application/problem+json" in head
     assert json.loads(body)["code"] == "body_too_slow"
+    assert "x-content-type-options: nosniff" in head
+    assert "content-security-policy: default-src 'none'" in head
     assert time.monotonic() - began < 10
 
 

@@ -11,7 +11,6 @@ from django.utils import timezone
 from audit.checkpoints.signing import from_row, signers, to_file
 from audit.checkpoints.writing import declare_restored, write
 from audit.errors import AuditKeysUnusable, CheckpointRefused
-from audit.events import emit_broken
 from audit.models import EventSeal
 from audit.sealing import sealer
 
@@ -84,5 +83,5 @@ def _write(stream: str, *, is_after_restore: bool) -> Checkpoint:
             declare_restored(stream=stream, now=timezone.now())
         return write(stream=stream, now=timezone.now())
     except CheckpointRefused as refusal:
-        emit_broken(stream=stream, detail=refusal.detail)
+        sealer.emit_broken(stream=stream, detail=refusal.detail)
         raise CommandError(refusal.detail) from refusal
