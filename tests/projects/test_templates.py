@@ -2,6 +2,7 @@
 
 import re
 from copy import deepcopy
+from functools import partial
 
 import pytest
 from django.contrib.staticfiles import finders
@@ -96,17 +97,24 @@ def test_an_app_s_own_error_page_needs_nothing_of_the_project(db, client, withou
     assert b"admin/css" not in response.content
 
 
-def test_mails_are_laid_out_by_the_project():
-    mails.send("verification_code", address="ada@example.org", code="123456")
+@pytest.fixture
+def commit(db, django_capture_on_commit_callbacks):
+    return partial(django_capture_on_commit_callbacks, execute=True)
+
+
+def test_mails_are_laid_out_by_the_project(commit):
+    with commit():
+        mails.send("verification_code", address="ada@example.org", code="123456")
     (sent,) = mail.outbox
     assert "\n    123456\n" in sent.body
     assert "nobody reads answers" in sent.body
     assert sent.body.startswith("Your code for Django Garrison")
 
 
-def test_mails_of_an_app_stand_without_the_project(without_overrides, settings):
+def test_mails_of_an_app_stand_without_the_project(without_overrides, settings, commit):
     settings.SITE_NAME = "Bread & Butter's"
-    mails.send("verification_code", address="ada@example.org", code="123456")
+    with commit():
+        mails.send("verification_code", address="ada@example.org", code="123456")
     (sent,) = mail.outbox
     assert sent.body.startswith("Your code for Bread & Butter's is\n\n    123456\n")
     assert "nobody reads answers" not in sent.body
