@@ -120,7 +120,7 @@ class QuerySerializer(serializers.Serializer[Any]):
             if not is_list and len(given.getlist(name)) > 1:
                 yield FieldError("repeated", "It is given more than once.", name)
             is_number = name in given and isinstance(field, serializers.IntegerField)
-            if is_number and not WHOLE_NUMBER.fullmatch(given[name]):
+            if is_number and not WHOLE_NUMBER.fullmatch(str(given[name])):
                 yield FieldError("invalid", "This must be a whole number.", name)
 
 
