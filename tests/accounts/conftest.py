@@ -80,6 +80,13 @@ def admin_user(db) -> Any:
     return get_user_model().objects.create_superuser(email="root@example.org", password=PASSWORD)
 
 
+@pytest.fixture
+def asks_for_a_colour(settings: Any, no_rate_limits: None) -> None:
+    """Have a host's step in every sign-in, which asks for a colour."""
+    step = "tests.accounts.colour.FavouriteColour"
+    settings.ACCOUNTS_SIGN_IN_STEPS = ["accounts.steps.VerifiedAddress", step]
+
+
 def post(client: APIClient, path: str, **body: Any) -> Any:
     """Send JSON to a path below ``/api/auth/``."""
     return client.post(f"/api/auth/{path}", body, format="json")

@@ -6,13 +6,15 @@ import pytest
 
 from tests.architecture.house import APPS, PACKAGES
 from tests.projects import hosts
+from tests.projects.visit import AS_WRITTEN
 
 PAGES = hosts.DOCS / "install"
 
 
-def visit(host, requests, **environment):
+def verify_visit(host, requests, **environment):
     environment["HOST_REQUESTS"] = json.dumps(requests)
-    return host.run("-m", "tests.projects.visit", environment=environment)
+    wrote = host.run("-m", "tests.projects.visit", environment=environment)
+    assert AS_WRITTEN in wrote
 
 
 @pytest.mark.parametrize("app", PACKAGES)
@@ -22,14 +24,14 @@ def test_an_app_installs_by_its_page(tmp_path, app):
     assert requests, "a page says how to see that it has worked"
     assert app in hosts.installed(page)
     host = hosts.start(tmp_path, page)
-    visit(host, requests)
-    visit(host, requests, HOST_DEBUG="on")
+    verify_visit(host, requests)
+    verify_visit(host, requests, HOST_DEBUG="on")
 
 
 @pytest.mark.parametrize("app", APPS)
 def test_an_app_installs_beside_a_foreign_user_model(tmp_path, app):
     page = PAGES / f"{app}.md"
-    visit(hosts.start(tmp_path, page, foreign_user=True), hosts.requests(page))
+    verify_visit(hosts.start(tmp_path, page, foreign_user=True), hosts.requests(page))
 
 
 def test_the_list_of_pages_names_what_each_page_installs():
