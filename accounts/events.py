@@ -25,7 +25,7 @@ USER_DEACTIVATED = EventKind(
     Severity.MEDIUM,
     "Staff deactivated an account; its sessions were ended.",
 )
-USER_DELETED = EventKind("accounts.user.deleted", Severity.HIGH, "Staff deleted an account.")
+USER_DELETED = EventKind("accounts.user.deleted", Severity.MEDIUM, "Staff deleted an account.")
 PRIVILEGES_CHANGED = EventKind(
     "accounts.privileges.changed",
     Severity.HIGH,
@@ -60,7 +60,7 @@ PASSWORD_CHANGED = EventKind(
 )
 PASSWORD_SET_BY_STAFF = EventKind(
     "accounts.password.set_by_staff",
-    Severity.HIGH,
+    Severity.MEDIUM,
     "Staff set an account's password; its sessions were ended.",
 )
 LOGIN_SUCCEEDED = EventKind("accounts.login.succeeded", Severity.INFO, "A person signed in.")

@@ -82,13 +82,8 @@ def _matches(
     *,
     kinds: frozenset[str] | None = None,
     severity: int | None = None,
-    at_least: int = 0,
 ) -> bool:
-    return (
-        (kinds is None or row.kind in kinds)
-        and (severity is None or row.severity == severity)
-        and row.severity >= at_least
-    )
+    return (kinds is None or row.kind in kinds) and (severity is None or row.severity == severity)
 
 
 _remembered: ContextVar[dict[Window, Counted] | None] = ContextVar("audit_counted", default=None)

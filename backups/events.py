@@ -19,7 +19,7 @@ BACKUP_FAILED = EventKind(
 )
 BACKUP_MISSED = EventKind(
     "backups.backup.missed",
-    Severity.CRITICAL,
+    Severity.HIGH,
     "There is no good backup within the limit.",
     Outcome.FAILURE,
     Delivery.WITH_CHANGE,
@@ -43,7 +43,7 @@ BACKUP_VERIFIED = EventKind(
 )
 VERIFICATION_FAILED = EventKind(
     "backups.verification.failed",
-    Severity.CRITICAL,
+    Severity.HIGH,
     "A backup is damaged, incomplete, not genuine, or cannot be opened.",
     Outcome.FAILURE,
     Delivery.WITH_CHANGE,
@@ -70,7 +70,7 @@ DRILL_FAILED = EventKind(
 )
 DRILL_MISSED = EventKind(
     "backups.drill.missed",
-    Severity.HIGH,
+    Severity.MEDIUM,
     "No drill has passed within the limit.",
     Outcome.FAILURE,
     Delivery.WITH_CHANGE,
@@ -82,15 +82,20 @@ IDENTITY_UNPROVEN = EventKind(
     Outcome.FAILURE,
     Delivery.WITH_CHANGE,
 )
+CONDITION_ENDED = EventKind(
+    "backups.condition.ended",
+    Severity.INFO,
+    "What was missed, overdue or unproven is so no longer; its kind stands in the data.",
+)
 RESTORE_STARTED = EventKind(
-    "backups.restore.started", Severity.CRITICAL, "A restore over existing data was begun."
+    "backups.restore.started", Severity.HIGH, "A restore over existing data was begun."
 )
 RESTORE_COMPLETED = EventKind(
-    "backups.restore.completed", Severity.CRITICAL, "Data was replaced from a backup."
+    "backups.restore.completed", Severity.HIGH, "Data was replaced from a backup."
 )
 RESTORE_REFUSED = EventKind(
     "backups.restore.refused",
-    Severity.HIGH,
+    Severity.MEDIUM,
     "A restore was refused or rolled back; the data is as before.",
     outcome=Outcome.REFUSED,
 )

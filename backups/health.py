@@ -17,6 +17,8 @@ def backups() -> CheckResult:
         newest = found.newest_at
         told = f"the newest is of {newest:%Y-%m-%d %H:%M} UTC" if newest else "there is none at all"
         return CheckResult(Status.UNHEALTHY, f"No good backup within the limit: {told}.")
+    if found.newest_at is None:
+        return CheckResult(Status.DEGRADED, "There is no backup yet; the first is made tonight.")
     if found.damaged:
         return CheckResult(Status.UNHEALTHY, f"Verification found {found.damaged} damaged backups.")
     overdue = (

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -73,6 +74,10 @@ def events_page() -> str:
         "",
         "The outcome is what happened. The delivery is when listeners run:",
         "`with_change` in the transaction of the change, `after_rollback` after the request.",
+        "",
+        "A severity means the same in every app, and in alerts:",
+        "",
+        *(inspect.getdoc(events.Severity) or "").splitlines()[2:],
         "",
         "| kind | severity | outcome | delivery | meaning |",
         "| --- | --- | --- | --- | --- |",

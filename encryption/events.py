@@ -32,7 +32,9 @@ KEY_ADOPTED = EventKind(
     "encryption.key.adopted", Severity.MEDIUM, "A key version was seen for the first time."
 )
 KEY_RETIRED = EventKind(
-    "encryption.key.retired", Severity.HIGH, "A key version was retired: nothing needs it any more."
+    "encryption.key.retired",
+    Severity.MEDIUM,
+    "A key version was retired: nothing needs it any more.",
 )
 RETIREMENT_REFUSED = EventKind(
     "encryption.retirement.refused",
@@ -52,6 +54,6 @@ COLUMN_IMPORTED = EventKind(
 )
 SUBJECT_ERASED = EventKind(
     "encryption.subject.erased",
-    Severity.HIGH,
+    Severity.MEDIUM,
     "The key of a person was destroyed, and with it every value encrypted under it.",
 )

@@ -44,7 +44,15 @@ KIND_NAME = re.compile(r"^[a-z_]+(\.[a-z_]+){2}$")
 
 
 class Severity(enum.IntEnum):
-    """How much it matters; the numbers are OCSF's ``severity_id``."""
+    """How soon somebody must look, whoever caused it; the numbers are OCSF's ``severity_id``.
+
+    * INFO: expected; nobody needs to look.
+    * LOW: one refusal, or routine work of staff; telling only in number.
+    * MEDIUM: what protects somebody was changed or refused in earnest; look at the next review.
+    * HIGH: a protection is gone, somebody gained power over others, or probably acts in another's
+      name; look today.
+    * CRITICAL: evidence is false, or no backup restores: what everything else rests on; look now.
+    """
 
     INFO = 1
     LOW = 2

@@ -16,5 +16,5 @@ class SecurityMonitoringConfig(AppConfig):
         from security_monitoring import checks
 
         register(checks.check_templates)
-        register(checks.check_failed_login_kinds)
+        register(checks.check_kinds)
         register(checks.check_probes, deploy=True)

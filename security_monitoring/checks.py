@@ -9,11 +9,10 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Warning  # noqa: A004 - Django's own name
 
 from garrison import events
-from security_monitoring.conf import settings
 from security_monitoring.middleware import ANSWERS
 
 W001 = "security_monitoring.W001"  # the admin's own first page hides the dashboard
-W002 = "security_monitoring.W002"  # a kind that counts as a failed sign-in and does not exist
+W002 = "security_monitoring.W002"  # a kind that is counted and that no app declares
 W003 = "security_monitoring.W003"  # probes are redirected to HTTPS
 
 
@@ -32,18 +31,17 @@ def check_templates(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: 
     ]
 
 
-def check_failed_login_kinds(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Warn of names that no app declares; the default needs no ``accounts``."""
-    if not hasattr(django_settings, "SECURITY_FAILED_LOGIN_KINDS"):
-        return []
-    unknown = [name for name in settings.failed_login_kinds if name not in events.kinds()]
+def check_kinds(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Warn of names that no app declares; the defaults need no other app."""
     return [
         Warning(
-            f"SECURITY_FAILED_LOGIN_KINDS names {name!r}, which no app declares.",
+            f"{setting} names {name!r}, which no app declares.",
             hint="docs/events.md lists the kinds.",
             id=W002,
         )
-        for name in unknown
+        for setting in ("SECURITY_FAILED_LOGIN_KINDS", "SECURITY_SUSPICIOUS_KINDS")
+        for name in getattr(django_settings, setting, [])
+        if name not in events.kinds()
     ]
 
 

@@ -12,6 +12,17 @@ class SecurityMonitoringSettings(AppSettings, prefix="SECURITY"):
         ["accounts.login.failed"],
         "Names of the event kinds that count as a failed sign-in.",
     )
+    suspicious_kinds = Setting[list[str]](
+        [
+            "accounts.lockout.started",
+            "audit.chain.broken",
+            "encryption.reveal.refused",
+            "encryption.value.unreadable",
+            "sessions.refresh.rejected",
+            "sessions.refresh.reused",
+        ],
+        "Names of the event kinds that count as suspicious; work that staff may do is not.",
+    )
 
 
 settings = SecurityMonitoringSettings()

@@ -29,8 +29,8 @@ def critical_events(window: panels.Window) -> int:
     "suspicious_activities", label="Suspicious", permission=SEES_EVENTS, tone="warning", order=30
 )
 def suspicious_activities(window: panels.Window) -> int:
-    """Count what was of high or critical severity."""
-    return counts.counted(window).total(at_least=Severity.HIGH)
+    """Count what points to an attack, by ``SECURITY_SUSPICIOUS_KINDS``; not what staff may do."""
+    return counts.counted(window).total(kinds=frozenset(settings.suspicious_kinds))
 
 
 @panels.figure("failed_logins", label="Failed sign-ins", permission=SEES_EVENTS, order=35)

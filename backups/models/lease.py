@@ -51,6 +51,10 @@ class LeaseManager(models.Manager["Lease"]):
         until = now + timedelta(hours=hours)
         return bool(self.filter(quiet, name=name).update(expires_at=until))
 
+    def end_notice(self, name: str) -> bool:
+        """Return whether there was a notice to end; the next claim is the first one again."""
+        return bool(self.filter(name=name).exclude(expires_at=None).update(expires_at=None))
+
 
 class Lease(models.Model):
     """Who may work on something, and until when without a sign of life."""

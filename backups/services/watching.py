@@ -1,4 +1,7 @@
-"""The status of backups, and its events: missed backups, overdue drills, a key nearly lost."""
+"""The status of backups, and its events: missed backups, overdue drills, a key nearly lost.
+
+A condition is emitted when it begins and once a day while it lasts; its end is an event too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max, Min
 
 from backups import events
@@ -23,7 +27,11 @@ REPEAT_HOURS = 24
 
 @dataclass(frozen=True, slots=True)
 class BackupStatus:
-    """The times everything else is judged by; ``None`` where it never happened."""
+    """The times everything else is judged by; ``None`` where it never happened.
+
+    Before the first good backup the limit runs from the installation, so that a site is not
+    overdue in its first hours.
+    """
 
     newest_at: datetime | None
     passed_at: datetime | None
@@ -36,7 +44,7 @@ class BackupStatus:
 
 
 def status(*, now: datetime) -> BackupStatus:
-    """Look at the index; five queries of one row each."""
+    """Look at the index; six queries of one row each."""
     newest = Backup.objects.newest_good()
     newest_at = newest.snapshot_at if newest else None
     first_at = Backup.objects.good().aggregate(at=Min("snapshot_at"))["at"]
@@ -48,7 +56,9 @@ def status(*, now: datetime) -> BackupStatus:
         newest_at=newest_at,
         passed_at=passed_at,
         opened_at=opened_at,
-        is_backup_overdue=_is_older(newest_at, timedelta(hours=settings.overdue_hours), now),
+        is_backup_overdue=_is_older(
+            newest_at or _installed_at(), timedelta(hours=settings.overdue_hours), now
+        ),
         is_drill_overdue=_is_older(passed_at or first_at, drill_limit, now),
         is_identity_unproven=bool(newest and newest.recipients)
         and _is_older(opened_at or first_at, identity_limit, now),
@@ -57,12 +67,18 @@ def status(*, now: datetime) -> BackupStatus:
     )
 
 
+def _installed_at() -> datetime | None:
+    """Return when the tables of this app were made; ``None`` where no migration made them."""
+    applied = MigrationRecorder.Migration.objects.using(Backup.objects.db).filter(app="backups")
+    return applied.aggregate(at=Min("applied"))["at"]
+
+
 def _is_older(at: datetime | None, limit: timedelta, now: datetime) -> bool:
     return at is None or now - at > limit
 
 
 def check_backups(*, now: datetime) -> list[str]:
-    """Emit what is overdue, each kind at most once a day over all processes; returns the kinds."""
+    """Emit what began, lasts another day or ended, once over all processes; returns the kinds."""
     found = status(now=now)
     newest_at = found.newest_at.isoformat() if found.newest_at else None
     due: list[tuple[bool, EventKind, dict[str, Any]]] = [
@@ -80,7 +96,11 @@ def check_backups(*, now: datetime) -> list[str]:
     ]
     emitted = []
     for is_due, kind, data in due:
-        if is_due and Lease.objects.claim_notice(f"said:{kind}", hours=REPEAT_HOURS, now=now):
+        notice = f"said:{kind}"
+        if is_due and Lease.objects.claim_notice(notice, hours=REPEAT_HOURS, now=now):
             emit(kind, data=data, now=now)
             emitted.append(str(kind))
+        elif not is_due and Lease.objects.end_notice(notice):
+            emit(events.CONDITION_ENDED, data={"kind": str(kind)}, now=now)
+            emitted.append(str(events.CONDITION_ENDED))
     return emitted

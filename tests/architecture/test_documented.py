@@ -47,6 +47,18 @@ def test_check_ids_are_unique_and_say_their_app():
         assert check_id.endswith(name), f"{name} names {check_id}"
 
 
+def test_a_severity_means_the_same_in_every_app():
+    declared = [kind for name, kind in events.kinds().items() if name.split(".")[0] != "tests"]
+    done = {kind.name for kind in declared if kind.outcome == "success" and kind.severity >= 4}
+    assert done == {  # power over others, and data replaced: look the same day
+        "accounts.privileges.changed",
+        "backups.restore.completed",
+        "backups.restore.started",
+    }
+    critical = {kind.name for kind in declared if kind.severity == events.Severity.CRITICAL}
+    assert critical == {"audit.chain.broken", "backups.drill.failed"}
+
+
 def test_every_check_message_has_a_hint_and_an_id():
     messages = [
         (f"{path.relative_to(ROOT)}:{node.lineno}", {keyword.arg for keyword in node.keywords})

@@ -123,7 +123,7 @@ def test_a_chart_has_a_value_for_each_step_and_series():
     happened([NOON], severity=Severity.HIGH, outcome=Outcome.REFUSED)
     counted = counts.counted(panels.window("1h", now=NOON + MINUTE))
     chart = counted.chart(
-        "All", {("High", "high"): {"at_least": 4}, ("None", "info"): {"kinds": frozenset()}}
+        "All", {("High", "high"): {"severity": 4}, ("None", "info"): {"kinds": frozenset()}}
     )
     assert [sum(series["values"]) for series in chart["series"]] == [1, 0]
     assert {len(series["values"]) for series in chart["series"]} == {len(chart["starts"])}

@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from backups import schedule, services, tasks
@@ -50,6 +51,10 @@ def finding():
 
 
 def test_health_follows_what_is_proven(site):
+    assert finding().status == "degraded", "installed a moment ago: nothing is overdue"
+    MigrationRecorder.Migration.objects.filter(app="backups").update(
+        applied=timezone.now() - timedelta(hours=27)
+    )
     assert finding().status == "unhealthy"
     backup = site.back_up()
     assert finding().status == "healthy"
@@ -90,10 +95,26 @@ def test_a_drill_that_is_overdue_is_said_once_a_day(site):
     assert services.check_backups(now=now) == ["backups.drill.missed"]
     assert services.check_backups(now=now) == []
     services.drill_now(now=now)
-    assert services.check_backups(now=now + timedelta(days=7, hours=1)) == ["backups.backup.missed"]
+    assert services.check_backups(now=now + timedelta(days=7, hours=1)) == [
+        "backups.backup.missed",
+        "backups.condition.ended",
+    ]
     site.back_up()
     said = services.check_backups(now=now + timedelta(days=8, hours=1))
     assert "backups.drill.missed" in said
+
+
+def test_a_site_is_not_overdue_before_its_first_night_and_a_condition_ends_with_its_cause(site):
+    now = timezone.now()
+    assert services.check_backups(now=now) == []
+    late = now + timedelta(hours=27)
+    assert services.check_backups(now=late) == ["backups.backup.missed"]
+    assert services.check_backups(now=late) == []
+    backup = site.back_up()
+    assert services.check_backups(now=now) == ["backups.condition.ended"]
+    assert services.check_backups(now=now) == []
+    Backup.objects.filter(pk=backup.pk).update(snapshot_at=now - timedelta(hours=27))
+    assert services.check_backups(now=now) == ["backups.backup.missed"], "anew, not silenced"
 
 
 def test_a_dashboard_shows_how_long_a_restore_takes_and_how_old_it_is(site):

@@ -48,17 +48,19 @@ def test_strangers_and_people_are_refused(client, django_user_model, path):
 def test_metrics_are_the_figures_the_caller_may_see(officers, no_events):
     happened(4, severity=Severity.CRITICAL)
     happened(3, kind="accounts.login.failed", severity=Severity.LOW)
+    happened(1, kind="sessions.refresh.reused", severity=Severity.HIGH)
+    happened(1, kind="accounts.privileges.changed", severity=Severity.HIGH)  # staff may
     happened(2, at=timezone.now() - timedelta(hours=30))
     body = officers.get("/api/security/metrics?window=24h").json()
     window = body.pop("window"), body.pop("since") < body.pop("until")
     assert window == ("24h", True)
     assert body == {
-        "total_events": 7,
+        "total_events": 9,
         "critical_events": 4,
-        "suspicious_activities": 4,
+        "suspicious_activities": 1,
         "failed_logins": 3,
     }
-    assert officers.get("/api/security/metrics?window=7d").json()["total_events"] == 9
+    assert officers.get("/api/security/metrics?window=7d").json()["total_events"] == 11
 
 
 def test_an_administrator_sees_the_figures_of_every_app(client, admin_user, no_events):

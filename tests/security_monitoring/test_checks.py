@@ -1,11 +1,13 @@
 """What `manage.py check` finds."""
 
+import pytest
+
 from security_monitoring import checks
 
 
 def test_the_project_as_it_stands_is_fine():
     assert checks.check_templates(None) == []
-    assert checks.check_failed_login_kinds(None) == []
+    assert checks.check_kinds(None) == []
     assert checks.check_probes(None) == []
 
 
@@ -20,9 +22,10 @@ def test_a_host_without_the_admin_has_nothing_to_hide(settings):
     assert checks.check_templates(None) == []
 
 
-def test_a_kind_that_no_app_declares_is_found(settings):
-    settings.SECURITY_FAILED_LOGIN_KINDS = ["accounts.login.failed", "accounts.login.fialed"]
-    (warning,) = checks.check_failed_login_kinds(None)
+@pytest.mark.parametrize("name", ["SECURITY_FAILED_LOGIN_KINDS", "SECURITY_SUSPICIOUS_KINDS"])
+def test_a_kind_that_no_app_declares_is_found(settings, name):
+    setattr(settings, name, ["accounts.login.failed", "accounts.login.fialed"])
+    (warning,) = checks.check_kinds(None)
     assert (warning.id, "fialed" in warning.msg) == (checks.W002, True)
 
 
