@@ -15,13 +15,15 @@ def backups() -> CheckResult:
     found = status(now=timezone.now())
     if found.is_backup_overdue:
         newest = found.newest_at
-        told = f"the newest is of {newest:%Y-%m-%d %H:%M} UTC" if newest else "there is none at all"
-        return CheckResult(Status.UNHEALTHY, f"No good backup within the limit: {told}.")
-    if found.newest_at is None:
-        return CheckResult(Status.DEGRADED, "There is no backup yet; the first is made tonight.")
+        since = (
+            f"the newest is of {newest:%Y-%m-%d %H:%M} UTC" if newest else "there is none at all"
+        )
+        return CheckResult(Status.UNHEALTHY, f"No good backup within the limit: {since}.")
     if found.damaged:
         return CheckResult(Status.UNHEALTHY, f"Verification found {found.damaged} damaged backups.")
     overdue = (
+        (found.failed_since, f"{found.failed_since} backups failed since the newest good one."),
+        (found.newest_at is None, "There is no backup yet; the first is made tonight."),
         (found.is_drill_overdue, "No drill has passed within the limit."),
         (found.is_identity_unproven, "No identity has opened a backup for too long."),
         (found.failed_copies, f"The newest backup is missing on {found.failed_copies} targets."),

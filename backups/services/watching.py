@@ -10,11 +10,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import Max, Min
+from django.db.models import Count, Max, Min, Q
 
 from backups import events
 from backups.conf import settings
-from backups.models import Backup, Drill, Lease
+from backups.models import Backup, Drill, Lease, State
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -41,36 +41,43 @@ class BackupStatus:
     is_identity_unproven: bool
     damaged: int
     failed_copies: int
+    failed_since: int  # backups that failed after the newest good one
 
 
 def status(*, now: datetime) -> BackupStatus:
-    """Look at the index; six queries of one row each."""
+    """Look at the index; at most five queries of one row each."""
     newest = Backup.objects.newest_good()
     newest_at = newest.snapshot_at if newest else None
-    first_at = Backup.objects.good().aggregate(at=Min("snapshot_at"))["at"]
+    good = Q(state=State.GOOD)
+    seen = Backup.objects.aggregate(
+        first_at=Min("snapshot_at", filter=good),
+        opened_at=Max("opened_at"),
+        damaged=Count("pk", filter=good & ~Q(damage="")),
+    )
     passed_at = Drill.objects.good().aggregate(at=Max("ended_at"))["at"]
-    opened_at = Backup.objects.aggregate(at=Max("opened_at"))["at"]
+    failed = Backup.objects.filter(state=State.FAILED)
+    backup_limit = timedelta(hours=settings.overdue_hours)
     drill_limit = timedelta(days=settings.drill_overdue_days)
     identity_limit = timedelta(days=settings.identity_unproven_days)
     return BackupStatus(
         newest_at=newest_at,
         passed_at=passed_at,
-        opened_at=opened_at,
-        is_backup_overdue=_is_older(
-            newest_at or _installed_at(), timedelta(hours=settings.overdue_hours), now
-        ),
-        is_drill_overdue=_is_older(passed_at or first_at, drill_limit, now),
+        opened_at=seen["opened_at"],
+        is_backup_overdue=_is_older(newest_at or _installed_at(), backup_limit, now),
+        is_drill_overdue=_is_older(passed_at or seen["first_at"], drill_limit, now),
         is_identity_unproven=bool(newest and newest.recipients)
-        and _is_older(opened_at or first_at, identity_limit, now),
-        damaged=Backup.objects.good().exclude(damage="").count(),
+        and _is_older(seen["opened_at"] or seen["first_at"], identity_limit, now),
+        damaged=seen["damaged"],
         failed_copies=newest.copies.exclude(state="good").count() if newest else 0,
+        failed_since=(failed.filter(queued_at__gt=newest.queued_at) if newest else failed).count(),
     )
 
 
 def _installed_at() -> datetime | None:
     """Return when the tables of this app were made; ``None`` where no migration made them."""
     applied = MigrationRecorder.Migration.objects.using(Backup.objects.db).filter(app="backups")
-    return applied.aggregate(at=Min("applied"))["at"]
+    first: datetime | None = applied.aggregate(at=Min("applied"))["at"]
+    return first
 
 
 def _is_older(at: datetime | None, limit: timedelta, now: datetime) -> bool:

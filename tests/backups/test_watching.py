@@ -37,6 +37,7 @@ def test_a_failing_backup_does_not_take_the_worker_with_it(site, sent):
     tasks.work_off.run()
     security_event.disconnect(receive)
     assert Backup.objects.get().state == State.FAILED
+    assert (finding().status, "1 backups failed" in finding().detail) == ("degraded", True)
     (why,) = [why for kind, why in said if kind == "backups.backup.failed"]
     assert "backup_keygen" in why
     tasks.verify.run(str(uuid.uuid4()))
