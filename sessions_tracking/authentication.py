@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -10,7 +11,7 @@ from rest_framework.authentication import BaseAuthentication
 
 from garrison import context
 from sessions_tracking.compiled import AUTHENTICATION_NEEDS_NO
-from sessions_tracking.errors import TokenInvalid
+from sessions_tracking.errors import TokenExpired, TokenInvalid
 from sessions_tracking.living import living_session, note_use
 from sessions_tracking.middleware import BEARER, BEARER_REFUSED
 from sessions_tracking.models import Session
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 SCHEME = "bearer"
+CLOCK_LEEWAY = timedelta(seconds=60)  # RFC 7519 §4.1.4: "no more than a few minutes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,15 @@ class SessionTokenAuthentication(BaseAuthentication):
         token = bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
         if token is None:
             return None
-        now = timezone.now()
-        claims = read_access(token, now=now)
-        session = living_session(
-            session_id=claims.session_id, now=now, without=AUTHENTICATION_NEEDS_NO
-        )
+        # This machine's clock may be wrong by a little; the database's decides to the second.
+        claims = read_access(token, now=timezone.now() - CLOCK_LEEWAY)
+        session = living_session(session_id=claims.session_id, without=AUTHENTICATION_NEEDS_NO)
+        if claims.expires_at <= session.read_at.timestamp():
+            raise TokenExpired
         if session.kind != Session.Kind.TOKEN or claims.subject != str(session.user_id):
             raise TokenInvalid
         context.learn(actor_id=claims.subject, session_id=str(session.pk))
-        note_use(session, now=now)
+        note_use(session)
         return session.user, SessionAuth(session, claims)
 
     def authenticate_header(self, request: Request) -> str:

@@ -9,7 +9,6 @@ from django.conf import settings as django_settings
 from django.contrib import auth
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser
-from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from garrison import context
@@ -20,8 +19,6 @@ from sessions_tracking.models import Session
 from sessions_tracking.services import end_session, start_cookie_session
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from django.http import HttpRequest
 
 PASSWORD = ("pwd",)  # RFC 8176
@@ -56,23 +53,22 @@ def user_of_cookie(request: HttpRequest) -> Any:
     """
     if auth.SESSION_KEY not in request.session:
         return AnonymousUser()
-    now = timezone.now()
-    session = _row(request, now=now)
+    session = _row(request)
     user = _confirmed_user(request, session) if session else None
     if session is None or user is None:
         request.session.flush()
         return AnonymousUser()
-    note_use(session, now=now)
+    note_use(session)
     _reseal(request, session)
     request.tracked_session = session  # type: ignore[attr-defined]  # for require_fresh_request
     context.learn(actor_id=str(user.pk), session_id=str(session.pk))
     return user
 
 
-def _row(request: HttpRequest, *, now: datetime) -> Session | None:
+def _row(request: HttpRequest) -> Session | None:
     try:
         key = uuid.UUID(request.session.get(cookies.SESSION_ID, ""))
-        session = living_session(session_id=key, now=now)
+        session = living_session(session_id=key)
     except (ValueError, SessionEnded):
         return None
     return session if session.kind == Session.Kind.COOKIE else None

@@ -33,7 +33,6 @@ AUTHENTICATION_NEEDS_NO = (
     *ROTATION_NEEDS_NO,
     "counter",
     "key_id",
-    "created_at",
     "rotated_at",
     "amr",
     "ip",
@@ -45,20 +44,18 @@ Lookup: TypeAlias = "Callable[[uuid.UUID], Session | None]"
 KEPT_AS = "_sessions_tracking_lookups"  # on the connection: one thread's, and gone when it goes
 
 
-def lookup(*, without: tuple[str, ...], with_clock: bool = False) -> Lookup:
+def lookup(*, without: tuple[str, ...]) -> Lookup:
     """Return this thread's lookup; in the database that is written to, never a replica behind it.
 
     It takes a session's id and returns the session with its user by one statement, or ``None``.
-    ``without`` names columns to defer; ``with_clock`` reads the database's clock into ``read_at``.
+    ``without`` names columns to defer; the database's clock is read into ``read_at``.
     """
     connection = connections[router.db_for_write(Session)]
     known: dict[Any, Lookup] = connection.__dict__.setdefault(KEPT_AS, {})
-    if (without, with_clock) not in known:
+    if without not in known:
         sessions = Session.objects.using(connection.alias).select_related("user").defer(*without)
-        known[without, with_clock] = compiled(
-            connection, sessions.annotate(**CLOCK) if with_clock else sessions
-        )
-    return known[without, with_clock]
+        known[without] = compiled(connection, sessions.annotate(**CLOCK))
+    return known[without]
 
 
 def compiled(connection: BaseDatabaseWrapper, sessions: SessionQuerySet) -> Lookup:
@@ -82,7 +79,7 @@ def _compile(connection: BaseDatabaseWrapper, sessions: SessionQuerySet) -> Look
     of_session = compiler.klass_info
     (of_user,) = of_session["related_klass_infos"]
     session_of, user_of = _reader(compiler, of_session), _reader(compiler, of_user)
-    clock = (compiler.annotation_col_map or {}).get("read_at")  # where it stands in a row
+    clock = compiler.annotation_col_map["read_at"]  # where it stands in a row
 
     def find(session_id: uuid.UUID) -> Session | None:
         key = Session._meta.pk.get_db_prep_value(session_id, connection)
@@ -95,8 +92,7 @@ def _compile(connection: BaseDatabaseWrapper, sessions: SessionQuerySet) -> Look
             row = next(iter(compiler.apply_converters([row], converters)))
         session: Session = session_of(row)
         USER.set_cached_value(session, user_of(row))
-        if clock is not None:
-            session.read_at = row[clock]
+        session.read_at = row[clock]
         return session
 
     return find

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import F, Q
+
 from garrison import context
 from sessions_tracking.compiled import lookup
 from sessions_tracking.conf import settings
@@ -19,19 +21,21 @@ if TYPE_CHECKING:
 def living_session(
     *,
     session_id: uuid.UUID,
-    now: datetime,
+    now: datetime | None = None,
     without: tuple[str, ...] = (),
-    with_clock: bool = False,
 ) -> Session:
     """Return the session joined with its user, in one statement; columns ``without`` are deferred.
 
-    ``with_clock`` also reads what time it is by the database's clock (``read_at``).
+    What time it is the database says in the same statement, unless ``now`` is given: ``read_at``.
 
     Raises ``SessionEnded`` where the row is gone (with its user, or cleaned away), was ended, has
     lapsed, or its user is disabled; a client cannot tell which.
     """
-    session = lookup(without=without, with_clock=with_clock)(session_id)
-    if session is None or not session.is_alive(now=now) or not session.user.is_active:
+    session = lookup(without=without)(session_id)
+    if session is None or not session.user.is_active:
+        raise SessionEnded
+    session.read_at = now or session.read_at
+    if not session.is_alive(now=session.read_at):
         raise SessionEnded
     return session
 
@@ -43,13 +47,15 @@ def idle_expiry(session: Session, *, now: datetime) -> datetime:
     return min(now + timedelta(**idle), session.expires_at)
 
 
-def note_use(session: Session, *, now: datetime) -> None:
-    """Write the time and place of use, at most once a minute, by one conditional UPDATE.
+def note_use(session: Session) -> None:
+    """Write the time and place of use, at first and then once a minute, by one conditional UPDATE.
 
-    Of many requests at once only the first one writes; the others find the condition false.
+    Of many requests at once only the first one writes; the others find the condition false. Time is
+    the row's ``read_at``, one clock for all servers, and the first use is noted at once: by both,
+    the cap on sessions tells one that is in use from one that is not.
     """
-    interval = timedelta(seconds=settings.last_seen_seconds)
-    if now - session.last_seen_at < interval:
+    now, interval = session.read_at, timedelta(seconds=settings.last_seen_seconds)
+    if now - session.last_seen_at < interval and session.last_seen_at != session.created_at:
         return
     known = context.current()
     session.last_seen_at = now
@@ -57,6 +63,5 @@ def note_use(session: Session, *, now: datetime) -> None:
     changes: dict[str, Any] = {"last_seen_at": now, "idle_expires_at": session.idle_expires_at}
     if known.ip:
         session.ip = changes["ip"] = known.ip
-    Session.objects.filter(
-        pk=session.pk, ended_at__isnull=True, last_seen_at__lte=now - interval
-    ).update(**changes)
+    due = Q(last_seen_at__lte=now - interval) | Q(last_seen_at=F("created_at"))
+    Session.objects.filter(due, pk=session.pk, ended_at__isnull=True).update(**changes)

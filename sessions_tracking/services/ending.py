@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import Case, F, Value, When
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from garrison import events as garrison_events
@@ -90,15 +92,27 @@ def end_all_sessions(*, reason: str, now: datetime | None = None) -> int:
 def end_excess_sessions(*, newest: Session, now: datetime) -> int:
     """End the sessions unused for longest where a user has more than ``SESSIONS_MOST_PER_USER``.
 
-    One statement while there is nothing to end, so that a sign-in stays cheap.
+    First those that were not used in the last minute, then those that were never used at all since
+    their sign-in: uses are noted at first and then once a minute, by the database's clock, so none
+    that is in use goes before an idle one. One statement while there is nothing to end, so that a
+    sign-in stays cheap.
     """
     others = Session.objects.alive(now=now).filter(user_id=newest.user_id).exclude(pk=newest.pk)
-    excess = others.order_by("-last_seen_at").values("pk")[settings.most_per_user - 1 :]
-    ended = Session.objects.filter(pk__in=excess).update(ended_at=now, end_reason=EXCESS)
+    ranked = others.annotate(busy=_busy()).order_by("-busy", "-last_seen_at")
+    excess = ranked.values("pk")[settings.most_per_user - 1 :]
+    running = Session.objects.filter(pk__in=excess, ended_at__isnull=True)
+    ended = running.update(ended_at=now, end_reason=EXCESS)
     if ended:
         data = {"reason": EXCESS, "count": ended, "kept": str(newest.pk)}
         garrison_events.emit(events.SESSIONS_ENDED, target=f"user:{newest.user_id}", data=data)
     return ended
+
+
+def _busy() -> Case:
+    """Rank a session: 0 where it is idle, 1 where it is new, 2 where it is in use."""
+    a_minute_ago = Now() - timedelta(seconds=settings.last_seen_seconds)
+    idle = When(last_seen_at__lte=a_minute_ago, then=Value(0))
+    return Case(idle, When(last_seen_at=F("created_at"), then=Value(1)), default=Value(2))
 
 
 def end_stolen_session(*, session_id: uuid.UUID, reason: str, now: datetime) -> bool:

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from django.db import router, transaction
-from django.utils import timezone
 
 from garrison import context
 from garrison import events as garrison_events
@@ -88,16 +87,10 @@ def rotate(*, refresh_token: str, now: datetime | None = None) -> TokenPair:
     Time is the database's unless ``now`` is given: the clocks of two servers may be further apart
     than the grace is long, and that is no theft.
     """
-    read_now = now or timezone.now()
-    token = read_refresh(refresh_token, now=read_now)
+    token = read_refresh(refresh_token, now=now)
     for _ in range(ATTEMPTS):
-        session = living_session(
-            session_id=token.session_id,
-            now=read_now,
-            without=ROTATION_NEEDS_NO,
-            with_clock=now is None,
-        )
-        at = now or session.read_at
+        session = living_session(session_id=token.session_id, now=now, without=ROTATION_NEEDS_NO)
+        at = session.read_at
         verdict = judge(
             presented=token.counter,
             current=session.counter,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import connection, connections
+from django.db.models.functions import Now
+
+from sessions_tracking.models import Session
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 OLD = "k1:the-first-signing-secret-0123456789-abcdefghij"
@@ -27,6 +30,14 @@ def ed25519_pem() -> str:
         )
         .decode()
     )
+
+
+def used(pair: Any, *, seconds_ago: float = 30) -> Any:
+    """Let the session have been used so long ago, by the database's clock."""
+    session = getattr(pair, "session", pair)
+    noted = Now() - timedelta(seconds=seconds_ago)
+    Session.objects.filter(pk=session.pk).update(last_seen_at=noted)
+    return pair
 
 
 def in_threads(count: int, work: Callable[[], Any]) -> list[Any]:

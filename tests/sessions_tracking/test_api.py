@@ -17,7 +17,7 @@ from rest_framework.test import APIClient, force_authenticate
 from sessions_tracking import services
 from sessions_tracking.api.views import LogoutView, RefreshView
 from sessions_tracking.models import Session
-from tests.sessions_tracking.scenery import ed25519_pem
+from tests.sessions_tracking.scenery import ed25519_pem, used
 
 REFRESH, LOGOUT = "/api/auth/refresh", "/api/auth/logout"
 SESSIONS, LOGOUT_ALL = "/api/sessions", "/api/sessions/logout-all"
@@ -57,6 +57,7 @@ def test_a_device_is_listed_refreshed_and_signed_out(pair, client_of):
 def test_what_is_listed_is_the_contract(user, client_of):
     pair = services.start_token_session(user=user, amr=["pwd"])
     Session.objects.filter(pk=pair.session.pk).update(user_agent="Browser/1", ip="192.0.2.4")
+    used(pair)
     (listed,) = client_of(pair).get(SESSIONS).json()
     for instant in ("created_at", "last_seen_at"):
         assert listed.pop(instant).endswith("Z")
@@ -78,6 +79,8 @@ def test_only_living_sessions_of_the_caller_are_listed_last_used_first(user, mak
         services.start_token_session(user=user, amr=["pwd"], now=now - timedelta(seconds=s))
         for s in (20, 10, 5)
     )
+    for seconds, pair in ((20, first), (10, second)):
+        used(pair, seconds_ago=seconds)
     services.end_session(session_id=over.session.pk, reason="test")
     listed = client_of(first).get(SESSIONS).json()
     assert [row["id"] for row in listed] == [str(second.session.pk), str(first.session.pk)]
@@ -88,7 +91,7 @@ def test_the_list_takes_two_statements_whatever_its_length(user, client_of, stat
     pair = services.start_token_session(user=user, amr=["pwd"])
     for _ in range(9):
         services.start_token_session(user=user, amr=["pwd"])
-    client = client_of(pair)
+    client = client_of(used(pair))
     with statements() as asked:
         assert len(client.get(SESSIONS).json()) == 10
     assert asked == ["session joined with its user", "sessions"]

@@ -16,11 +16,16 @@ from rest_framework.test import APIClient, APIRequestFactory
 
 from garrison import context
 from sessions_tracking import compiled, services, tokens
-from sessions_tracking.authentication import SessionTokenAuthentication, bearer_token
+from sessions_tracking.authentication import (
+    CLOCK_LEEWAY,
+    SessionTokenAuthentication,
+    bearer_token,
+)
 from sessions_tracking.compiled import AUTHENTICATION_NEEDS_NO, ROTATION_NEEDS_NO, lookup
 from sessions_tracking.errors import SessionEnded, TokenExpired, TokenInvalid
 from sessions_tracking.living import note_use
 from sessions_tracking.models import Session
+from tests.sessions_tracking.scenery import used
 
 ONE = "session joined with its user"
 
@@ -34,6 +39,7 @@ def authenticate(token):
 
 
 def test_authentication_takes_one_statement(pair, statements):
+    used(pair)
     with statements() as asked:
         user, auth = authenticate(pair.access)
         assert user.is_active
@@ -43,31 +49,36 @@ def test_authentication_takes_one_statement(pair, statements):
     assert asked == [ONE]
 
 
-def test_once_a_minute_a_second_statement_notes_the_use(pair, statements):
-    with time_machine.travel(timezone.now() + timedelta(seconds=61), tick=False):
+@pytest.mark.parametrize("clock", [0, 60, -60], ids="clock {:+d}".format)
+@pytest.mark.parametrize(
+    ("seconds_ago", "is_noted"), [(None, True), (61, True), (59, False), (-300, False)]
+)
+def test_the_first_use_and_one_a_minute_are_noted_by_the_databases_clock(
+    pair, statements, clock, seconds_ago, is_noted
+):
+    if seconds_ago is not None:
+        used(pair, seconds_ago=seconds_ago)
+    with time_machine.travel(timezone.now() + timedelta(seconds=clock)):
         with statements() as first:
             authenticate(pair.access)
         with statements() as second:
             authenticate(pair.access)
-        session = Session.objects.get(pk=pair.session.pk)
-        assert session.last_seen_at == timezone.now()
-    assert (first, second) == ([ONE, "note the use"], [ONE])
+    assert (first, second) == ([ONE, "note the use"] if is_noted else [ONE], [ONE])
+    if is_noted:
+        noted = Session.objects.get(pk=pair.session.pk).last_seen_at
+        assert abs(noted - timezone.now()) < timedelta(seconds=5)
 
 
 def test_noting_the_use_pushes_the_idle_expiry_but_never_past_the_lifetime(user):
     with override_settings(SESSIONS_IDLE_DAYS=2, SESSIONS_ACCESS_SECONDS=90 * 86400):
-        pair = services.start_token_session(user=user, amr=["pwd"])
-        start = pair.session.created_at
-        for day in (1, 2, 3):
-            with time_machine.travel(start + timedelta(days=day), tick=False):
-                authenticate(pair.access)
-        session = Session.objects.get(pk=pair.session.pk)
-        assert session.idle_expires_at == start + timedelta(days=5)
-        for day in range(4, 30):
-            with time_machine.travel(start + timedelta(days=day), tick=False):
-                authenticate(pair.access)
-        session.refresh_from_db()
-        assert session.idle_expires_at == session.expires_at == start + timedelta(days=30)
+        now = timezone.now()
+        for days_ago, lasts in ((1, 2), (28.5, 1.5)):
+            start = now - timedelta(days=days_ago)
+            session = services.start_token_session(user=user, amr=["pwd"], now=start).session
+            session.read_at = now
+            note_use(session)
+            session.refresh_from_db()
+            assert session.idle_expires_at == now + timedelta(days=lasts)
 
 
 def test_a_session_that_was_ended_meanwhile_notes_no_use(pair):
@@ -75,7 +86,8 @@ def test_a_session_that_was_ended_meanwhile_notes_no_use(pair):
     session = Session.objects.get(pk=pair.session.pk)
     services.end_session(session_id=session.pk, reason="ended_by_owner")
     ended = Session.objects.get(pk=session.pk)
-    note_use(session, now=timezone.now() + timedelta(seconds=61))
+    session.read_at = timezone.now() + timedelta(seconds=61)
+    note_use(session)
     after = Session.objects.get(pk=session.pk)
     assert (after.last_seen_at, after.idle_expires_at) == (
         ended.last_seen_at,
@@ -84,18 +96,23 @@ def test_a_session_that_was_ended_meanwhile_notes_no_use(pair):
 
 
 def test_noting_the_use_writes_the_present_address(pair):
-    with (
-        time_machine.travel(timezone.now() + timedelta(seconds=61)),
-        context.bound(context.RequestContext(ip="198.51.100.4")),
-    ):
+    used(pair, seconds_ago=61)
+    with context.bound(context.RequestContext(ip="198.51.100.4")):
         authenticate(pair.access)
     assert Session.objects.get(pk=pair.session.pk).ip == "198.51.100.4"
 
 
-def test_a_clock_that_is_set_back_writes_nothing(pair, statements):
-    with time_machine.travel(timezone.now() - timedelta(seconds=300)), statements() as asked:
-        authenticate(pair.access)
-    assert asked == [ONE]
+@pytest.mark.parametrize("clock", [-60, 59])
+def test_a_token_expires_by_the_databases_clock(user, clock):
+    now = timezone.now()
+    spent, fresh = (
+        services.start_token_session(user=user, amr=["pwd"], now=now - timedelta(seconds=age))
+        for age in (901, 890)
+    )
+    with time_machine.travel(now + timedelta(seconds=clock)):
+        with pytest.raises(TokenExpired):
+            authenticate(spent.access)
+        assert authenticate(fresh.access)
 
 
 def test_the_context_learns_who_asks_in_which_session(pair):
@@ -143,9 +160,9 @@ def test_a_django_whose_compiler_is_another_is_asked_by_the_queryset(
     assert found(uuid.uuid4()) is None
 
 
-def test_the_lookup_can_read_the_clock_of_the_database(pair):
+def test_the_lookup_reads_the_clock_of_the_database(pair):
     with time_machine.travel(timezone.now() + timedelta(days=1)):
-        session = lookup(without=ROTATION_NEEDS_NO, with_clock=True)(pair.session.pk)
+        session = lookup(without=ROTATION_NEEDS_NO)(pair.session.pk)
     assert abs(session.read_at - timezone.now()) < timedelta(seconds=5)
 
 
@@ -190,7 +207,7 @@ def test_garbage_is_refused_before_any_statement(db, token, statements):
 
 
 def test_an_expired_access_token_says_so(pair, statements):
-    later = timezone.now() + timedelta(seconds=901)
+    later = timezone.now() + timedelta(seconds=901) + CLOCK_LEEWAY
     with time_machine.travel(later), statements() as asked, pytest.raises(TokenExpired):
         authenticate(pair.access)
     assert asked == []

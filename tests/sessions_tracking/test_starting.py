@@ -3,15 +3,18 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.test import override_settings
 from django.utils import timezone
+from rest_framework.test import APIRequestFactory
 
 from garrison import context
 from sessions_tracking import services
+from sessions_tracking.authentication import SessionTokenAuthentication
 from sessions_tracking.models import Session
-from tests.sessions_tracking.scenery import NOON
+from tests.sessions_tracking.scenery import NOON, used
 
 
 def start(user, seconds=0):
@@ -71,6 +74,33 @@ def test_one_session_too_many_ends_the_one_unused_for_longest(user, make_user, e
     (event,) = events_of("sessions.user.signed_out")
     assert event.target == f"user:{user.pk}"
     assert (event.data["count"], event.data["reason"]) == (1, "too_many_sessions")
+
+
+def authenticate(pair):
+    request = APIRequestFactory().get("/", HTTP_AUTHORIZATION=f"Bearer {pair.access}")
+    SessionTokenAuthentication().authenticate(request)
+
+
+def test_one_in_use_outlives_newer_ones_that_nobody_uses(user):
+    with override_settings(SESSIONS_MOST_PER_USER=3):
+        busy, idle, _ = (services.start_token_session(user=user, amr=["pwd"]) for _ in range(3))
+        authenticate(busy)
+        services.start_token_session(user=user, amr=["pwd"])
+    ended = Session.objects.filter(ended_at__isnull=False)
+    assert list(ended.values_list("pk", flat=True)) == [idle.session.pk]
+
+
+@pytest.mark.parametrize("clock", [60, -60])
+def test_one_in_use_on_a_server_with_a_wrong_clock_outlives_an_idle_one(user, clock):
+    with override_settings(SESSIONS_MOST_PER_USER=2):
+        busy, idle = (services.start_token_session(user=user, amr=["pwd"]) for _ in range(2))
+        used(busy, seconds_ago=61)
+        used(idle, seconds_ago=50)
+        with time_machine.travel(timezone.now() + timedelta(seconds=clock)):
+            authenticate(busy)
+            services.start_token_session(user=user, amr=["pwd"])
+    ended = Session.objects.filter(ended_at__isnull=False)
+    assert list(ended.values_list("pk", flat=True)) == [idle.session.pk]
 
 
 def test_the_newest_session_stays_even_when_the_clock_was_set_back(user):
