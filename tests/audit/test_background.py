@@ -30,6 +30,7 @@ def test_the_tasks_count():
     assert {row.count for row in EventCount.objects.all()} == {2}
 
 
+@pytest.mark.django_db  # SQLite is asked what it can do
 def test_what_is_scheduled_exists():
     app.loader.import_default_modules()
     for entry in SCHEDULE.values():

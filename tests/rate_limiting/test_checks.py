@@ -14,6 +14,7 @@ def ids(found):
     return [message.id for message in found]
 
 
+@pytest.mark.django_db  # SQLite is asked what it can do
 def test_the_project_has_nothing_to_say():
     assert [m for m in run_checks() if str(m.id).startswith("rate_limiting.")] == []
 

@@ -111,6 +111,7 @@ def test_a_store_that_hangs_or_dies_is_told_at_once_and_the_worker_comes_back(tm
         valkey.destroy()
 
 
+@pytest.mark.django_db  # SQLite is asked what it can do
 def test_every_scheduled_task_exists_and_is_scheduled_under_its_apps_name():
     celery.app.loader.import_default_modules()
     celery.app.finalize()  # as beat does
