@@ -10,6 +10,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = "Accounts"
     default_auto_field = "django.db.models.BigAutoField"
+    tables_decide = True
     rate_limited_views = {"admin:password_change": "auth"}
 
     def ready(self) -> None:

@@ -10,6 +10,7 @@ class AuditConfig(AppConfig):
     name = "audit"
     verbose_name = "Audit"
     default_auto_field = "django.db.models.BigAutoField"
+    tables_decide = True
 
     def ready(self) -> None:
         """Listen to what is said, and register the checks."""

@@ -10,6 +10,7 @@ class BackupsConfig(AppConfig):
     name = "backups"
     verbose_name = "Backups"
     default_auto_field = "django.db.models.BigAutoField"
+    tables_decide = True
 
     def ready(self) -> None:
         """Register the checks and declare the event kinds."""

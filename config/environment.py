@@ -55,6 +55,15 @@ def required(name: str, *, hint: str = f"{FRESH} and put its value into .env.") 
     return value
 
 
+def require_engine(engine: str) -> None:
+    """Refuse a database that the apps are not written for, before anything is stored in it."""
+    if not engine.endswith((".postgresql", ".sqlite3")):
+        raise ConfigurationError(
+            f"DATABASE_URL names {engine}; only PostgreSQL and SQLite are supported: "
+            "postgresql://user:password@host/db or sqlite:///path."
+        )
+
+
 def secret(name: str, *, unlike: str | None = None) -> str:
     """Read a secret; missing, default or too short ones stop the start, by name.
 

@@ -15,6 +15,7 @@ from config.environment import (
     audit_keys,
     encryption_keys,
     env,
+    require_engine,
     required,
     secret,
     signing_keys,
@@ -104,6 +105,7 @@ required(
     "DATABASE_URL", hint="`make run` starts a server; elsewhere: postgresql://user:password@host/db"
 )
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=60)}
+require_engine(DATABASES["default"]["ENGINE"])
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE takes the write lock at BEGIN: SQLite has no SELECT … FOR UPDATE.
     DATABASES["default"]["OPTIONS"] = {
@@ -112,10 +114,12 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    # A server that cannot be reached is given up soon: a probe waits for the answer.
+    # A server that cannot be reached is given up soon: a probe waits for the answer. Values travel
+    # beside the statement: PostgreSQL logs a statement that fails, and no password hash with it.
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 2,
         "tcp_user_timeout": 10_000,
+        "server_side_binding": True,
     } | DATABASES["default"].get("OPTIONS", {})
 
 REDIS_URL = required(

@@ -11,6 +11,7 @@ class EncryptionConfig(AppConfig):
     name = "encryption"
     verbose_name = "Encryption"
     default_auto_field = "django.db.models.BigAutoField"
+    tables_decide = True
 
     def ready(self) -> None:
         """Wire the app; runs once, after every app's models are loaded."""

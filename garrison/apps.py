@@ -21,5 +21,8 @@ class GarrisonConfig(AppConfig):
         register(checks.check_proxies)
         register(checks.check_kind_names)
         register(checks.check_links)
+        register(checks.check_engine)
+        register(checks.check_routers)
+        register(checks.check_database_log, deploy=True)
         context.carry_into_tasks()
         autodiscover_modules("events", "panels", "health", "drills")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
+from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.urls import NoReverseMatch, get_resolver, reverse
 from django.utils.module_loading import import_string
 
-from garrison import conf, events, panels
+from garrison import conf, databases, events, panels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,10 @@ E005 = "garrison.E005"  # a trusted proxy that is not a CIDR
 E006 = "garrison.E006"  # a kind of event that is referred to by name and not declared
 W007 = "garrison.W007"  # a figure of the dashboard that links to a page that is not there
 W008 = "garrison.W008"  # Django is to believe a proxy, and none is trusted
+E009 = "garrison.E009"  # a database that the statements are not written for
+E010 = "garrison.E010"  # tables that belong together are routed apart
+E011 = "garrison.E011"  # what decides is read from a replica
+W012 = "garrison.W012"  # PostgreSQL's log gets the values of statements that fail
 
 NEED_A_PROXY = ("SECURE_PROXY_SSL_HEADER", "USE_X_FORWARDED_HOST", "USE_X_FORWARDED_PORT")
 CONTEXT_MIDDLEWARE = "garrison.middleware.RequestContextMiddleware"
@@ -140,3 +145,66 @@ def _resolves(name: str) -> bool:
         return bool(reverse(name))
     except NoReverseMatch:  # what is asked here
         return False
+
+
+def check_engine(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Refuse a database that would do half of it: no conditional upsert, no evidence that stays."""
+    vendor = connections[DEFAULT_DB_ALIAS].vendor
+    if not databases.own_models() or vendor in databases.VENDORS:
+        return []
+    engine = connections[DEFAULT_DB_ALIAS].settings_dict["ENGINE"]
+    return [
+        Error(
+            f"DATABASES['default'] is {engine} ({vendor}); lockout, sessions and evidence are "
+            "written for PostgreSQL and SQLite, and would fail there or not hold.",
+            hint="Use django.db.backends.postgresql, or sqlite3 for a small site.",
+            id=E009,
+        )
+    ]
+
+
+def check_routers(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Refuse routers that part what must commit together, or read what decides from a replica."""
+    return [
+        *(_apart(model._meta.label) for model in databases.own_models() if _is_apart(model)),
+        *(
+            Error(
+                f"{model._meta.label} is written to {router.db_for_write(model)!r} and read from "
+                f"{router.db_for_read(model)!r}; a replica that lags lets in who was shut out.",
+                hint="Put 'garrison.databases.PrimaryRouter' first in DATABASE_ROUTERS.",
+                id=E011,
+            )
+            for model in databases.deciding_models()
+            if router.db_for_read(model) != router.db_for_write(model)
+        ),
+    ]
+
+
+def _is_apart(model: Any) -> bool:
+    is_here = router.allow_migrate_model(DEFAULT_DB_ALIAS, model)
+    return router.db_for_write(model) != DEFAULT_DB_ALIAS or not is_here
+
+
+def _apart(label: str) -> CheckMessage:
+    return Error(
+        f"{label} is not routed to 'default'. The tables of these apps and of the users live there "
+        "together: an event commits with what it reports, and a session is read with its user.",
+        hint="Change DATABASE_ROUTERS; tables of your own may live anywhere.",
+        id=E010,
+    )
+
+
+def check_database_log(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Warn, for a deployment, where a statement that fails is logged with a password hash in it."""
+    default = connections[DEFAULT_DB_ALIAS]
+    is_bound = default.settings_dict["OPTIONS"].get("server_side_binding", False)
+    if default.vendor != "postgresql" or is_bound or not databases.own_models():
+        return []
+    return [
+        Warning(
+            "PostgreSQL logs a statement that fails with its values, hashes of passwords and keys "
+            "of sessions among them.",
+            hint="Set DATABASES['default']['OPTIONS']['server_side_binding'] = True.",
+            id=W012,
+        )
+    ]

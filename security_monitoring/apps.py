@@ -10,6 +10,7 @@ class SecurityMonitoringConfig(AppConfig):
     name = "security_monitoring"
     verbose_name = "Security monitoring"
     default_auto_field = "django.db.models.BigAutoField"
+    tables_decide = True
 
     def ready(self) -> None:
         """Register."""

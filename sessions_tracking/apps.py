@@ -10,6 +10,7 @@ class SessionsTrackingConfig(AppConfig):
     name = "sessions_tracking"
     verbose_name = "Sessions"
     default_auto_field = "django.db.models.BigAutoField"
+    tables_decide = True
 
     def ready(self) -> None:
         """Wire the app; runs once, after every app's models are loaded."""

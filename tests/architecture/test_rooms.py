@@ -16,6 +16,7 @@ GARRISON = {
     "client_ip",
     "conf",
     "context",
+    "databases",
     "deferral",
     "drills",
     "errors",
@@ -32,7 +33,7 @@ NEVER = {"utils", "helpers", "manager", "managers", "common", "data", "misc", "s
 LONGEST_FILE = 300  # lines
 # Files that are past it today, at their length: they may shrink and must not grow.
 STILL_LONG = {}
-GROUND_FLOOR = 1_000  # statements
+GROUND_FLOOR = 1_050  # statements
 
 
 def test_the_ground_floor_is_a_closed_list():

@@ -69,7 +69,8 @@ def insert_elsewhere(connected, at):
     with connected.cursor() as cursor:
         cursor.execute(
             "INSERT INTO audit_securityevent SELECT (e).* FROM (SELECT jsonb_populate_record("
-            "NULL::audit_securityevent, to_jsonb(s) || jsonb_build_object('id', %s, 'at', %s)) e "
+            "NULL::audit_securityevent, to_jsonb(s) || "
+            "jsonb_build_object('id', %s::text, 'at', %s::text)) e "
             "FROM audit_securityevent s LIMIT 1) x",
             [str(sealer.least_key(at + SECOND / 1000)), at.isoformat()],
         )

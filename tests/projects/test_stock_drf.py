@@ -49,6 +49,11 @@ def test_the_walk_gives_the_same_answers_there_as_here(there, tmp_path):
         assert theirs == ours
 
 
+def test_a_replica_that_lags_decides_nothing(there, tmp_path):
+    """It holds no table at all, so whoever reads from it fails."""
+    assert walked("tests.projects.replicated", tmp_path) == there
+
+
 def test_the_walk_goes_where_the_readme_says(there):
     answered = {}
     for step in there:
