@@ -84,9 +84,6 @@ def forget(*, account: AbstractBaseUser) -> int:
     return int(deleted)
 
 
-def clean(*, before: datetime) -> int:
-    """Remove records that were last added to before that moment; return how many there were."""
-    if not is_installed():
-        return 0
-    deleted, _ = _attempts().filter(attempt_time__lt=before).delete()
-    return int(deleted)
+def older_than(moment: datetime) -> QuerySet[AccessAttempt] | None:
+    """Return the records that were last added to before that moment; ``None`` without axes."""
+    return _attempts().filter(attempt_time__lt=moment) if is_installed() else None

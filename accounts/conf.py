@@ -84,6 +84,12 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
     )
     code_seconds = Setting(600, "How long a mailed code is good for.", minimum=1)
     code_tries = Setting(5, "How many guesses a mailed code stands.", minimum=1)
+    keep_unverified_days = Setting(
+        30,
+        "How long an account is kept whose address was never verified and that nobody signed in "
+        "to, in days; 0 keeps it for ever.",
+        minimum=0,
+    )
     mails_per_hour = Setting(
         5,
         "How many mails an hour strangers can make the site send to one account.",

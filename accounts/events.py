@@ -25,6 +25,11 @@ USER_DEACTIVATED = EventKind(
     Severity.MEDIUM,
     "Staff deactivated an account; its sessions were ended.",
 )
+UNVERIFIED_DELETED = EventKind(
+    "accounts.unverified.deleted",
+    Severity.INFO,
+    "Accounts whose address nobody verified in time, and that nobody signed in to, were deleted.",
+)
 USER_DELETED = EventKind("accounts.user.deleted", Severity.MEDIUM, "Staff deleted an account.")
 PRIVILEGES_CHANGED = EventKind(
     "accounts.privileges.changed",

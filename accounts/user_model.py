@@ -13,16 +13,18 @@ from django.contrib.auth import get_user_model
 from accounts.login_name import acceptable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.db.models import Model
 
 NEEDED_TO_REGISTER = ("email", "name", "email_verified_at")
 
 
-def missing_fields() -> list[str]:
-    """Name the fields that the user model lacks for registering; empty where it is complete."""
+def missing_fields(needed: Sequence[str] = NEEDED_TO_REGISTER) -> list[str]:
+    """Name the fields that the user model lacks, for registering if not told; empty for none."""
     present = {field.name for field in get_user_model()._meta.get_fields()}
-    return [name for name in NEEDED_TO_REGISTER if name not in present]
+    return [name for name in needed if name not in present]
 
 
 def can_be_deactivated(model: type[Model]) -> bool:

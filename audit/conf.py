@@ -46,5 +46,14 @@ class AuditSettings(AppSettings, prefix="AUDIT"):
         "the database cannot write to.",
     )
 
+    keep_days = Setting(
+        730,
+        "How long security events and the admin's own log are kept, in days; 0 keeps them for "
+        "ever.",
+        validate=lambda value: (
+            None if value == 0 or value > 7 else "the last 7 days are always kept: 0, or 8 and more"
+        ),
+    )
+
 
 settings = AuditSettings()

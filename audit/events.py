@@ -12,6 +12,11 @@ KEY_ADOPTED = EventKind(
 CHECKPOINT_WRITTEN = EventKind(
     "audit.checkpoint.written", Severity.INFO, "The head of the audit chain was signed."
 )
+EVENTS_REMOVED = EventKind(
+    "audit.events.removed",
+    Severity.LOW,
+    "Events older than AUDIT_KEEP_DAYS were removed, behind a signed anchor.",
+)
 CHAIN_BROKEN = EventKind(
     "audit.chain.broken",
     Severity.CRITICAL,

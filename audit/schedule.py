@@ -30,6 +30,10 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "audit.tasks.write_checkpoints",
         "schedule": crontab(minute="5"),
     },
+    "audit.remove_old": {
+        "task": "audit.tasks.remove_old",
+        "schedule": crontab(hour="4", minute="40"),
+    },
     "audit.verify_chain": {
         "task": "audit.tasks.verify_chain",
         "schedule": crontab(hour="4", minute="10"),

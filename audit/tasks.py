@@ -7,7 +7,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from audit import rollups
+from audit import retention, rollups
 from audit.checkpoints import copies, writing
 from audit.keys import EPOCH
 from audit.sealing import sealer
@@ -50,3 +50,11 @@ def write_checkpoints() -> None:
 def verify_chain() -> None:
     """Verify everything, and keep what came of it."""
     verify_for_the_record(Question(now=timezone.now(), copies=copies.stored()))
+
+
+@shared_task(name="audit.tasks.remove_old")
+def remove_old() -> None:
+    """Remove what has been kept long enough; harmless when run twice or at once."""
+    now = timezone.now()
+    retention.remove_old(now=now)
+    retention.clean_admin_log(now=now)

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.apps import apps
 from django.conf import settings as django_settings
 
 from sessions_tracking.signing_keys import keyring
 
 if TYPE_CHECKING:
     import uuid
+
+    from django.contrib.sessions.backends.base import SessionBase
 
     from sessions_tracking.models import Session
 
@@ -56,5 +59,15 @@ def forget(session: Session) -> None:
     """Delete Django's session behind the row, where there is one."""
     django_key = unseal(session.sealed_cookie_key, session.pk)
     if django_key:
-        store = import_module(django_settings.SESSION_ENGINE).SessionStore
-        store(session_key=django_key).delete()
+        _store()(session_key=django_key).delete()
+
+
+def clear_expired() -> None:
+    """Delete Django's sessions that have expired, as ``manage.py clearsessions`` does."""
+    if apps.is_installed("django.contrib.sessions"):
+        _store().clear_expired()
+
+
+def _store() -> type[SessionBase]:
+    store: type[SessionBase] = import_module(django_settings.SESSION_ENGINE).SessionStore
+    return store

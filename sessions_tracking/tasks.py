@@ -2,10 +2,11 @@
 
 from celery import shared_task
 
-from sessions_tracking import services
+from sessions_tracking import cookies, services
 
 
 @shared_task
 def clean_sessions() -> None:
-    """Delete rows that are past their keeping; twice at once does no harm."""
+    """Delete rows that are past their keeping, and Django's own; twice at once does no harm."""
     services.clean_sessions()
+    cookies.clear_expired()

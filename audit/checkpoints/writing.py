@@ -77,6 +77,11 @@ def declare_restored(*, stream: str, now: datetime) -> Checkpoint:
     return _signed(Checkpoint.RESTORED, stream, seq, mac, now)
 
 
+def write_anchor(*, stream: str, seq: int, mac: bytes, now: datetime) -> Checkpoint:
+    """Sign that a stream begins behind a number, because retention removes it up to there."""
+    return _signed(Checkpoint.ANCHOR, stream, seq, mac, now)
+
+
 def _signed(purpose: str, stream: str, seq: int, mac: bytes, now: datetime) -> Checkpoint:
     count = seq - Checkpoint.objects.removed_up_to(stream)
     signed = sign(purpose=purpose, stream=stream, seq=seq, mac=mac, count=count, at=now)

@@ -55,4 +55,4 @@ def test_old_records_of_axes_go(ada):
 
 def test_the_schedule_names_the_task_that_cleans():
     assert SCHEDULE["accounts.clean"]["task"] == clean_accounts.name
-    assert clean_accounts() == {"codes": 0, "pending_sign_ins": 0, "buckets": 0, "axes_attempts": 0}
+    assert set(clean_accounts().values()) == {0}
