@@ -45,7 +45,7 @@ def _remove(stream: str, *, cutoff: datetime, now: datetime, batch_rows: int) ->
         if last is None:
             return 0
         writing.write_anchor(stream=stream, seq=last.seq, mac=bytes(last.mac), now=now)
-        up_to = [stream, last.seq]
+        up_to: list[Any] = [stream, last.seq]
         with connection.cursor() as cursor:
             cursor.execute(
                 "DELETE FROM audit_securityevent WHERE id IN "

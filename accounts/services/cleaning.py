@@ -97,7 +97,9 @@ def _unused(joined_before: datetime) -> QuerySet[Any]:
         is_staff=False,
         is_superuser=False,
     )
-    pointing = [(rel.related_model, rel.field.name) for rel in model._meta.related_objects]
+    pointing: list[tuple[Any, str]] = [
+        (rel.related_model, rel.field.name) for rel in model._meta.related_objects
+    ]
     pointing += [
         (field.remote_field.through, field.m2m_field_name()) for field in model._meta.many_to_many
     ]

@@ -202,7 +202,7 @@ def test_cleaners_work_in_batches():
         {"is_superuser": True},
         {"is_active": False},
     ],
-    ids=str,
+    ids=lambda used: next(iter(used)),
 )
 def test_an_account_that_somebody_used_or_decided_on_is_kept(used):
     person("ada@example.org", joined_at=NOW - 400 * DAY, **used)
