@@ -11,6 +11,7 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
     default_auto_field = "django.db.models.BigAutoField"
     tables_decide = True
+    reports_sign_ins = True  # audit.sign_ins
     rate_limited_views = {"admin:password_change": "auth"}
 
     def ready(self) -> None:

@@ -14,10 +14,11 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen to what is said, and register the checks."""
-        from audit import checks, receivers
+        from audit import checks, receivers, sign_ins
         from audit.sealing import loop
 
         receivers.connect()
+        sign_ins.connect()
         loop.seal_beside_beat()
         register(checks.check_failure_policy, deploy=True)
         register(checks.check_triggers, Tags.database)

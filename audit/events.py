@@ -24,3 +24,19 @@ CHAIN_BROKEN = EventKind(
     Outcome.FAILURE,
     Delivery.AFTER_ROLLBACK,
 )
+LOGIN_SUCCEEDED = EventKind(
+    "audit.login.succeeded",
+    Severity.INFO,
+    "A person signed in by Django's own login(); reported where no app does it better.",
+)
+LOGIN_FAILED = EventKind(
+    "audit.login.failed",
+    Severity.LOW,
+    "Django's authenticate() let nobody in; reported where no app does it better.",
+    Outcome.REFUSED,
+)
+LOGOUT_COMPLETED = EventKind(
+    "audit.logout.completed",
+    Severity.INFO,
+    "A person signed out by Django's own logout(); reported where no app does it better.",
+)

@@ -9,7 +9,7 @@ class SecurityMonitoringSettings(AppSettings, prefix="SECURITY"):
     """Each setting with its default and one sentence."""
 
     failed_login_kinds = Setting[list[str]](
-        ["accounts.login.failed"],
+        ["accounts.login.failed", "audit.login.failed"],
         "Names of the event kinds that count as a failed sign-in.",
     )
     suspicious_kinds = Setting[list[str]](
