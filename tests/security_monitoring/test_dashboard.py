@@ -301,3 +301,11 @@ def test_figures_are_counted_for_their_own_window(no_events):
 def test_urls_that_a_host_does_not_mount_are_left_out():
     assert dashboard._url("") == ""
     assert dashboard._url("nowhere:nothing") == ""
+
+
+def test_an_apps_own_page_is_its_list_of_models_and_no_dashboard(admin_client):
+    page = admin_client.get("/admin/accounts/").content.decode()
+    assert "<title>Accounts administration" in page
+    assert re.findall(r"<h1>(.*?)</h1>", page)[-1] == "Accounts administration"
+    assert "/admin/accounts/lockoutbucket/" in page
+    assert "security-dashboard" not in page
