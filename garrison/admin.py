@@ -17,6 +17,7 @@ MOST_COUNTED = 10_000  # rows; beyond it the exact number tells nobody anything
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """Evidence: it can be looked at, and neither added, changed nor deleted."""
 
+    goes_with_owner = False  # deleted with what it belongs to, as a session with its user
     actions = None
     show_full_result_count = False
     list_per_page = 50
@@ -29,9 +30,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         """Refuse."""
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Refuse."""
-        return False
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse; but what goes with its owner keeps nobody from deleting that on its own page.
+
+        The admin asks each model's admin before it deletes, also of what is deleted along.
+        """
+        match = getattr(request, "resolver_match", None)
+        if match is None or obj is None:
+            return False
+        own = f"{self.opts.app_label}_{self.opts.model_name}_"
+        return self.goes_with_owner and not str(match.url_name).startswith(own)
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # generic only in the stubs

@@ -51,6 +51,7 @@ def badge(text: str, *, weight: str) -> SafeString:
 class SessionAdmin(ReadOnlyAdmin):
     """Read-only but for one action, which needs the permission to end sessions."""
 
+    goes_with_owner = True
     actions = ["end_selected"]  # type: ignore[assignment]  # the base has none
     paginator = CappedPaginator
     ordering = ["-created_at"]

@@ -8,7 +8,7 @@ from django.contrib.auth import SESSION_KEY
 
 from garrison.events import listener
 from sessions_tracking import browsers, cookies, events
-from sessions_tracking.services import end_session
+from sessions_tracking.services import end_session, end_sessions
 from sessions_tracking.services.refreshing import finish_refusal
 
 end_refused_family = listener(
@@ -32,3 +32,8 @@ def end_cookie_session(request: Any, **_: Any) -> None:
     session_id = django_session.get(cookies.SESSION_ID) if django_session is not None else None
     if session_id:
         end_session(session_id=session_id, reason="signed_out")
+
+
+def end_sessions_of_deleted(instance: Any, **_: Any) -> None:
+    """End them before their rows go with the user: an event stays, and browsers are forgotten."""
+    end_sessions(user=instance, reason="user_deleted")
