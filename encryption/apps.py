@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 from django.core.checks import Tags, register
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_delete, post_migrate
 
 
 class EncryptionConfig(AppConfig):
@@ -15,6 +15,9 @@ class EncryptionConfig(AppConfig):
 
     def ready(self) -> None:
         """Wire the app; runs once, after every app's models are loaded."""
+        from django.apps import apps
+        from django.contrib.auth import get_user_model
+
         from encryption import checks, events, receivers
         from garrison.events import listener, security_event
 
@@ -29,6 +32,12 @@ class EncryptionConfig(AppConfig):
             weak=False,
             dispatch_uid="encryption.count_failure",
         )
+        if apps.is_installed("django.contrib.auth"):
+            for model in apps.get_models():
+                if issubclass(model, get_user_model()):
+                    post_delete.connect(
+                        receivers.erase_deleted, sender=model, dispatch_uid="encryption.deleted"
+                    )
         post_migrate.connect(
             receivers.adopt_keys, sender=self, dispatch_uid="encryption.adopt_keys"
         )

@@ -41,6 +41,11 @@ class EncryptionSettings(AppSettings, prefix="ENCRYPTION"):
         10,
         "How long a process may go on using a subject's key after another one has erased it.",
     )
+    erase_deleted_users = Setting(
+        False,
+        "Whether deleting a user destroys their keys too, so that what was encrypted for them is "
+        "unreadable for ever, in backups as well.",
+    )
     kept_backups = Setting(
         "",
         "Dotted path of a function that gives the moments of the kept backups; a key they need "

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import F
 
-from encryption.errors import KeyringUnusable
+from encryption.conf import settings
+from encryption.errors import KeyringUnusable, SubjectUnknown
 
 if TYPE_CHECKING:
     from garrison.events import SecurityEvent
@@ -40,3 +41,22 @@ def adopt_keys(using: str, **_: Any) -> None:
         key_versions.adopt()
     except KeyringUnusable:  # reported by encryption.E001, with its sentence; migrating may go on
         return
+
+
+def erase_deleted(instance: Any, using: str, **_: Any) -> None:
+    """Destroy a deleted user's keys, where the site asks for it, once the deletion is committed.
+
+    Keys are not in the database: destroyed before, they would be lost to a user who is still there.
+    """
+    from encryption.services import erase_subject
+
+    subject = f"{instance._meta.concrete_model._meta.label_lower}:{instance.pk}"
+
+    def erase() -> None:
+        try:
+            erase_subject(subject=subject)
+        except SubjectUnknown:  # nothing was encrypted for them
+            return
+
+    if settings.erase_deleted_users:
+        transaction.on_commit(erase, using=using, robust=True)

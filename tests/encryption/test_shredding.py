@@ -7,6 +7,7 @@ import json
 import threading
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
@@ -15,6 +16,7 @@ from encryption.checks import E007, check_subjects
 from encryption.errors import DecryptionFailed, SubjectErased, SubjectUnknown, UnboundValue
 from encryption.keyring import keyring
 from encryption.models import SubjectKey
+from encryption.shredding import key_for
 from tests.encryption.clinic.models import Letter, Person
 from tests.encryption.test_fields import stored
 from tests.encryption.test_tampering import said  # noqa: F401 - a fixture
@@ -326,3 +328,22 @@ def test_many_first_letters_at_once_make_one_key(ann):
     assert SubjectKey.objects.count() == 1
     keyring.cache_clear()
     assert {letter.body for letter in Letter.objects.all()} == {f"letter {n}" for n in range(8)}
+
+
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_the_keys_of_a_deleted_user_go_where_the_site_asks_for_it(
+    settings, keys, django_capture_on_commit_callbacks, is_configured
+):
+    settings.ENCRYPTION_ERASE_DELETED_USERS = is_configured
+    users = get_user_model().objects
+    ada, bob = (users.create_user(email=f"{name}@example.org") for name in ("ada", "bob"))
+    subject = f"{ada._meta.label_lower}:{ada.pk}"
+    key_for(keyring(), subject)
+    with django_capture_on_commit_callbacks() as callbacks:
+        ada.delete()
+    assert SubjectKey.objects.get(subject=subject).erased_at is None, "not before the commit"
+    for callback in callbacks:
+        callback()
+    assert bool(SubjectKey.objects.get(subject=subject).erased_at) is is_configured
+    with django_capture_on_commit_callbacks(execute=True):
+        bob.delete()  # nothing was encrypted for them
