@@ -18,12 +18,14 @@ class AccountsConfig(AppConfig):
         """Wire the app; runs once, after every app's models are loaded."""
         from django.contrib.auth.signals import user_logged_in
 
-        from accounts import checks, receivers
+        from accounts import checks, privileges, receivers
 
         register(checks.check_backend)
         register(checks.check_hashers)
         register(checks.check_axes)
         register(checks.check_user_model)
+        register(checks.check_admins)
+        privileges.connect()
         user_logged_in.connect(
             receivers.complete_cookie_sign_in, dispatch_uid="accounts.complete_sign_in"
         )

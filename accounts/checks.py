@@ -6,7 +6,10 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import get_hashers
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
 from django.utils.module_loading import import_string
 
@@ -19,6 +22,7 @@ W002 = "accounts.W002"  # passwords are hashed in another way
 W003 = "accounts.W003"  # several hashers: every sign-in pays for each of them
 W004 = "accounts.W004"  # django-axes with a handler that stores what was posted
 E005 = "accounts.E005"  # ModelBackend beside ours: a second door without a lockout
+W007 = "accounts.W007"  # an admin that lets staff give themselves what they do not have
 I006 = "accounts.I006"  # a user model without the fields that registering needs
 
 MODEL_BACKENDS = {
@@ -104,3 +108,42 @@ def check_user_model(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa:
             id=I006,
         )
     ]
+
+
+def check_admins(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Find admins by which staff could give themselves privileges that they do not have."""
+    if not apps.is_installed("django.contrib.admin"):
+        return []
+    from django.contrib.admin.sites import all_sites
+
+    registered = [
+        site.get_model_admin(model)
+        for site in all_sites
+        for model in apps.get_models(include_auto_created=True)
+        if site.is_registered(model)
+    ]
+    return [
+        Warning(
+            f"{type(found).__module__}.{type(found).__name__} lets staff give privileges that they "
+            "do not have themselves.",
+            hint="Derive the admin of users from accounts.admin.guard.AccountGuard, that of groups "
+            "from accounts.admin.guard.GuardedGroupAdmin; edit neither inline, and register no "
+            "permissions.",
+            id=W007,
+        )
+        for found in registered
+        if _is_unguarded(found)
+    ]
+
+
+def _is_unguarded(found: Any) -> bool:
+    user_model = get_user_model()
+    rows = [getattr(user_model, name, None) for name in ("groups", "user_permissions")]
+    links = [relation.through for relation in (*rows, Group.permissions) if relation]
+    by_form = (user_model, Group)
+    never = (*links, Permission, ContentType)
+    return (
+        issubclass(found.model, never)
+        or any(issubclass(inline.model, (*by_form, *never)) for inline in found.inlines)
+        or (issubclass(found.model, by_form) and not getattr(found, "guards_privileges", False))
+    )

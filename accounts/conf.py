@@ -82,6 +82,11 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         "How long a sign-in that a step has halted may be continued.",
         minimum=1,
     )
+    privileges_permission = Setting(
+        "",
+        "The permission, as app.codename, whose holders may change groups and give privileges that "
+        "they hold themselves; superusers alone may where it is empty.",
+    )
     code_seconds = Setting(600, "How long a mailed code is good for.", minimum=1)
     code_tries = Setting(5, "How many guesses a mailed code stands.", minimum=1)
     keep_unverified_days = Setting(

@@ -125,3 +125,19 @@ class AddressMalformed(AccountRefusal):
     code = "address_malformed"
     status = 400
     title = "That is not an IPv4 or IPv6 address"
+
+
+class OwnAccount(AccountRefusal):
+    """Told to staff only: they were about to delete themselves."""
+
+    code = "own_account"
+    status = 409
+    title = "Nobody deletes their own account here; ask another administrator to"
+
+
+class LastSuperuser(AccountRefusal):
+    """Told to staff only: after it nobody could change privileges any more."""
+
+    code = "last_superuser"
+    status = 409
+    title = "This is the last superuser who can sign in; make another one first"

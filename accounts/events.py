@@ -16,25 +16,37 @@ REGISTRATION_REPEATED = EventKind(
     "Somebody tried to register an address that has an account; its owner was told by mail.",
     Outcome.REFUSED,
 )
+GROUP_CHANGED = EventKind(
+    "accounts.group.changed",
+    Severity.HIGH,
+    "A group was given permissions, lost some, or was renamed: its members may do more or less.",
+)
+GROUP_DELETED = EventKind(
+    "accounts.group.deleted", Severity.HIGH, "A group was deleted: its members lost what it gave."
+)
 USER_CREATED = EventKind("accounts.user.created", Severity.LOW, "Staff created an account.")
 USER_ACTIVATED = EventKind(
-    "accounts.user.activated", Severity.MEDIUM, "Staff activated an account again."
+    "accounts.user.activated", Severity.MEDIUM, "An account was activated again."
 )
 USER_DEACTIVATED = EventKind(
     "accounts.user.deactivated",
     Severity.MEDIUM,
-    "Staff deactivated an account; its sessions were ended.",
+    "An account was deactivated; its sessions were ended.",
+)
+USER_DELETED = EventKind(
+    "accounts.user.deleted",
+    Severity.MEDIUM,
+    "An account was deleted; low where nobody had ever signed in with it.",
 )
 UNVERIFIED_DELETED = EventKind(
     "accounts.unverified.deleted",
     Severity.INFO,
     "Accounts whose address nobody verified in time, and that nobody signed in to, were deleted.",
 )
-USER_DELETED = EventKind("accounts.user.deleted", Severity.MEDIUM, "Staff deleted an account.")
 PRIVILEGES_CHANGED = EventKind(
     "accounts.privileges.changed",
     Severity.HIGH,
-    "Staff changed what an account may do: its groups, permissions, staff or superuser status.",
+    "What an account may do was changed: its groups, permissions, staff or superuser status.",
 )
 EMAIL_CHANGED = EventKind(
     "accounts.email.changed",

@@ -9,14 +9,13 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.utils import timezone
 
-from accounts import events, lockout, services
-from accounts.admin.changes import Snapshot, emit_changes, may_touch
-from accounts.attempt import target_of
+from accounts import lockout, services
+from accounts.admin.changes import emit_changes
+from accounts.admin.guard import PRIVILEGES, AccountGuard, may_touch
 from accounts.forms import PasswordByStaffForm, UserChangeForm, UserCreationForm
 from accounts.login_name import acceptable, fold
 from accounts.models import User
 from garrison.admin import CappedPaginator
-from garrison.events import emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,15 +23,12 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
-PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 
-
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+class UserAdmin(AccountGuard, DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """Accounts: found by address, created, deactivated, unlocked; each change is an event.
 
-    Privileges are given by superusers only, and nobody changes an account that may do more than
-    they (:func:`~accounts.admin.changes.may_touch`), so the right to change accounts is not the
-    right to become anybody. Unlocking takes the right to change accounts and no more.
+    Who may change whom is decided by :class:`~accounts.admin.guard.AccountGuard`. Unlocking takes
+    the right to change accounts and no more.
     """
 
     form = UserChangeForm
@@ -80,25 +76,6 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
         is_locked = lockout.is_locked(key=lockout.account_key(user.email), now=now)
         return "locked after failed sign-ins" if is_locked else "not locked"
 
-    # --- Who may do what ---------------------------------------------------------------------
-
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Leave privileges to superusers."""
-        fields = super().get_readonly_fields(request, obj)
-        return fields if request.user.is_superuser else (*fields, *PRIVILEGES)
-
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Leave whoever may do more to whoever may do as much."""
-        return super().has_change_permission(request, obj) and may_touch(
-            actor=request.user, target=obj
-        )
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Leave whoever may do more to whoever may do as much."""
-        return super().has_delete_permission(request, obj) and may_touch(
-            actor=request.user, target=obj
-        )
-
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
@@ -111,29 +88,17 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
     # --- Changes -----------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Remember what the account was before; an address that is new has to be proved again."""
-        before = Snapshot.of(User.objects.get(pk=obj.pk)) if change else None
-        form.snapshot = before
-        if before is not None and before.email != fold(obj.email):
+        """Remember the address; one that is new has to be proved again."""
+        before = User.objects.values_list("email", flat=True).filter(pk=obj.pk).first()
+        form.email_before = before
+        if before is not None and before != fold(obj.email):
             obj.email_verified_at = None
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
-        """Emit what changed, groups and permissions among it, in the same transaction."""
+        """Emit what changed, in the same transaction."""
         super().save_related(request, form, formsets, change)
-        emit_changes(user=form.instance, before=form.snapshot, by=request.user)
-
-    def delete_model(self, request: HttpRequest, obj: User) -> None:
-        """Delete, and emit that it was."""
-        _emit_deleted(obj, by=request.user)
-        super().delete_model(request, obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Delete several; those who may do more are left alone."""
-        allowed = [user for user in queryset if may_touch(actor=request.user, target=user)]
-        for user in allowed:
-            _emit_deleted(user, by=request.user)
-        super().delete_queryset(request, queryset.filter(pk__in=[user.pk for user in allowed]))
+        emit_changes(user=form.instance, email_before=form.email_before, by=request.user)
 
     # --- Actions -----------------------------------------------------------------------------
 
@@ -171,8 +136,3 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in t
     def _report(self, request: HttpRequest, done: int, asked: int, what: str) -> None:
         level = messages.SUCCESS if done else messages.WARNING
         self.message_user(request, f"{done} of {asked} accounts {what}.", level)
-
-
-def _emit_deleted(user: User, *, by: Any) -> None:
-    data = {"account": user.email}
-    emit(events.USER_DELETED, actor=by, target=target_of(user), data=data)

@@ -7,6 +7,7 @@ from accounts.services.administration import (
     unlock_address,
     unlock_bucket,
 )
+from accounts.services.deletion import require_deletable
 from accounts.services.password_change import change_password, prove_password, set_own_password
 from accounts.services.password_reset import request_reset, reset_password
 from accounts.services.profile import rename, sign_ins_of
@@ -23,6 +24,7 @@ __all__ = [
     "register",
     "rename",
     "request_reset",
+    "require_deletable",
     "resend_code",
     "reset_password",
     "set_active",

@@ -20,12 +20,24 @@ def main() -> None:
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.HTTP_HARDENING_API_THROTTLES = []  # there is no store to count in
     django.setup()
+    from django.contrib import admin
     from django.contrib.auth import get_user_model
+    from django.contrib.auth.admin import UserAdmin
     from django.core import checks
     from django.core.management import call_command
     from django.test import Client
 
+    from accounts.admin.guard import AccountGuard
+    from audit.models import SecurityEvent
+    from sessions_tracking.models import Session
+    from sessions_tracking.services import start_token_session
+
+    admin.site.register(
+        get_user_model(), type("PersonAdmin", (AccountGuard, UserAdmin), {"__module__": __name__})
+    )
     call_command("migrate", run_syncdb=True, verbosity=0)
+    bob = get_user_model().objects.create_user("Bob", "bob@example.org", "kelp stapler orbit")
+    start_token_session(user=bob, amr=["pwd"])
     get_user_model().objects.create_superuser("Ada", "ada@example.org", "stapler kelp orbit")
     client = Client()
 
@@ -51,6 +63,16 @@ def main() -> None:
         "register": post("register", email="a@b.org", password="stapler kelp orbit").status_code,
         "admin": client.post("/admin/login/", form).status_code,
         "users in the admin": client.get("/admin/accounts/user/").status_code,
+        "deleted": client.post(
+            f"/admin/foreign/person/{bob.pk}/delete/", {"post": "yes"}
+        ).status_code,
+        "their sessions": Session.objects.filter(user_id=bob.pk).count(),
+        "told": SecurityEvent.objects.filter(
+            kind="accounts.user.deleted", target=f"user:{bob.pk}"
+        ).count(),
+        "deletes themselves": client.post("/admin/foreign/person/2/delete/", {"post": "yes"})[
+            "Location"
+        ],
         "buckets in the admin": client.get("/admin/accounts/lockoutbucket/").status_code,
         "checks": [message.id for message in checks.run_checks() if "accounts" in str(message.id)],
     }

@@ -21,7 +21,7 @@ def test_a_host_with_a_user_model_of_its_own_has_every_door_but_registering():
     assert ran.returncode == 0, ran.stdout + ran.stderr
     said = json.loads(ran.stdout)
     me = said.pop("me")
-    assert (me["email"], me["name"], me["id"]) == ("ada@example.org", "", "1")
+    assert (me["email"], me["name"], me["id"]) == ("ada@example.org", "", "2")
     assert (me["email_verified"], me["is_staff"]) == (True, True)
     assert me["joined_at"]
     assert said == {
@@ -33,6 +33,10 @@ def test_a_host_with_a_user_model_of_its_own_has_every_door_but_registering():
         "register": 404,
         "admin": 302,
         "users in the admin": 404,
+        "deleted": 302,
+        "their sessions": 0,
+        "told": 1,
+        "deletes themselves": "/admin/foreign/person/2/change/",
         "buckets in the admin": 200,
         "checks": ["accounts.I006"],
     }

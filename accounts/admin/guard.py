@@ -1,0 +1,179 @@
+"""Who may change whose account, which group, and what of it: the same for a host's own admins."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+from django.db.models import Q
+from django.http import HttpResponseRedirect
+from django.urls import reverse
+
+from accounts import services
+from accounts.conf import settings
+from accounts.errors import AccountRefusal
+from accounts.privileges import STATUS, names_of
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest, HttpResponse
+
+    _Admin = admin.ModelAdmin[Any]
+else:
+    _Admin = object
+
+PRIVILEGES = (*STATUS, "groups", "user_permissions")
+
+
+def may_grant(actor: Any) -> bool:
+    """Return whether they may give and take privileges: superusers, and whom a setting names."""
+    named = settings.privileges_permission
+    return is_superuser(actor) or bool(named and actor.has_perm(named))
+
+
+def is_superuser(user: Any) -> bool:
+    """Return whether they may do everything; a host's model may know no such thing."""
+    return bool(getattr(user, "is_superuser", False))
+
+
+def may_touch(*, actor: Any, target: Any) -> bool:
+    """Return whether ``actor`` may change ``target``, as far as privileges go.
+
+    Whoever could set the password or the address of somebody with more permissions could become
+    them. So an account is changed by superusers, by its owner, and by those who may do all that it
+    may; it does not matter whether it is active, for activating it would be the next step.
+    """
+    if target is None or is_superuser(actor) or target.pk == actor.pk:
+        return True
+    held = Permission.objects.filter(Q(user=target) | Q(group__user=target))
+    return not is_superuser(target) and names_of(held) <= actor.get_all_permissions()
+
+
+def not_held(actor: Any) -> QuerySet[Permission]:
+    """Return the permissions that ``actor`` does not have, and so neither gives nor takes."""
+    names = actor.get_all_permissions()
+    rows = Permission.objects.values_list("pk", "content_type__app_label", "codename")
+    return Permission.objects.filter(pk__in=[k for k, app, c in rows if f"{app}.{c}" not in names])
+
+
+def _groups_beyond(actor: Any) -> QuerySet[Group]:
+    return Group.objects.filter(permissions__in=not_held(actor))
+
+
+def may_touch_group(*, actor: Any, group: Group | None) -> bool:
+    """Return whether ``actor`` may change a group: as little as they may change its members."""
+    if group is None or is_superuser(actor):
+        return True
+    beyond = Q(groups__in=_groups_beyond(actor)) | Q(user_permissions__in=not_held(actor))
+    members = get_user_model()._default_manager.filter(groups=group)
+    return not (
+        _groups_beyond(actor).filter(pk=group.pk).exists()
+        or members.filter(beyond | Q(is_superuser=True)).exists()
+    )
+
+
+class PrivilegesGuard(_Admin):
+    """Offer to give what the giver holds, and no more; lists are not forms."""
+
+    guards_privileges = True  # accounts.W007
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
+        """Offer the permissions that the giver holds, and the groups that hold no other."""
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
+        beyond = {Permission: not_held, Group: _groups_beyond}.get(db_field.related_model)
+        if field is not None and beyond and not is_superuser(request.user):
+            field.queryset = field.queryset.exclude(pk__in=beyond(request.user).values("pk"))
+        return field
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Edit no list: Django asks for no permission on its rows, and shows read-only fields."""
+        changelist = super().get_changelist_instance(request)
+        if not is_superuser(request.user):
+            changelist.list_editable = ()
+        return changelist
+
+
+class AccountGuard(PrivilegesGuard):
+    """For the admin of a user model: ``class PersonAdmin(AccountGuard, UserAdmin)``.
+
+    The right to change accounts is not the right to become anybody: nobody changes or deletes an
+    account that may do more than they, and privileges are given by superusers, or by whom
+    ``ACCOUNTS_PRIVILEGES_PERMISSION`` names, of what these hold themselves. Nobody deletes
+    themselves, nor the last superuser.
+    """
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave privileges to those who may grant, and superusers to superusers."""
+        fields = super().get_readonly_fields(request, obj)
+        if is_superuser(request.user):
+            return fields
+        return (*fields, *(("is_superuser",) if may_grant(request.user) else PRIVILEGES))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave whoever may do more to whoever may do as much."""
+        return super().has_change_permission(request, obj) and may_touch(
+            actor=request.user, target=obj
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave whoever may do more to whoever may do as much."""
+        return super().has_delete_permission(request, obj) and may_touch(
+            actor=request.user, target=obj
+        )
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Refuse before anything is asked or deleted, in the transaction that would delete."""
+        services.require_deletable(accounts=list(objs), by=request.user)
+        return super().get_deleted_objects(objs, request)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """Ask, and delete; go back with a sentence where it is refused."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except AccountRefusal as refusal:
+            messages.error(request, f"{refusal.title}.")
+            name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+            site = self.admin_site.name
+            return HttpResponseRedirect(reverse(name, args=[object_id], current_app=site))
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Do an action whole or not at all, and report a refusal in a sentence."""
+        try:
+            with transaction.atomic() if request.method == "POST" else nullcontext():
+                return super().changelist_view(request, extra_context)
+        except AccountRefusal as refusal:
+            messages.error(request, f"{refusal.title}.")
+            return HttpResponseRedirect(request.get_full_path())
+
+
+class GuardedGroupAdmin(PrivilegesGuard, DjangoGroupAdmin):
+    """Groups: whoever changes one gives its members everything, so it takes the right to grant."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Leave it to those who may grant."""
+        return super().has_add_permission(request) and may_grant(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave it to those who may grant, and who hold what it and its members hold."""
+        return super().has_change_permission(request, obj) and self._may(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave it to those who may grant, and who hold what it and its members hold."""
+        return super().has_delete_permission(request, obj) and self._may(request, obj)
+
+    def _may(self, request: HttpRequest, group: Group | None) -> bool:
+        return may_grant(request.user) and may_touch_group(actor=request.user, group=group)
+
+
+def use_guarded_groups(site: admin.AdminSite) -> None:
+    """Guard Django's own admin of groups; one of the host's is left as it is (accounts.W007)."""
+    if site.is_registered(Group) and type(site.get_model_admin(Group)) is DjangoGroupAdmin:
+        site.unregister(Group)
+        site.register(Group, GuardedGroupAdmin)

@@ -1,0 +1,34 @@
+"""Who may be deleted. What follows from it stands in :mod:`accounts.privileges`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models import Q
+
+from accounts.errors import LastSuperuser, OwnAccount
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def require_deletable(*, accounts: Collection[Any], by: Any) -> None:
+    """Refuse where somebody would delete themselves, or the last superuser who can sign in.
+
+    Call it in the transaction that deletes: it locks the accounts, so that no sign-in is completed
+    meanwhile, and superusers, so that of two who delete each other one is refused. Raises
+    :class:`~accounts.errors.OwnAccount` or :class:`~accounts.errors.LastSuperuser`.
+    """
+    keys = {account.pk for account in accounts}
+    if by is not None and by.pk in keys:
+        raise OwnAccount
+    has_superuser = any(getattr(account, "is_superuser", False) for account in accounts)
+    touched = Q(pk__in=keys) | Q(is_superuser=True) if has_superuser else Q(pk__in=keys)
+    rows = get_user_model()._default_manager.filter(touched).order_by("pk")
+    with transaction.atomic():
+        locked = list(rows.select_for_update())
+    others = [user for user in locked if user.pk not in keys and user.is_active]
+    if has_superuser and not others:
+        raise LastSuperuser
