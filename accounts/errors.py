@@ -132,7 +132,7 @@ class OwnAccount(AccountRefusal):
 
     code = "own_account"
     status = 409
-    title = "Nobody deletes their own account here; ask another administrator to"
+    title = "Nobody may delete their own account; ask another administrator"
 
 
 class LastSuperuser(AccountRefusal):

@@ -113,7 +113,7 @@ def test_nobody_deletes_themselves(browser, ada, admin_user, way, method):
         )
     else:
         response = selected(browser, ada, admin_user)
-    assert "Nobody deletes their own account here" in response.content.decode()
+    assert "Nobody may delete their own account" in response.content.decode()
     assert User.objects.count() == 3, "all of them or none"
     assert not SecurityEvent.objects.of_kinds(["accounts.user.deleted"]).exists()
 
