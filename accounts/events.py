@@ -38,11 +38,6 @@ USER_DELETED = EventKind(
     Severity.MEDIUM,
     "An account was deleted; low where nobody had ever signed in with it.",
 )
-UNVERIFIED_DELETED = EventKind(
-    "accounts.unverified.deleted",
-    Severity.INFO,
-    "Accounts whose address nobody verified in time, and that nobody signed in to, were deleted.",
-)
 PRIVILEGES_CHANGED = EventKind(
     "accounts.privileges.changed",
     Severity.HIGH,

@@ -10,12 +10,11 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from accounts import axes_records, events
+from accounts import axes_records
 from accounts.conf import settings
 from accounts.models import LockoutBucket, MailedCode, PendingSignIn
 from accounts.services.verification import MAIL_WINDOW
 from accounts.user_model import missing_fields
-from garrison.events import emit
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -82,8 +81,6 @@ def _delete_some(joined_before: datetime, batch_rows: int) -> int:
         keys = list(free.values_list("pk", flat=True)[:batch_rows])
         if keys:
             get_user_model()._default_manager.filter(pk__in=keys).delete()
-            data = {"count": len(keys), "joined_before": joined_before.isoformat()}
-            emit(events.UNVERIFIED_DELETED, data=data)
     return len(keys)
 
 
