@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
 
-from accounts import axes_records, events, lockout
+from accounts import axes_records, events, lockout, mails
 from accounts.errors import LockedOut
 from accounts.login_name import fingerprint
 from garrison import context
@@ -91,6 +91,8 @@ class Attempt:
             until = lockout.lock(reservation=reservation, user_id=user_id, now=self.now)
             if until is not None:
                 _emit_locked(reservation, owner, until)
+                if reservation.is_account:  # a name that nobody has takes the same statements
+                    mails.queue("lockout_notice", user_id=user_id, until=until.isoformat())
 
     def reserve_again(self) -> None:
         """Take another place for a wrong answer, as a wrong password takes one.

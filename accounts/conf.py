@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from django.utils.module_loading import import_string
 
 from garrison.conf import AppSettings, Setting
@@ -17,6 +19,12 @@ def _is_no_step(paths: list[str]) -> str | None:
         if not (isinstance(step, type) and hasattr(step, "require") and hasattr(step, "verify")):
             return f"{path!r} is no subclass of accounts.steps.Step."
     return None
+
+
+def _is_no_link(url: str) -> str | None:
+    if not url or urlsplit(url).scheme in {"http", "https"}:
+        return None
+    return f"{url!r} is no address of a page; it begins with https://."
 
 
 class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
@@ -99,6 +107,11 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         5,
         "How many mails an hour strangers can make the site send to one account.",
         minimum=1,
+    )
+    self_service_url = Setting(
+        "",
+        "The page where people look after their account, which mails then link to.",
+        validate=_is_no_link,
     )
 
 

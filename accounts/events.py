@@ -5,7 +5,7 @@ A failed sign-in has ``data["reason"]``, one of the values of :class:`accounts.a
 password, is in no event.
 """
 
-from garrison.events import EventKind, Outcome, Severity
+from garrison.events import Delivery, EventKind, Outcome, Severity
 
 USER_REGISTERED = EventKind(
     "accounts.user.registered", Severity.INFO, "A person registered and was mailed a code."
@@ -89,6 +89,13 @@ LOCKOUT_STARTED = EventKind(
     Severity.MEDIUM,
     "Too many sign-ins failed, so an account or an address was locked for a time.",
     Outcome.REFUSED,
+)
+MAIL_ABANDONED = EventKind(
+    "accounts.mail.abandoned",
+    Severity.MEDIUM,
+    "A mail could not be sent for a day, or its address was refused for good.",
+    Outcome.FAILURE,
+    delivery=Delivery.WITH_CHANGE,
 )
 ACCOUNT_UNLOCKED = EventKind(
     "accounts.account.unlocked", Severity.LOW, "Staff ended the lock of an account or an address."

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import browser, events, pending
+from accounts import browser, events, mails, pending
 from accounts.attempt import Attempt, Reason, target_of
 from accounts.backends import SIGN_IN_ATTRIBUTE, complete_at_login, refusal_of
 from accounts.errors import AccountRefusal, InvalidCredentials, SignInExpired, StepRequired
@@ -193,4 +193,5 @@ class PasswordByStaffForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
             user: AbstractBaseUser = super().save(commit)
             pending.end_access(user, reason="password_set_by_staff")
             emit(events.PASSWORD_SET_BY_STAFF, target=target_of(user))
+            mails.queue("password_set_notice", user_id=user.pk)
         return user

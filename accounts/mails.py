@@ -1,61 +1,135 @@
-"""The mails of accounts, each sent after the commit.
+"""Mails leave a row with the change, and are sent after the answer, until they are gone.
 
-A mail server that is down or slow is an operator's problem and not a client's: the failure is
-logged, and the answer is the same.
+Nothing is mailed inside a request, so no answer takes longer for an address that has an account. A
+thread of the process sends at once; what it could not send, beat's task or ``send_mails`` sends
+later, on any machine (``docs/decisions/0030-…``).
 """
 
 from __future__ import annotations
 
 import logging
+import smtplib
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.core.mail import EmailMessage
 from django.db import transaction
-from django.template.loader import render_to_string
 from django.utils import timezone
-from django.views.decorators.debug import sensitive_variables
 
+from accounts import events
 from accounts.conf import settings
-from garrison import context
+from accounts.letters import letter_for
+from accounts.models import OutgoingMail
+from garrison import background, context
+from garrison.events import emit
+from garrison.mails import compose, device_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from accounts.letters import Letter
 
 logger = logging.getLogger("accounts.mails")
 
-SUBJECTS = {  # by the name of the template
-    "verification_code": "Your code for {site}",
-    "reset_code": "Choose a new password for {site}",
-    "password_notice": "Your password for {site} was changed",
-    "registration_notice": "You already have an account at {site}",
-}
+FIRST_WAIT = timedelta(minutes=1)  # longer than a mail server may take; doubled with each try
+LONGEST_WAIT = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(days=1)
 
 
-@sensitive_variables("values")
-def send(template: str, *, address: str, **values: Any) -> None:
-    """Send one of :data:`SUBJECTS` after the commit, with what its template asks for."""
+def queue(template: str, *, address: str = "", user_id: Any = None, **facts: Any) -> None:
+    """Leave a mail with the present transaction; it is sent after the commit.
 
-    def after_commit() -> None:  # Django names it in its log, which a partial would not survive
-        _send(template, address=address, values=values)
-
-    transaction.on_commit(after_commit, robust=True)
-
-
-@sensitive_variables("values", "body")
-def _send(template: str, *, address: str, values: Mapping[str, Any]) -> None:
+    ``facts`` are what its template shows, as JSON; no secret may be among them. One statement,
+    whoever it is for.
+    """
     known = context.current()
+    now = timezone.now()
+    seen = {
+        "at": (known.started_at or now).isoformat(),
+        "device": device_name(known.user_agent),
+        "ip": known.ip,
+        "request_id": known.request_id,
+    }
+    OutgoingMail.objects.create(
+        template=template,
+        address=address,
+        user_id=user_id,
+        facts=seen | facts,
+        queued_at=now,
+        due_at=now,
+    )
+    transaction.on_commit(_send_soon, robust=True)
+
+
+def _send_soon() -> None:
+    background.run(send_due)
+
+
+def send_due(*, now: datetime | None = None) -> int:
+    """Send every mail that is due; return how many were sent. Raises nothing for one that fails."""
+    sent = 0
+    while mail := _claim(now=now or timezone.now()):
+        sent += _send(mail, now=now or timezone.now())
+    return sent
+
+
+def _claim(*, now: datetime) -> OutgoingMail | None:
+    """Take a due mail by one conditional ``UPDATE``; nobody else tries it before the wait is over.
+
+    A process that is killed while it sends leaves the mail to the next: it may arrive twice, and
+    never not at all.
+    """
+    for mail in OutgoingMail.objects.due(now=now).select_related("user")[:20]:
+        wait = min(FIRST_WAIT * 2 ** min(mail.tries, 10), LONGEST_WAIT)
+        rows = OutgoingMail.objects.filter(pk=mail.pk, tries=mail.tries)
+        if rows.update(tries=mail.tries + 1, due_at=now + wait):
+            mail.tries += 1
+            return mail
+    return None
+
+
+def _send(mail: OutgoingMail, *, now: datetime) -> bool:
+    facts = mail.facts
+    asked = context.RequestContext(request_id=facts.get("request_id", ""), ip=facts.get("ip"))
+    with context.bound(asked):
+        try:
+            letter = letter_for(mail, now=now)
+            if letter is not None:
+                _deliver(mail.template, letter, facts)
+        except Exception as failure:  # noqa: BLE001 - whatever a mail backend or a template raises
+            _failed(mail, failure, now=now)
+            return False
+    mail.delete()
+    return letter is not None
+
+
+def _deliver(template: str, letter: Letter, facts: dict[str, Any]) -> None:
+    address, values = letter
     about = {
         "site_name": settings.site_name,
-        "ip": known.ip,
-        "at": known.started_at or timezone.now(),
+        "self_service_url": settings.self_service_url,
         "minutes": settings.code_seconds // 60,
     }
-    subject = SUBJECTS[template].format(site=settings.site_name)
-    body = render_to_string(f"accounts/mail/{template}.txt", {**about, **values})
-    try:
-        EmailMessage(subject=subject, body=body, to=[address]).send()
-    except Exception as failure:  # noqa: BLE001 - whatever a mail backend raises
-        # The class only: a mail server's answer may hold the address, and a traceback the code.
-        logger.error(  # noqa: TRY400
-            "The mail %s could not be sent: %s.", template, type(failure).__name__
-        )
+    moments = {
+        name: datetime.fromisoformat(facts[name]) for name in ("at", "until") if name in facts
+    }
+    values = about | facts | moments | dict(values)
+    compose(f"accounts/mail/{template}", address=address, values=values).send()
+
+
+def _failed(mail: OutgoingMail, failure: Exception, *, now: datetime) -> None:
+    """Leave it to a later try; report it where there is none, or where the address is refused."""
+    # The class only: a mail server's answer may hold the address, and a traceback the code.
+    name = type(failure).__name__
+    logger.error("The mail %s could not be sent: %s.", mail.template, name)
+    if not _is_final(failure) and now - mail.queued_at < GIVE_UP_AFTER:
+        return
+    data = {"mail": mail.template, "tries": mail.tries, "error": name}
+    target = f"user:{mail.user_id}" if mail.user_id is not None else ""
+    with transaction.atomic():
+        mail.delete()
+        emit(events.MAIL_ABANDONED, target=target, data=data, now=now)
+
+
+def _is_final(failure: Exception) -> bool:
+    """Return whether the mail server has refused the address for good (RFC 5321 §4.2.1)."""
+    if not isinstance(failure, smtplib.SMTPRecipientsRefused):
+        return False
+    return all(code >= 500 for code, _ in failure.recipients.values())

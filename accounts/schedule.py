@@ -7,4 +7,8 @@ SCHEDULE = {
         "task": "accounts.tasks.clean_accounts",
         "schedule": crontab(minute=17),
     },
+    "accounts.send_mails": {
+        "task": "accounts.tasks.send_mails",
+        "schedule": crontab(),  # every minute
+    },
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings as django_settings
-from django.core.mail import send_mail
-from django.template.loader import render_to_string
+
+from garrison import background
+from garrison.mails import compose, device_name
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,21 +23,24 @@ logger = logging.getLogger("sessions_tracking")
 def mail_reuse(session: Session, *, seen_from: RequestContext, at: datetime) -> None:
     """Inform the user that their session was ended because its refresh token was in two hands.
 
-    A mail server that is down is logged and nothing more: the session has been ended all the same.
+    Sent beside the answer, which would else be as slow as the mail server. One that is down is
+    logged and nothing more: the session has been ended all the same.
     """
     user = session.user
     address = getattr(user, user.get_email_field_name(), "")
-    if not address:
-        return
-    known = {
-        "site_name": getattr(django_settings, "SITE_NAME", "this site"),
-        "session": session,
-        "seen_from": seen_from,
-        "at": at,
-    }
-    subject = render_to_string("sessions_tracking/mail/refresh_reused_subject.txt", known)
-    body = render_to_string("sessions_tracking/mail/refresh_reused.txt", known)
+    if address:
+        known = {
+            "site_name": getattr(django_settings, "SITE_NAME", "this site"),
+            "session": session,
+            "device": session.device or device_name(session.user_agent),
+            "seen_from": seen_from,
+            "at": at,
+        }
+        background.run(partial(_send, session, address, known))
+
+
+def _send(session: Session, address: str, known: dict[str, object]) -> None:
     try:
-        send_mail(" ".join(subject.split()), body, None, [address])
-    except Exception:  # a driver may raise anything; the answer must not depend on the post
+        compose("sessions_tracking/mail/refresh_reused", address=address, values=known).send()
+    except Exception:  # a driver may raise anything; nobody waits for the result
         logger.exception("The notice about session %s could not be mailed.", session.pk)

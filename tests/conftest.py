@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
 from audit import append_only
-from garrison import context, deferral
+from garrison import background, context, deferral
 from rate_limiting import breaker, limiter
 
 # A machine that is busy is slow at everything; neither is a finding about the code.
@@ -49,6 +49,18 @@ def _one_connection(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     is_free = "transactional_db" in request.fixturenames
     if not is_free and not (marker and marker.kwargs.get("transaction")):
         monkeypatch.setattr(deferral, "_do_in_own_thread", lambda act: act())
+
+
+@pytest.fixture(autouse=True)
+def _background_at_once(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Do background work at once, in the test's own transaction."""
+    if "real_background" not in request.fixturenames:
+        monkeypatch.setattr(background, "run", lambda job: job())
+
+
+@pytest.fixture
+def real_background() -> None:
+    """Do background work on its threads, as in production."""
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accounts import codes, events
+from accounts import codes, events, mails
 from accounts.attempt import target_of
 from garrison.events import emit
 
@@ -21,3 +21,5 @@ def emit_changes(*, user: User, email_before: str | None, by: Any) -> None:
         codes.void(user_id=user.pk)  # they were mailed to the address before
         data = {"before": email_before, "after": user.email}
         emit(events.EMAIL_CHANGED, actor=by, target=target, data=data)
+        for address in data.values():
+            mails.queue("email_notice", address=address, user_id=user.pk)

@@ -10,7 +10,7 @@ from django.utils.decorators import method_decorator
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.response import Response
 
-from accounts import background, services
+from accounts import services
 from accounts.api import serializers
 from accounts.errors import StepRequired
 from accounts.password.policy import advise
@@ -58,7 +58,7 @@ class ResendView(PublicView):
     @operation(body=serializers.ResendInput, status=202)
     def post(self, **given: Any) -> None:
         """Mail a fresh code where one is waited for; answered, always alike, before that."""
-        background.run(partial(services.resend_code, **given))
+        services.resend_code(**given)
 
 
 class SignInView(PublicView):
@@ -102,7 +102,7 @@ class ResetView(PublicView):
     @operation(body=serializers.ResetInput, status=202)
     def post(self, **given: Any) -> None:
         """Mail a code to the owner of an account; answered, always alike, before that."""
-        background.run(partial(services.request_reset, **given))
+        services.request_reset(**given)
 
 
 class ResetConfirmView(PublicView):

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from accounts import axes_records
 from accounts.conf import settings
+from accounts.letters import LOCKOUT_WINDOW, MAIL_WINDOW
 from accounts.models import LockoutBucket, MailedCode, PendingSignIn
-from accounts.services.verification import MAIL_WINDOW
 from accounts.user_model import missing_fields
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def clean(*, now: datetime | None = None, batch_rows: int = BATCH_ROWS) -> dict[
     """
     now = now or timezone.now()
     longest = max(settings.lockout_window_seconds, settings.lockout_max_seconds)
-    kept_for = max(timedelta(seconds=longest), MAIL_WINDOW)
+    kept_for = max(timedelta(seconds=longest), MAIL_WINDOW, LOCKOUT_WINDOW)
     over = {
         "codes": MailedCode.objects.filter(expires_at__lte=now),
         "pending_sign_ins": PendingSignIn.objects.filter(expires_at__lte=now),

@@ -87,6 +87,4 @@ def set_own_password(
         asking = context.current().session_id
         pending.end_access(user, reason=CHANGED, except_session_id=asking, now=now)
         emit(events.PASSWORD_CHANGED, actor=user, target=target_of(user), now=now)
-        address = str(getattr(user, user.get_email_field_name(), ""))
-        if address:
-            mails.send("password_notice", address=address, by_code=False)
+        mails.queue("password_notice", user_id=user.pk, by_code=False)

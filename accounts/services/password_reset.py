@@ -11,10 +11,10 @@ from django.views.decorators.debug import sensitive_variables
 
 from accounts import axes_records, codes, events, lockout, mails, pending
 from accounts.attempt import target_of
+from accounts.login_name import acceptable
 from accounts.models.mailed_code import Purpose
 from accounts.password.policy import require_accepted
-from accounts.services.verification import may_mail, verify_code
-from accounts.user_model import find_account
+from accounts.services.verification import verify_code
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -23,21 +23,13 @@ if TYPE_CHECKING:
 RESET = "password_reset"
 
 
-def request_reset(*, email: str, now: datetime | None = None) -> None:
-    """Mail a code to the owner of an active account; do nothing otherwise, and report nothing.
+def request_reset(*, email: str) -> None:
+    """Mail a code to the owner of an active account; nobody else is mailed.
 
-    Takes longer where there is something to mail, so a view runs it in the background.
+    One statement, whoever it is: the account is looked up when the mail is sent.
     """
-    now = now or timezone.now()
-    user = find_account(email)
-    if user is None or not user.is_active:
-        return
-    with transaction.atomic():
-        if not may_mail(user=user, now=now):  # type: ignore[arg-type]
-            return
-        code = codes.issue(user_id=user.pk, purpose=Purpose.RESET_PASSWORD, now=now)
-        address = str(getattr(user, user.get_email_field_name()))
-        mails.send("reset_code", address=address, code=code)
+    if address := acceptable(email):
+        mails.queue("reset_code", address=address)
 
 
 @sensitive_variables("new_password", "code")
@@ -62,4 +54,4 @@ def reset_password(
         lockout.forget(keys=[lockout.account_key(user.get_username())])
         axes_records.forget(account=user)
         emit(events.PASSWORD_RESET, actor=user, target=target_of(user), now=now)
-        mails.send("password_notice", address=user.email, by_code=True)
+        mails.queue("password_notice", user_id=user.pk, by_code=True)

@@ -15,7 +15,6 @@ from accounts.attempt import target_of
 from accounts.login_name import fold
 from accounts.password.policy import require_accepted
 from accounts.password.verification import verify
-from accounts.services.verification import may_mail, send_new_code
 from accounts.user_model import find_account
 from garrison.events import emit
 
@@ -30,7 +29,7 @@ def register(*, email: str, password: str, name: str = "", now: datetime | None 
     """Create an account whose address is unproved, and mail its code.
 
     Returns alike for an address that has an account: its owner is mailed a notice, or a fresh code
-    where they never entered the first. Hashes as often, and mails as often, in every case. Raises
+    where they never entered the first. Hashes as often, and queues a mail, in every case. Raises
     :class:`~accounts.errors.PasswordRejected` by looking at what was sent alone.
     """
     user = get_user_model()(email=fold(email), name=name)
@@ -56,7 +55,7 @@ def _created(user: User, *, now: datetime) -> bool:
         except IntegrityError:  # somebody was faster; the caller answers as for any known address
             return False
         emit(events.USER_REGISTERED, actor=user, target=target_of(user), now=now)
-        send_new_code(user=user, now=now)
+        mails.queue("verification_code", address=user.email)
     return True
 
 
@@ -66,12 +65,11 @@ def _repeat(email: str, *, is_same_password: bool, now: datetime) -> None:
         account = get_user_model()._default_manager.select_for_update().get(email=email)
         emit(events.REGISTRATION_REPEATED, target=target_of(account), now=now)
         if account.is_email_verified or not account.is_active:
-            if may_mail(user=account, now=now):
-                mails.send("registration_notice", address=account.email)
+            mails.queue("registration_notice", address=account.email)
             return
         if not is_same_password:
             # Whoever enters the code is the owner, and which password was the owner's nobody can
             # tell: an account prepared by a stranger must not open to the stranger's password.
             account.set_unusable_password()
             account.save(update_fields=["password"])
-        send_new_code(user=account, now=now)
+        mails.queue("verification_code", address=account.email)

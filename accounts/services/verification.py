@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.hashers import is_password_usable
 from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import codes, events, lockout, mails
+from accounts import codes, events, mails
 from accounts.attempt import target_of
-from accounts.conf import settings
-from accounts.errors import CodeExpired, CodeInvalid, LockedOut
+from accounts.errors import CodeExpired, CodeInvalid
+from accounts.login_name import acceptable
 from accounts.models.mailed_code import Purpose
 from accounts.user_model import find_account
 from garrison.events import emit
 
 if TYPE_CHECKING:
-    from accounts.models import MailedCode, User
+    from datetime import datetime
 
-MAIL_WINDOW = timedelta(hours=1)
+    from accounts.models import MailedCode
 
 
 def verify_code(
@@ -43,39 +41,13 @@ def verify_code(
         raise
 
 
-def may_mail(*, user: User, now: datetime) -> bool:
-    """Return whether strangers may make the site mail this person once more; counts the mail.
+def resend_code(*, email: str) -> None:
+    """Mail a fresh code where the address waits for one; nobody else is mailed.
 
-    The limit is the account's, whatever the address the requests come from: nobody's mailbox is
-    flooded through us.
+    One statement, whoever it is: the account is looked up when the mail is sent.
     """
-    bucket = lockout.Bucket(f"mail:{user.pk}", settings.mails_per_hour)
-    try:
-        lockout.reserve(buckets=[bucket], now=now, window=MAIL_WINDOW)
-    except LockedOut:  # no lock of anybody's: the hour's mails are used up
-        return False
-    return True
-
-
-def send_new_code(*, user: User, now: datetime) -> None:
-    """Replace the live code by a new one, and mail it after the commit; within the mail limit."""
-    if not may_mail(user=user, now=now):
-        return
-    code = codes.issue(user_id=user.pk, purpose=Purpose.VERIFY_EMAIL, now=now)
-    choose_password = not is_password_usable(user.password)
-    mails.send("verification_code", address=user.email, code=code, choose_password=choose_password)
-
-
-def resend_code(*, email: str, now: datetime | None = None) -> None:
-    """Mail a fresh code where the address waits for one; do nothing otherwise, and report nothing.
-
-    Takes longer where there is something to mail, so a view runs it in the background.
-    """
-    user = find_account(email)
-    if user is None or user.is_email_verified or not user.is_active:  # type: ignore[attr-defined]
-        return
-    with transaction.atomic():
-        send_new_code(user=user, now=now or timezone.now())  # type: ignore[arg-type]
+    if address := acceptable(email):
+        mails.queue("verification_code", address=address)
 
 
 @sensitive_variables("code")

@@ -12,8 +12,6 @@ from django.core import mail
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import background
-
 PASSWORD = "stapler kelp orbit 47 dune"
 WRONG = "not the password at all"
 
@@ -40,18 +38,6 @@ def _fast_hashing(request, settings) -> None:
 def real_hashing(settings) -> None:
     """Hash as in production."""
     settings.PASSWORD_HASHERS = ["accounts.password.hashers.GarrisonArgon2PasswordHasher"]
-
-
-@pytest.fixture(autouse=True)
-def _background_at_once(monkeypatch, request) -> None:
-    """Do background work at once, in the test's own transaction."""
-    if "real_background" not in request.fixturenames:
-        monkeypatch.setattr(background, "run", lambda job: job())
-
-
-@pytest.fixture
-def real_background() -> None:
-    """Do background work on its threads, as in production."""
 
 
 @pytest.fixture

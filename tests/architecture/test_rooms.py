@@ -12,6 +12,7 @@ GARRISON = {
     "__init__",
     "admin",
     "apps",
+    "background",
     "checks",
     "client_ip",
     "conf",
@@ -24,6 +25,7 @@ GARRISON = {
     "field_policy",
     "health",
     "keys",
+    "mails",
     "middleware",
     "panels",
     "proxies",
@@ -33,7 +35,7 @@ NEVER = {"utils", "helpers", "manager", "managers", "common", "data", "misc", "s
 LONGEST_FILE = 300  # lines
 # Files that are past it today, at their length: they may shrink and must not grow.
 STILL_LONG = {}
-GROUND_FLOOR = 1_050  # statements
+GROUND_FLOOR = 1_080  # statements
 
 
 def test_the_ground_floor_is_a_closed_list():

@@ -104,19 +104,19 @@ def commit(db, django_capture_on_commit_callbacks):
 
 def test_mails_are_laid_out_by_the_project(commit):
     with commit():
-        mails.send("verification_code", address="ada@example.org", code="123456")
+        mails.queue("email_notice", address="ada@example.org", before="a@b.org", after="c@d.org")
     (sent,) = mail.outbox
-    assert "\n    123456\n" in sent.body
+    assert "\n    a@b.org\n" in sent.body
     assert "nobody reads answers" in sent.body
-    assert sent.body.startswith("Your code for Django Garrison")
+    assert sent.body.startswith("Staff of Django Garrison changed")
 
 
 def test_mails_of_an_app_stand_without_the_project(without_overrides, settings, commit):
     settings.SITE_NAME = "Bread & Butter's"
     with commit():
-        mails.send("verification_code", address="ada@example.org", code="123456")
+        mails.queue("email_notice", address="ada@example.org", before="a@b.org", after="c@d.org")
     (sent,) = mail.outbox
-    assert sent.body.startswith("Your code for Bread & Butter's is\n\n    123456\n")
+    assert sent.body.startswith("Staff of Bread & Butter's changed")
     assert "nobody reads answers" not in sent.body
 
 

@@ -107,7 +107,7 @@ def main():
     from django.test import Client
     from django.test.utils import setup_test_environment
 
-    from accounts import background
+    from garrison import background
 
     setup_test_environment()
     background.run = lambda job: job()

@@ -19,6 +19,8 @@ from sessions_tracking.models import Session
 from sessions_tracking.panels import NewestSessions, active_sessions
 from tests.sessions_tracking.scenery import NOON
 
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Firefox/128.0 <Browser> & co"
+
 
 def steal(user, seconds=60, now=NOON):
     """Let a copy of a refresh token be used after its replacement."""
@@ -80,14 +82,16 @@ def test_health_notices_when_nobody_cleans(user):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_user_is_told_by_mail_what_happened_and_what_to_do(make_user, mailoutbox):
-    with bound(RequestContext(ip="203.0.113.66", user_agent="<Browser> & co")):
+    with bound(RequestContext(ip="203.0.113.66", user_agent=FIREFOX)):
         session = steal(make_user())
     (letter,) = mailoutbox
     assert letter.to == [session.user.email]
     assert "\n" not in letter.subject
     assert "signed one of your devices out" in letter.subject
     assert "203.0.113.66" in letter.body
-    assert "<Browser> & co" in letter.body
+    assert "Firefox on Linux" in letter.body
+    ((page, _),) = letter.alternatives
+    assert "Firefox on Linux" in page
     assert "change your\npassword" in letter.body
     assert str(session.pk) not in letter.body
 

@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from accounts import background
-from garrison import context
+from garrison import background, context
 from garrison.context import RequestContext
 
 pytestmark = pytest.mark.usefixtures("real_background")

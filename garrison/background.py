@@ -1,9 +1,7 @@
-"""Work that a request starts and does not wait for.
+"""Work that a request starts and does not wait for, on a few threads of this process.
 
-An answer must take as long for an address that has an account as for one that has none. What is
-looked up and mailed only for the former is therefore done after the answer, on a few threads of
-this process. It is lost when the process is killed, so it is only used where the person can ask
-again.
+A job is lost when the process is killed or too many wait: what must not be lost stands in a row,
+which the job and every later one find.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from garrison.deferral import deferred_events
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-logger = logging.getLogger("accounts.background")
+logger = logging.getLogger("garrison.background")
 
 THREADS = 2
 MOST_WAITING = 100  # jobs; beyond them one is dropped, so that a flood cannot fill the memory
@@ -32,7 +30,7 @@ _waiting = threading.BoundedSemaphore(MOST_WAITING)
 
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="accounts")
+    return ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="garrison")
 
 
 def run(job: Callable[[], object]) -> None:

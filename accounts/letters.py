@@ -1,0 +1,107 @@
+"""Who gets which mail, decided when it is sent: no answer waits for it or shows it.
+
+Somebody who asks for a mail leaves a row, whatever the address. Whether there is an account, and
+whether its owner may be mailed once more, is looked up afterwards.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.hashers import is_password_usable
+
+from accounts import codes, lockout
+from accounts.conf import settings
+from accounts.errors import LockedOut
+from accounts.models.mailed_code import Purpose
+from accounts.user_model import find_account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from accounts.models import OutgoingMail
+
+    Letter = tuple[str, Mapping[str, Any]]  # the address, and what the template shows besides
+
+MAIL_WINDOW = timedelta(hours=1)
+LOCKOUT_WINDOW = timedelta(days=1)
+
+
+def letter_for(mail: OutgoingMail, *, now: datetime) -> Letter | None:
+    """Return to whom the mail goes and what is in it; ``None`` where it is not to be sent."""
+    letter = _BY_TEMPLATE.get(mail.template, _notice)(mail, now)
+    return letter if letter and letter[0] else None
+
+
+def _verification_code(mail: OutgoingMail, now: datetime) -> Letter | None:
+    account: Any = find_account(mail.address)
+    if account is None or getattr(account, "is_email_verified", True) or not account.is_active:
+        return None
+    if not _may_mail(mail, account, now=now):
+        return None
+    code = codes.issue(user_id=account.pk, purpose=Purpose.VERIFY_EMAIL, now=now)
+    return _address_of(account), {
+        "code": code,
+        "choose_password": not is_password_usable(account.password),
+    }
+
+
+def _reset_code(mail: OutgoingMail, now: datetime) -> Letter | None:
+    account: Any = find_account(mail.address)
+    if account is None or not account.is_active or not _may_mail(mail, account, now=now):
+        return None
+    code = codes.issue(user_id=account.pk, purpose=Purpose.RESET_PASSWORD, now=now)
+    return _address_of(account), {"code": code}
+
+
+def _registration_notice(mail: OutgoingMail, now: datetime) -> Letter | None:
+    account = find_account(mail.address)
+    if account is None or not _may_mail(mail, account, now=now):
+        return None
+    return _address_of(account), {}
+
+
+def _lockout_notice(mail: OutgoingMail, now: datetime) -> Letter | None:
+    """Inform the owner, at most once a day; a name that nobody has leaves a row all the same."""
+    if mail.user is None or not _counts(
+        mail, f"lockout-mail:{mail.user_id}", 1, window=LOCKOUT_WINDOW, now=now
+    ):
+        return None
+    return _address_of(mail.user), {}
+
+
+def _notice(mail: OutgoingMail, now: datetime) -> Letter | None:  # noqa: ARG001 - as the others
+    return mail.address or _address_of(mail.user), {}
+
+
+def _address_of(account: Any) -> str:
+    return str(getattr(account, account.get_email_field_name(), "") or "") if account else ""
+
+
+def _may_mail(mail: OutgoingMail, account: Any, *, now: datetime) -> bool:
+    """Return whether strangers may make the site mail this person once more; counts the mail.
+
+    The limit is the account's, whatever the address the requests come from: nobody's mailbox is
+    flooded through us.
+    """
+    return _counts(mail, f"mail:{account.pk}", settings.mails_per_hour, window=MAIL_WINDOW, now=now)
+
+
+def _counts(mail: OutgoingMail, key: str, places: int, *, window: timedelta, now: datetime) -> bool:
+    if mail.tries > 1:  # counted when it was tried first
+        return True
+    try:
+        lockout.reserve(buckets=[lockout.Bucket(key, places)], now=now, window=window)
+    except LockedOut:  # no lock of anybody's: the window's mails are used up
+        return False
+    return True
+
+
+_BY_TEMPLATE: dict[str, Callable[[OutgoingMail, datetime], Letter | None]] = {
+    "verification_code": _verification_code,
+    "reset_code": _reset_code,
+    "registration_notice": _registration_notice,
+    "lockout_notice": _lockout_notice,
+}
