@@ -23,6 +23,15 @@ DEFAULT_ON_STORE_FAILURE: Mapping[str, str] = {
     "uploads": "refuse",
 }
 
+# A sign-in costs a hash. One person needs fewer than fifteen in a quarter of an hour (5 + 2 x 5),
+# and an office behind one address fewer than 150.
+DEFAULT_MOST_REFUNDS: Mapping[str, int] = {"auth": 2}
+
+
+def _wrong_refunds(refunds: Mapping[str, object]) -> str | None:
+    wrong = [scope for scope, times in refunds.items() if not isinstance(times, int) or times < 0]
+    return f"{wrong[0]!r} has {refunds[wrong[0]]!r}, which is no number from 0." if wrong else None
+
 
 def _wrong_answers(answers: Mapping[str, object]) -> str | None:
     wrong = sorted(str(a) for a in answers.values() if a not in ("refuse", "allow"))
@@ -49,6 +58,12 @@ class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):
         "By scope, whether requests that cannot be counted are 'refuse'd or 'allow'ed; a scope "
         "that is not named is refused.",
         validate=_wrong_answers,
+    )
+    most_refunds = Setting[dict[str, int]](
+        dict(DEFAULT_MOST_REFUNDS),
+        "By scope, how many times over a rate's limit is refunded to successes in one window; a "
+        "scope that is not named is refunded without end.",
+        validate=_wrong_refunds,
     )
     longest_retry_after_seconds = Setting(
         3600,

@@ -25,6 +25,7 @@ from garrison.events import Severity
 from rate_limiting import events, scripts
 from rate_limiting.breaker import outages
 from rate_limiting.cache import CounterCache
+from rate_limiting.conf import settings
 from rate_limiting.errors import LimiterUnavailable, RateLimited, StoreUnavailable
 from rate_limiting.policy import policy_for
 from rate_limiting.verdicts import Usage, Verdict
@@ -64,17 +65,25 @@ def count_request(*, scope: str, subject: Subject) -> Verdict:
 
 
 def refund(*, verdict: Verdict) -> None:
-    """Take the request out of its counters again, because only failures should count there.
+    """Take the request out of its counters again, because failures should count there.
 
-    A store that is down keeps the place: it will expire with its window.
+    Successes are no more than ``RATE_LIMITING_MOST_REFUNDS`` allows: the further ones count. A
+    store that is down keeps the place: it will expire with its window.
     """
     counters = [usage.counter for usage in verdict.usages]
     if not counters or verdict.refused_by is not None:
         return
+    times = settings.most_refunds.get(verdict.scope)
+    most = [-1 if times is None else times * usage.rate.limit for usage in verdict.usages]
     try:
-        _store().run(scripts.REFUND, counters)
+        _store().run(scripts.REFUND, [*counters, *map(refunds_key, counters)], *most)
     except StoreUnavailable:
         logger.warning("A place of scope %s could not be given back.", verdict.scope)
+
+
+def refunds_key(counter: str) -> str:
+    """Name what counts a counter's refunds."""
+    return f"{counter}:refunds"
 
 
 def counter_cache() -> CounterCache:

@@ -46,9 +46,17 @@ return {refusing, wait, streak, unpack(counts)}
 """)
 
 REFUND = Script("""
--- KEYS: counters. A counter that has ended its window is not brought back to life.
-for _, key in ipairs(KEYS) do
-  if (tonumber(redis.call('GET', key) or 0) or 0) > 0 then redis.call('DECR', key) end
+-- KEYS: n counters, then how much of each was refunded. ARGV: for each counter the most refunds of
+-- its window, or -1. A counter that has ended its window is not brought back to life.
+local n = #KEYS / 2
+for i = 1, n do
+  local count, most = tonumber(redis.call('GET', KEYS[i]) or 0) or 0, tonumber(ARGV[i])
+  local refunds = tonumber(redis.call('GET', KEYS[n + i]) or 0) or 0
+  if count > 0 and (most < 0 or refunds < most) then
+    local life = math.max(redis.call('PTTL', KEYS[i]), 1)
+    redis.call('DECR', KEYS[i])
+    redis.call('SET', KEYS[n + i], refunds + 1, 'PX', life)
+  end
 end
 return 0
 """)

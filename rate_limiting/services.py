@@ -40,5 +40,5 @@ def _keys(subject: Subject) -> set[str]:
             asked = replace(subject, endpoint=name)
             for counter in limiter.counters_of(policy_for(scope), asked, now):
                 if PERSONAL & set(counter.rate.key):
-                    keys |= {counter.key, counter.streak_key}
+                    keys |= {counter.key, counter.streak_key, limiter.refunds_key(counter.key)}
     return keys

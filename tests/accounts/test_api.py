@@ -251,3 +251,9 @@ def test_asking_for_codes_is_limited(client, db):
         post(client, "verify-email/resend", email="bob@example.org").status_code for _ in range(7)
     ]
     assert statuses == [202] * 5 + [429] * 2
+
+
+def test_the_right_password_is_not_refunded_without_end(client, ada, settings):
+    settings.RATE_LIMITING_FACTOR = 1
+    answers = [post(client, "login", email="ada@example.org", password=PASSWORD) for _ in range(20)]
+    assert [answer.status_code for answer in answers] == [200] * 15 + [429] * 5

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,9 +164,20 @@ def test_a_short_retry_after_cap_never_tells_less_than_the_truth(settings):
 
 
 def test_a_place_given_back_can_be_taken_again():
-    for _ in range(20):
+    for _ in range(10):
         refund(verdict=count_request(scope="auth", subject=ANA))
     assert outcomes(ANA, 6) == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize(("most", "served"), [({"auth": 2}, 15), ({"auth": 0}, 5), ({}, 40)])
+def test_successes_are_refunded_no_more_than_one_person_needs(settings, most, served):
+    settings.RATE_LIMITING_MOST_REFUNDS = most
+    passed = 0
+    with suppress(RateLimited):
+        for _ in range(40):
+            refund(verdict=count_request(scope="auth", subject=ANA))
+            passed += 1
+    assert passed == served
 
 
 def test_giving_back_after_the_window_makes_nothing_immortal():
