@@ -92,7 +92,7 @@ class Attempt:
             if until is not None:
                 _emit_locked(reservation, owner, until)
                 if reservation.is_account:  # a name that nobody has takes the same statements
-                    mails.queue("lockout_notice", user_id=user_id, until=until.isoformat())
+                    mails.queue("lockout_notice", user_id=user_id, until=until)
 
     def reserve_again(self) -> None:
         """Take another place for a wrong answer, as a wrong password takes one.

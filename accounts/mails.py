@@ -24,6 +24,8 @@ from garrison.events import emit
 from garrison.mails import compose, device_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from accounts.letters import Letter
 
 logger = logging.getLogger("accounts.mails")
@@ -36,13 +38,13 @@ GIVE_UP_AFTER = timedelta(days=1)
 def queue(template: str, *, address: str = "", user_id: Any = None, **facts: Any) -> None:
     """Leave a mail with the present transaction; it is sent after the commit.
 
-    ``facts`` are what its template shows, as JSON; no secret may be among them. One statement,
-    whoever it is for.
+    ``facts`` are what its template shows, as JSON; moments are called ``at``, ``until`` or
+    ``…_at``, and no secret may be among them. One statement, whoever it is for.
     """
     known = context.current()
     now = timezone.now()
     seen = {
-        "at": (known.started_at or now).isoformat(),
+        "at": known.started_at or now,
         "device": device_name(known.user_agent),
         "ip": known.ip,
         "request_id": known.request_id,
@@ -56,6 +58,11 @@ def queue(template: str, *, address: str = "", user_id: Any = None, **facts: Any
         due_at=now,
     )
     transaction.on_commit(_send_soon, robust=True)
+
+
+def queue_notice(*, template: str, user: Any, facts: Mapping[str, Any]) -> None:
+    """Leave another app's mail to a user, as ``SESSIONS_MAILER``; the template is named whole."""
+    queue(template, user_id=user.pk, **facts)
 
 
 def _send_soon() -> None:
@@ -108,10 +115,13 @@ def _deliver(template: str, letter: Letter, facts: dict[str, Any]) -> None:
         "minutes": settings.code_seconds // 60,
     }
     moments = {
-        name: datetime.fromisoformat(facts[name]) for name in ("at", "until") if name in facts
+        name: datetime.fromisoformat(facts[name])
+        for name in facts
+        if name in {"at", "until"} or name.endswith("_at")
     }
     values = about | facts | moments | dict(values)
-    compose(f"accounts/mail/{template}", address=address, values=values).send()
+    name = template if "/" in template else f"accounts/mail/{template}"
+    compose(name, address=address, values=values).send()
 
 
 def _failed(mail: OutgoingMail, failure: Exception, *, now: datetime) -> None:

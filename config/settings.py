@@ -273,6 +273,7 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True  # only those 
 
 # --- Garrison -------------------------------------------------------------------------------------
 GARRISON_TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
+SESSIONS_MAILER = "accounts.mails.queue_notice"
 SESSIONS_SIGNING_KEYS = signing_keys("JWT_SECRET", unlike="SECRET_KEY")
 ENCRYPTION_KEYS: list[str] = encryption_keys("ENCRYPTION_KEY")
 # Needed as soon as there are two keys: the one that blind indexes were first written under.

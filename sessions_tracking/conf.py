@@ -48,6 +48,12 @@ class SessionsTrackingSettings(AppSettings, prefix="SESSIONS"):
         "How often a session's last use is written at most, in seconds.",
         minimum=1,
     )
+    mailer = Setting(
+        "sessions_tracking.notices.send_soon",
+        "What mails a notice to a user, called with template, user and facts; with accounts, "
+        "'accounts.mails.queue_notice' loses none.",
+        dotted_path=True,
+    )
     most_per_user = Setting(
         50,
         "How many sessions one user may have at a time; a new sign-in ends the ones unused for "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 from accounts.login_name import LONGEST_LOGIN_NAME
@@ -12,7 +13,7 @@ from accounts.login_name import LONGEST_LOGIN_NAME
 if TYPE_CHECKING:
     from datetime import datetime
 
-LONGEST_TEMPLATE_NAME = 40  # characters
+LONGEST_TEMPLATE_NAME = 100  # characters
 
 
 class OutgoingMailQuerySet(models.QuerySet["OutgoingMail"]):
@@ -37,7 +38,7 @@ class OutgoingMail(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+"
     )
-    facts = models.JSONField()
+    facts = models.JSONField(encoder=DjangoJSONEncoder)
     tries = models.PositiveSmallIntegerField(default=0)
     queued_at = models.DateTimeField()
     due_at = models.DateTimeField(db_index=True)

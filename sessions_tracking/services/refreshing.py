@@ -181,8 +181,4 @@ def finish_refusal(event: SecurityEvent) -> None:
     )
     if ended and event.kind is events.REFRESH_REUSED:
         session = Session.objects.select_related("user").get(pk=key)
-
-        def mail() -> None:
-            notices.mail_reuse(session, seen_from=event.context, at=event.at)
-
-        transaction.on_commit(mail, robust=True)
+        notices.mail_reuse(session, seen_from=event.context, at=event.at)

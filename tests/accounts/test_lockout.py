@@ -68,6 +68,15 @@ def test_the_window_begins_anew_when_it_has_passed():
 
 
 @pytest.mark.django_db
+def test_the_window_begins_anew_when_a_lock_shorter_than_it_has_ended(settings):
+    """Else the full bucket would refuse without a lock, or lock at the first failure."""
+    settings.ACCOUNTS_LOCKOUT_SECONDS = 60
+    until = [fail() for _ in range(3)][-1]
+    after = until + timedelta(seconds=1)
+    assert [take(at=after)[0].number for _ in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.django_db
 def test_failures_inside_the_window_add_up_to_its_end():
     fail(), fail()
     (place,) = take(at=NOW + minutes(15) - timedelta(seconds=1))

@@ -1,8 +1,7 @@
 """Mails: never inside a request, never lost in silence, and no word of a stranger in them."""
 
-import statistics
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
@@ -92,10 +91,11 @@ def test_the_time_of_an_answer_tells_nothing_where_the_mail_server_is_slow(
                     taken.setdefault((path, who == "ada"), []).append(took)
         assert waits_until(lambda: not OutgoingMail.objects.exists())
         assert len(server.messages) == 2 * ROUNDS
-    middle = {case: statistics.median(times) for case, times in taken.items()}
+    # The shortest of each: a busy machine only adds, and a mail adds to every one.
+    least = {case: min(times) for case, times in taken.items()}
     for path in ("register", "password/reset", "verify-email/resend"):
-        assert abs(middle[path, True] - middle[path, False]) < DELAY_SECONDS / 3
-        assert max(middle[path, True], middle[path, False]) < DELAY_SECONDS / 2
+        assert abs(least[path, True] - least[path, False]) < DELAY_SECONDS / 3
+        assert max(least[path, True], least[path, False]) < DELAY_SECONDS / 2
 
 
 def test_a_mail_server_that_is_down_loses_nothing(client, ada, deliver_to, settings):
@@ -197,7 +197,7 @@ def test_the_owner_of_a_locked_account_is_told_once_a_day(client, ada, no_rate_l
     call_command("unlock_account", "ada@example.org", stdout=StringIO())
     lock(client)
     assert len(mail.outbox) == 1
-    mails.queue("lockout_notice", user_id=ada.pk, until=timezone.now().isoformat())
+    mails.queue("lockout_notice", user_id=ada.pk, until=timezone.now())
     assert len(mail.outbox) == 1
     later = OutgoingMail(template="lockout_notice", user=ada, tries=1)
     assert mails.letter_for(later, now=timezone.now() + DAY + MINUTE)
@@ -230,7 +230,7 @@ EVERY = {
     "password_notice": {"by_code": False},
     "password_set_notice": {},
     "email_notice": {"before": "old@example.org", "after": "new@example.org"},
-    "lockout_notice": {"until": "2026-01-01T12:00:00+00:00"},
+    "lockout_notice": {"until": datetime(2026, 1, 1, tzinfo=UTC)},
 }
 
 

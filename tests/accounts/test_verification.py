@@ -166,6 +166,23 @@ def test_the_right_code_sent_by_four_at_once_is_used_once(bob, code):
     assert SecurityEvent.objects.of_kinds(["accounts.email.verified"]).count() == 1
 
 
+def test_a_code_that_was_replaced_after_it_was_compared_is_not_used_up(bob, code):
+    """Nor is the one that has replaced it."""
+    row = codes.verify(user_id=bob.pk, purpose=Purpose.VERIFY_EMAIL, code=code, now=NOW)
+    fresh = codes.issue(user_id=bob.pk, purpose=Purpose.VERIFY_EMAIL, now=NOW)
+    with pytest.raises(CodeInvalid):
+        codes.use_up(row)
+    codes.verify(user_id=bob.pk, purpose=Purpose.VERIFY_EMAIL, code=fresh, now=NOW)
+
+
+def test_a_code_is_bound_to_its_purpose_even_where_two_look_alike(bob, code, monkeypatch):
+    """Not only to its row: whoever writes into the table turns no code into another."""
+    monkeypatch.setitem(codes.FORMS, Purpose.RESET_PASSWORD, codes.FORMS[Purpose.VERIFY_EMAIL])
+    MailedCode.objects.update(purpose=Purpose.RESET_PASSWORD)
+    with pytest.raises(CodeInvalid):
+        codes.verify(user_id=bob.pk, purpose=Purpose.RESET_PASSWORD, code=code, now=NOW)
+
+
 # --- Asking again ---------------------------------------------------------------------------------
 
 
