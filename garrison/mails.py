@@ -87,5 +87,6 @@ def _paragraphs(text: str) -> list[dict[str, Any]]:
         is_indented = part.startswith("  ")
         lines = [" ".join(line.split()) for line in part.splitlines()]
         joined = "\n".join(lines) if is_indented else " ".join(lines)
-        found.append({"text": joined, "is_indented": is_indented})
-    return [one for one in found if one["text"].strip()]
+        if joined.strip():
+            found.append({"text": joined, "is_indented": is_indented})
+    return found
