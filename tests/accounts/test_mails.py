@@ -72,6 +72,7 @@ def broker(request, monkeypatch):
         monkeypatch.setattr(celery_app.conf, "broker_url", "redis://127.0.0.1:1/0")
 
 
+@pytest.mark.postgresql  # in the memory of one process, SQLite's threads do not wait for each other
 @pytest.mark.usefixtures("no_rate_limits", "real_background")
 def test_the_time_of_an_answer_tells_nothing_where_the_mail_server_is_slow(
     client, ada, deliver_to, settings, broker

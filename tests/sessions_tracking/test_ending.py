@@ -165,6 +165,16 @@ def test_old_rows_are_cleaned_in_batches_and_living_ones_stay(user):
     assert services.clean_sessions(older_than=cutoff) == 0
 
 
+def test_what_ended_lately_is_kept_for_the_days_that_are_set(user, settings):
+    ended = start(user)
+    now = timezone.now()
+    services.end_session(session_id=ended.session.pk, reason="test", now=now - timedelta(days=2))
+    settings.SESSIONS_KEEP_ENDED_DAYS = 3
+    assert services.clean_sessions() == 0
+    settings.SESSIONS_KEEP_ENDED_DAYS = 1
+    assert services.clean_sessions() == 1
+
+
 @pytest.mark.postgresql
 def test_the_questions_of_cleaning_and_of_one_user_are_answered_by_an_index(pair):
     with connection.cursor() as cursor:

@@ -75,6 +75,18 @@ def test_a_session_that_is_over_cannot_be_made_fresh(db, key):
         services.mark_reauthenticated(session_id=key)
 
 
+@pytest.mark.parametrize("end", ["ended", "lapsed"])
+def test_a_session_that_has_ended_or_lapsed_is_not_revived_by_a_proof(pair, end):
+    before = Session.objects.get(pk=pair.session.pk).authenticated_at
+    if end == "ended":
+        services.end_session(session_id=pair.session.pk, reason="test", now=at(60))
+    with pytest.raises(SessionEnded):
+        services.mark_reauthenticated(
+            session_id=pair.session.pk, amr=["otp"], now=at(120 if end == "ended" else 31 * 86_400)
+        )
+    assert Session.objects.get(pk=pair.session.pk).authenticated_at == before
+
+
 def test_a_request_by_token_is_judged_without_a_statement(pair, statements):
     request = SimpleNamespace(auth=SessionAuth(session=pair.session, claims=None))
     with time_machine.travel(at(60)), statements() as asked:
