@@ -50,14 +50,10 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         choices=(0, 1, 2, 3, 4),
     )
     hashing_slots = Setting(
-        4,
-        "How many passwords one process hashes at once; each takes 46 MiB while it is hashed.",
+        2,
+        "How many passwords one process hashes at once, in 46 MiB each; more are answered 503 at "
+        "once. Half of the process's threads, so that the others go on reading.",
         minimum=1,
-    )
-    hashing_wait_seconds = Setting(
-        10.0,
-        "How long a sign-in waits for a hashing slot before it is answered 503.",
-        minimum=0,
     )
     lockout_failures = Setting(
         5,

@@ -104,11 +104,11 @@ class CodeExpired(AccountRefusal):
 
 
 class HashingBusy(AccountRefusal):
-    """Every hashing slot was taken for too long; nothing was checked."""
+    """Every hashing slot was taken; nothing was compared, and nothing counts."""
 
     code = "busy"
     status = 503
-    title = "Too many sign-ins at this moment; try again in a second"
+    title = "Too many passwords are being checked at this moment"
 
 
 class AccountUnknown(AccountRefusal):

@@ -178,6 +178,9 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "security@localhost")
 # --- Signing in -----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.AccountsBackend"]
+WEB_THREADS = env.int("WEB_THREADS", 4)  # of one web server process: docs/performance.md
+# Half of the threads hash at most: the others go on reading while a flood signs in.
+ACCOUNTS_HASHING_SLOTS = max(1, WEB_THREADS // 2)
 PASSWORD_HASHERS = ["accounts.password.hashers.GarrisonArgon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "accounts.password.validators.PolicyValidator"}]
 LOGIN_URL = "admin:login"

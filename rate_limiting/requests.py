@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = "rate_limit_verdict"
 REFUND_ATTRIBUTE = "rate_limit_refund_statuses"
+UNSERVED = 503  # busy, or a store is gone: nothing was done, so nobody pays for it
 
 
 def check(  # noqa: PLR0913 - what a check knows of a request, by keyword
@@ -56,7 +57,8 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> None:
     for name, value in verdict.headers().items():
         response.headers[name] = value
     is_refundable = getattr(response, "is_refundable", True)  # a view may say: no success yet
-    if is_refundable and response.status_code in getattr(request, REFUND_ATTRIBUTE, ()):
+    refunded = {*getattr(request, REFUND_ATTRIBUTE, ()), UNSERVED}
+    if is_refundable and response.status_code in refunded:
         limiter.refund(verdict=verdict)
 
 

@@ -20,6 +20,9 @@ TIME_COST = 1
 PARALLELISM = 1
 
 
+_held = threading.local()
+
+
 @lru_cache(maxsize=4)
 def _slots(size: int) -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(size)
@@ -27,18 +30,23 @@ def _slots(size: int) -> threading.BoundedSemaphore:
 
 @contextmanager
 def hashing_slot() -> Iterator[None]:
-    """Hold one of this process's ``ACCOUNTS_HASHING_SLOTS`` while hashing.
+    """Hold one of this process's ``ACCOUNTS_HASHING_SLOTS``; a thread that holds one keeps it.
 
-    Memory is what makes Argon2id strong, and what a flood of sign-ins would exhaust: without the
-    bound, 64 threads would take 3 GiB. Raises :class:`~accounts.errors.HashingBusy` after
-    ``ACCOUNTS_HASHING_WAIT_SECONDS`` in the queue.
+    Raises :class:`~accounts.errors.HashingBusy` at once where all are taken: who waits here
+    occupies a thread that could answer others (docs/decisions/0007). Whatever compares and then
+    hashes again holds one slot over both, so that it is refused before the first or not at all.
     """
+    if getattr(_held, "slot", False):
+        yield
+        return
     slots = _slots(settings.hashing_slots)
-    if not slots.acquire(timeout=settings.hashing_wait_seconds):
+    if not slots.acquire(blocking=False):
         raise HashingBusy(retry_after_seconds=1)
+    _held.slot = True
     try:
         yield
     finally:
+        _held.slot = False
         slots.release()
 
 

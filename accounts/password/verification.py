@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.hashers import get_hashers, identify_hasher, is_password_usable
 from django.views.decorators.debug import sensitive_variables
 
+from accounts.password.hashers import hashing_slot
 from accounts.password.rules import LONGEST_PASSWORD, is_encodable
 
 if TYPE_CHECKING:
@@ -32,17 +33,18 @@ def verify(password: str, encoded: str | None) -> Verdict:
     Every hasher in ``PASSWORD_HASHERS`` works once, the stored hash's own on the stored hash and
     each other one on a fresh salt. So an unknown name, an unusable password and a hash of an older
     algorithm cost the same, and the time of an answer tells nobody who has which. A site with one
-    hasher pays for one.
+    hasher pays for one. Raises :class:`~accounts.errors.HashingBusy`, for an unknown name alike.
     """
     own = _hasher_of(encoded)
     is_possible = len(password) <= LONGEST_PASSWORD and is_encodable(password)
     password = password if is_possible else ""
     is_right = False
-    for hasher in get_hashers():
-        if own is not None and hasher.algorithm == own.algorithm:
-            is_right = _compare(hasher, password, str(encoded))
-        else:
-            hasher.encode(password, hasher.salt())
+    with hashing_slot():
+        for hasher in get_hashers():
+            if own is not None and hasher.algorithm == own.algorithm:
+                is_right = _compare(hasher, password, str(encoded))
+            else:
+                hasher.encode(password, hasher.salt())
     if own is None or not is_possible or not is_right:
         return Verdict(is_right=False)
     return Verdict(is_right=True, is_outdated=_is_outdated(own, str(encoded)))

@@ -10,6 +10,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from accounts.attempt import Attempt, Reason
 from accounts.errors import InvalidCredentials, LockedOut
+from accounts.password.hashers import hashing_slot
 from accounts.password.verification import verify
 from accounts.sign_in import SignIn
 from accounts.user_model import find_account
@@ -31,17 +32,19 @@ def prove(*, login_name: str, password: str, now: datetime | None = None) -> Sig
     Its reservations stay taken until whoever called clears them. Raises
     :class:`~accounts.errors.InvalidCredentials`, alike for an unknown name, a wrong password and an
     inactive account, and :class:`~accounts.errors.LockedOut`, alike for existing and other names,
-    without hashing. Each is an event.
+    without hashing; each is an event. Raises :class:`~accounts.errors.HashingBusy` before anything
+    is reserved: no event, for nothing was decided, and a flood must not fill the log.
     """
     attempt = Attempt.of(login_name, now=now or timezone.now())
-    try:
-        attempt.reserve()
-    except LockedOut:  # raised on; emitted first, with the account where there is one
-        attempt.emit_failed(account=find_account(login_name), reason=Reason.LOCKED)
-        raise
-    with attempt.released_on_error():
-        account = find_account(login_name)
-        reason = _reason_against(account, password)
+    with hashing_slot():
+        try:
+            attempt.reserve()
+        except LockedOut:  # raised on; emitted first, with the account where there is one
+            attempt.emit_failed(account=find_account(login_name), reason=Reason.LOCKED)
+            raise
+        with attempt.released_on_error():
+            account = find_account(login_name)
+            reason = _reason_against(account, password)
     if account is None or reason is not None:
         reason = reason or Reason.UNKNOWN
         attempt.fail(account=account, reason=reason)

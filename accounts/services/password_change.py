@@ -12,6 +12,7 @@ from accounts import codes, events, mails, pending
 from accounts.attempt import target_of
 from accounts.errors import CurrentPasswordWrong, InvalidCredentials
 from accounts.models.mailed_code import Purpose
+from accounts.password.hashers import hashing_slot
 from accounts.password.policy import require_accepted
 from accounts.services.credentials import prove
 from garrison import context
@@ -40,8 +41,9 @@ def change_password(
     """
     now = now or timezone.now()
     require_accepted(new_password, user=user)
-    proved = prove_password(user=user, password=current_password, now=now)
-    set_own_password(proved=proved, new_password=new_password, now=now)
+    with hashing_slot():
+        proved = prove_password(user=user, password=current_password, now=now)
+        set_own_password(proved=proved, new_password=new_password, now=now)
 
 
 @sensitive_variables("password")

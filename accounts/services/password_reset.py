@@ -13,6 +13,7 @@ from accounts import axes_records, codes, events, lockout, mails, pending
 from accounts.attempt import target_of
 from accounts.login_name import acceptable
 from accounts.models.mailed_code import Purpose
+from accounts.password.hashers import hashing_slot
 from accounts.password.policy import require_accepted
 from accounts.services.verification import verify_code
 from garrison.events import emit
@@ -44,8 +45,9 @@ def reset_password(
     """
     now = now or timezone.now()
     require_accepted(new_password, user=get_user_model()(email=email))
-    user, row = verify_code(email=email, purpose=Purpose.RESET_PASSWORD, code=code, now=now)
-    user.set_password(new_password)
+    with hashing_slot():  # before a try of the code is spent
+        user, row = verify_code(email=email, purpose=Purpose.RESET_PASSWORD, code=code, now=now)
+        user.set_password(new_password)
     user.email_verified_at = user.email_verified_at or now
     with transaction.atomic():
         codes.use_up(row)

@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from accounts import events, mails
 from accounts.attempt import target_of
 from accounts.login_name import fold
+from accounts.password.hashers import hashing_slot
 from accounts.password.policy import require_accepted
 from accounts.password.verification import verify
 from accounts.user_model import find_account
@@ -35,8 +36,9 @@ def register(*, email: str, password: str, name: str = "", now: datetime | None 
     user = get_user_model()(email=fold(email), name=name)
     require_accepted(password, user=user)
     account = find_account(email)
-    is_same_password = verify(password, account.password if account else None).is_right
-    user.password = make_password(password)
+    with hashing_slot():
+        is_same_password = verify(password, account.password if account else None).is_right
+        user.password = make_password(password)
     now = now or timezone.now()
     if account is None and _created(user, now=now):
         return

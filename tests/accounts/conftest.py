@@ -32,6 +32,7 @@ def _fast_hashing(request, settings) -> None:
     """Hash fast, unless the test is marked as one about hashing."""
     if "real_hashing" not in request.fixturenames:
         settings.PASSWORD_HASHERS = [FAST]
+        settings.ACCOUNTS_HASHING_SLOTS = 200
 
 
 @pytest.fixture

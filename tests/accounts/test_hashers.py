@@ -1,8 +1,8 @@
 """Argon2id in the profile OWASP names, a bounded number at once, at one cost for everybody."""
 
 import statistics
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -15,6 +15,7 @@ from accounts.password import hashers, verification
 from accounts.password.hashers import GarrisonArgon2PasswordHasher, hashing_slot
 from accounts.password.verification import verify
 from tests.accounts.conftest import FAST, PASSWORD, WRONG, FastHasher
+from tests.accounts.threads import slots_taken
 
 OURS = "accounts.password.hashers.GarrisonArgon2PasswordHasher"
 
@@ -130,35 +131,35 @@ def test_unknown_wrong_legacy_and_cheaper_hashes_take_the_same_time(settings):
     assert naive["legacy"] / naive["wrong"] > 1.5, f"the legacy hasher is too fast to show: {naive}"
 
 
-def test_no_more_than_the_slots_hash_at_once(settings):
-    settings.ACCOUNTS_HASHING_SLOTS = 3
-    inside, most, lock, gate = 0, 0, threading.Lock(), threading.Barrier(12)
-
-    def work():
-        nonlocal inside, most
-        gate.wait()
-        with hashing_slot():
-            with lock:
-                inside += 1
-                most = max(most, inside)
-            time.sleep(0.01)
-            with lock:
-                inside -= 1
-
-    threads = [threading.Thread(target=work) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == 3
+WORK = [
+    lambda hasher: hasher.encode(PASSWORD, "somesaltsomesalt"),
+    lambda hasher: hasher.verify(PASSWORD, ENCODED),
+    lambda _: verify(PASSWORD, None),
+    lambda _: make_password(PASSWORD),
+]
+ENCODED = GarrisonArgon2PasswordHasher().encode(PASSWORD, "somesaltsomesalt")
 
 
-def test_whoever_waits_too_long_for_a_slot_is_told_to_come_back(settings):
-    settings.ACCOUNTS_HASHING_SLOTS, settings.ACCOUNTS_HASHING_WAIT_SECONDS = 1, 0.01
-    with hashing_slot(), pytest.raises(HashingBusy) as busy:
-        GarrisonArgon2PasswordHasher().encode(PASSWORD, "somesaltsomesalt")
+@pytest.mark.parametrize("work", WORK, ids=["encode", "verify", "unknown name", "make_password"])
+def test_where_every_slot_is_taken_whoever_comes_is_refused_at_once(settings, work, real_hashing):
+    settings.ACCOUNTS_HASHING_SLOTS, hasher = 3, GarrisonArgon2PasswordHasher()
+    with slots_taken(2):
+        assert work(hasher)
+    with slots_taken(3):
+        began = time.monotonic()
+        with pytest.raises(HashingBusy) as busy:
+            work(hasher)
+        assert time.monotonic() - began < 0.5
     assert (busy.value.status, busy.value.retry_after_seconds) == (503, 1)
-    assert GarrisonArgon2PasswordHasher().encode(PASSWORD, "somesaltsomesalt")  # free again
+    assert work(hasher)  # free again
+
+
+def test_what_hashes_twice_holds_one_slot(settings):
+    settings.ACCOUNTS_HASHING_SLOTS, hasher = 1, GarrisonArgon2PasswordHasher()
+    with hashing_slot(), ThreadPoolExecutor(1) as another:
+        assert hasher.verify(PASSWORD, ENCODED)
+        with pytest.raises(HashingBusy):
+            another.submit(hasher.verify, PASSWORD, ENCODED).result()
 
 
 def test_a_slot_is_free_again_after_a_failure(settings):

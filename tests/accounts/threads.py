@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from django.db import connections
+
+from accounts.password.hashers import hashing_slot
 
 T = TypeVar("T")
 
@@ -25,3 +28,23 @@ def all_at_once(call: Callable[[int], T], *, times: int) -> list[T]:
 
     with ThreadPoolExecutor(max_workers=times) as pool:
         return list(pool.map(run, range(times)))
+
+
+@contextmanager
+def slots_taken(number: int) -> Iterator[None]:
+    """Hold so many hashing slots, each on a thread of its own, as other requests do."""
+    taken, end = threading.Barrier(number + 1), threading.Event()
+
+    def hold() -> None:
+        with hashing_slot():
+            taken.wait(timeout=60)
+            end.wait(timeout=60)
+
+    with ThreadPoolExecutor(number) as pool:
+        for _ in range(number):
+            pool.submit(hold)
+        taken.wait(timeout=60)
+        try:
+            yield
+        finally:
+            end.set()

@@ -1,0 +1,56 @@
+"""Every hashing slot is taken: 503 at once at every door, and whoever came loses nothing by it."""
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts import codes
+from accounts.models import LockoutBucket, MailedCode
+from accounts.models.mailed_code import Purpose
+from audit.models import SecurityEvent
+from tests.accounts.conftest import PASSWORD, WRONG, post
+from tests.accounts.threads import slots_taken
+
+pytestmark = pytest.mark.django_db
+NEW = "a quite different one 83 lamp"
+
+
+@pytest.fixture
+def busy(settings, ada):
+    """Ada has a code for a reset when the only slot is taken."""
+    code = codes.issue(user_id=ada.pk, purpose=Purpose.RESET_PASSWORD, now=timezone.now())
+    settings.ACCOUNTS_HASHING_SLOTS = 1
+    with slots_taken(1):
+        yield code
+
+
+DOORS = {
+    "login": {"email": "ada@example.org", "password": WRONG},
+    "login ": {"email": "nobody@example.org", "password": WRONG},
+    "register": {"email": "new@example.org", "password": NEW, "name": "New"},
+    "password/reset/confirm": {"email": "ada@example.org", "new_password": NEW},
+    "password/change": {"current_password": WRONG, "new_password": NEW},
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_answers_503_at_once_as_often_as_one_asks(busy, ada, client, door):
+    """More often than a place under the rate limit, a bucket, or a code would allow."""
+    client.force_authenticate(ada if door == "password/change" else None)
+    body = DOORS[door] | ({"code": busy} if "confirm" in door else {})
+    events = SecurityEvent.objects.count()
+    for _ in range(7):
+        answer = post(client, door.strip(), **body)
+        assert (answer.status_code, answer.json()["code"]) == (503, "busy"), answer.json()
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["Retry-After"] == "1"
+    assert SecurityEvent.objects.count() == events
+    assert not LockoutBucket.objects.accounts().exists()
+    assert MailedCode.objects.get().tries == 0
+
+
+def test_the_admin_s_form_shows_it_as_an_error(busy, ada):
+    page = APIClient().post("/admin/login/", {"username": ada.email, "password": PASSWORD})
+    assert "Too many passwords are being checked at this moment" in page.content.decode()
+    assert "Try again in 1 second." in page.content.decode()
+    assert not LockoutBucket.objects.accounts().exists()
