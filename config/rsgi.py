@@ -5,7 +5,8 @@ granian's own WSGI interface leaves out what this one does:
 * Field names with an underscore are dropped, for WSGI makes one key of ``X_Forwarded_For`` and
   ``X-Forwarded-For``, and then a client's field stands where its proxy's stood.
 * A body is read before a thread is taken, and has a deadline: clients that stop half-way occupy a
-  connection, and no thread.
+  connection, and no thread. How many may be open is bounded (``config.request_body``).
+* An application that breaks is answered as problem+json.
 
 Bodies are kept in memory and are as long as ``DATA_UPLOAD_MAX_MEMORY_SIZE`` at most; a longer one
 reaches the application unread, which refuses it by its length.
@@ -14,8 +15,8 @@ reaches the application unread, which refuses it by its length.
 from __future__ import annotations
 
 import asyncio
-import io
 import json
+import logging
 import sys
 from functools import partial
 from queue import SimpleQueue
@@ -23,13 +24,13 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # re-exported unannounced
 
 from config.environment import env
+from config.request_body import BodyReader
 from config.wsgi import application as wsgi_application
-from garrison import context
-from garrison.errors import PROBLEM_JSON, problem
+from garrison import client_ip, context
+from garrison.errors import PROBLEM_JSON, Refusal
 from http_hardening.headers import NOTHING_LOADS
 
 if TYPE_CHECKING:
@@ -39,9 +40,8 @@ if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
     from granian.rsgi import Scope
 
-BODY_SECONDS = 10  # to begin with, and then
-BODY_BYTES_A_SECOND = 16 * 1024  # as slow as a body may come
 JOINED_BYTES = 1024 * 1024  # an answer of a known length up to here is sent in one piece
+logger = logging.getLogger("garrison.server")
 ALWAYS: dict[str, Any] = {
     "SCRIPT_NAME": "",
     "wsgi.version": (1, 0),
@@ -62,16 +62,12 @@ REFUSAL_FIELDS = [  # of an answer that no middleware sees
 UNPREFIXED = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
 
-class UnreadBody(io.RawIOBase):
-    """The input of a request whose body is longer than the site reads."""
+class Broken(Refusal):
+    """The application raised where Django itself catches nothing any more."""
 
-    def readable(self) -> bool:
-        """Let itself be asked."""
-        return True
-
-    def readinto(self, _buffer: Any) -> int:
-        """Refuse, as Django does where the length alone has not made it refuse."""
-        raise RequestDataTooBig("The body is longer than DATA_UPLOAD_MAX_MEMORY_SIZE.")
+    code = "internal_error"
+    status = 500
+    title = "Something went wrong on our side"
 
 
 def environ_of(scope: Scope) -> dict[str, Any]:
@@ -103,23 +99,10 @@ def _address(text: str) -> tuple[str, str]:
     return (host.strip("[]"), port) if colon else (text, "0")
 
 
-async def read_body(scope: Scope, protocol: HTTPProtocol, longest: int | None) -> io.IOBase:
-    """Read a body whose length is told; raises ``TimeoutError`` where it comes too slowly.
-
-    A body of no told length is left unread, as WSGI has it.
-    """
-    told = scope.headers.get("content-length") or ""
-    length = int(told) if told.isascii() and told.isdigit() else 0
-    if longest is not None and length > longest:
-        return io.BufferedReader(UnreadBody())
-    if not length:
-        return io.BytesIO()
-    async with asyncio.timeout(BODY_SECONDS + length / BODY_BYTES_A_SECOND):
-        return io.BytesIO(await protocol())
-
-
 class _Head:
     """Status and fields of an answer, as WSGI's ``start_response`` is told them."""
+
+    is_sent = False  # from then on, what breaks can no longer be answered
 
     def __call__(
         self, status: str, fields: list[tuple[str, str]], _failure: Any = None
@@ -141,13 +124,11 @@ class RSGIApplication:
     A queue of its own, for an executor's futures cost as much as all else here together.
     """
 
-    def __init__(
-        self, application: WSGIApplication, *, threads: int, longest_body: int | None
-    ) -> None:
+    def __init__(self, application: WSGIApplication, *, threads: int, bodies: BodyReader) -> None:
         """Keep what serves."""
         self.application = application
         self.threads = threads
-        self.longest_body = longest_body
+        self.bodies = bodies
         self.waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def __rsgi_init__(self, _loop: asyncio.AbstractEventLoop) -> None:
@@ -168,9 +149,13 @@ class RSGIApplication:
         """Serve one request."""
         environ = environ_of(scope)
         try:
-            environ["wsgi.input"] = await read_body(scope, protocol, self.longest_body)
-        except TimeoutError:
-            _refuse_slow_body(protocol)
+            environ["wsgi.input"] = await self.bodies.read(
+                protocol,
+                told_length=scope.headers.get("content-length") or "",
+                address=_counted_address(environ),
+            )
+        except Refusal as refusal:
+            _refuse(protocol, refusal, request_id=context.new_request_id())
             return
         except ProtocolClosed:  # the client has gone: there is nobody to answer
             return
@@ -183,23 +168,32 @@ class RSGIApplication:
     def _serve(
         self, environ: dict[str, Any], protocol: HTTPProtocol, answered: asyncio.Future[Any]
     ) -> None:
-        loop, failure = answered.get_loop(), None
+        loop, head, failure = answered.get_loop(), _Head(), None
         try:
-            self._answer(environ, protocol, loop)
-        except BaseException as broken:  # noqa: BLE001 - granian logs it, and answers 500
-            failure = broken
+            self._answer(environ, protocol, head, loop)
+        except BaseException as broken:  # noqa: BLE001 - this thread goes on, whatever broke
+            if head.is_sent:
+                failure = broken  # granian logs it, and breaks the answer off
+            else:
+                _answer_broken(protocol, broken)
         loop.call_soon_threadsafe(_settle, answered, failure)
 
     def _answer(
-        self, environ: dict[str, Any], protocol: HTTPProtocol, loop: asyncio.AbstractEventLoop
+        self,
+        environ: dict[str, Any],
+        protocol: HTTPProtocol,
+        head: _Head,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        head = _Head()
         chunks: Iterable[bytes] = ()
         try:
             chunks = self.application(environ, head)
             if head.length is not None and head.length <= JOINED_BYTES:
-                protocol.response_bytes(head.status, head.fields, b"".join(chunks))
+                body = b"".join(chunks)
+                head.is_sent = True
+                protocol.response_bytes(head.status, head.fields, body)
             else:
+                head.is_sent = True
                 transport = protocol.response_stream(head.status, head.fields)
                 for chunk in chunks:
                     asyncio.run_coroutine_threadsafe(_send(transport, chunk), loop).result()
@@ -217,19 +211,32 @@ async def _send(transport: Any, chunk: bytes) -> None:
     await transport.send_bytes(chunk)
 
 
-def _refuse_slow_body(protocol: HTTPProtocol) -> None:
-    body = problem(
-        code="body_too_slow",
-        status=408,
-        title="The body came too slowly",
-        detail="The body did not arrive in time. Send the request again.",
-        request_id=context.new_request_id(),
-    )
-    protocol.response_bytes(408, REFUSAL_FIELDS, json.dumps(body).encode())
+def _counted_address(environ: dict[str, Any]) -> str:
+    """Return whose bodies count together; all that come by a Unix socket are one's."""
+    address = client_ip.client_ip(environ)
+    return client_ip.bucket(address) if address else ""
+
+
+def _answer_broken(protocol: HTTPProtocol, broken: BaseException) -> None:
+    request_id = context.new_request_id()
+    logger.error("The application broke, request %s", request_id, exc_info=broken)
+    _refuse(protocol, Broken(), request_id=request_id)
+
+
+def _refuse(protocol: HTTPProtocol, refusal: Refusal, *, request_id: str) -> None:
+    body = json.dumps(refusal.problem(request_id=request_id)).encode()
+    fields = [*REFUSAL_FIELDS, ("X-Request-ID", request_id)]
+    if refusal.retry_after_seconds is not None:
+        fields.append(("Retry-After", str(refusal.retry_after_seconds)))
+    protocol.response_bytes(refusal.status, fields, body)
 
 
 application = RSGIApplication(
     wsgi_application,
-    threads=env.int("WEB_THREADS", 4),  # docs/running.md
-    longest_body=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    threads=settings.WEB_THREADS,
+    bodies=BodyReader(
+        longest=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+        for_an_address=env.int("WEB_BODIES_PER_ADDRESS", 16),  # docs/running.md
+        in_all=env.int("WEB_BODIES", 256),
+    ),
 )

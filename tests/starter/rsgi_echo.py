@@ -3,10 +3,11 @@
 import json
 import time
 
-from config import rsgi
+from config import request_body
+from config.request_body import BodyReader
 from config.rsgi import RSGIApplication
 
-rsgi.BODY_SECONDS = 3
+request_body.BODY_SECONDS = 3
 PREFIXES = ("HTTP_", "CONTENT_", "PATH_", "QUERY_", "REMOTE_", "REQUEST_", "SERVER_", "wsgi.url")
 
 
@@ -44,4 +45,6 @@ def echo(environ, start_response):
     return [body]
 
 
-application = RSGIApplication(echo, threads=2, longest_body=100_000)
+application = RSGIApplication(
+    echo, threads=2, bodies=BodyReader(longest=100_000, for_an_address=8, in_all=12)
+)

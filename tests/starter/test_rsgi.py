@@ -1,6 +1,8 @@
 """``config.rsgi`` served by granian: what WSGI folds or leaves waiting, by bytes on a socket."""
 
 import json
+import os
+import select
 import socket
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 
 from config.starter import ports
 
+PROXY = "127.0.0.99"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -21,7 +24,8 @@ def port():
     port = ports.free_port()
     command = [sys.executable, "-m", "granian", "--interface", "rsgi", "--no-ws"]
     command += ["--log-level", "critical", "--port", str(port)]
-    server = subprocess.Popen([*command, "tests.starter.rsgi_echo:application"], cwd=ROOT)
+    command += ["tests.starter.rsgi_echo:application"]
+    server = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"TRUSTED_PROXIES": PROXY})
     deadline = time.monotonic() + 30
     while ports.is_free(port):
         assert time.monotonic() < deadline
@@ -125,15 +129,61 @@ def test_a_body_that_comes_too_slowly_is_given_up(port):
     assert time.monotonic() - began < 10
 
 
+def half_send(port, *, held, fields="", source="127.0.0.1"):
+    """Open a request whose body stops half-way."""
+    line = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0))
+    held.enter_context(line)
+    text = post(100, "half").replace("Host: h\n", f"Host: h\n{fields}")
+    line.sendall(text.replace("\n", "\r\n").encode())
+    return line
+
+
+def refusals(lines):
+    """Read what is answered within half a second; returns (status, problem, head) of each."""
+    answered, _, _ = select.select(lines, [], [], 0.5)
+    found = []
+    for line in answered:
+        head, _, body = b"".join(iter(lambda line=line: line.recv(65_536), b"")).partition(
+            b"\r\n\r\n"
+        )
+        found.append((int(head.split()[1]), json.loads(body)["code"], head.decode().lower()))
+    return found
+
+
 def test_clients_that_stop_half_way_stop_nobody_else(port):
-    """Two threads serve: under WSGI, two half-sent bodies would be the end of it."""
+    """Of 64 bodies of one address eight are waited for, and the rest are refused at once.
+
+    Two threads serve: under WSGI, two half-sent bodies would be the end of it.
+    """
     with ExitStack() as held:
-        for _ in range(100):
-            line = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-            line.sendall(post(100, "half").replace("\n", "\r\n").encode())
+        lines = [half_send(port, held=held) for _ in range(64)]
+        time.sleep(0.3)
+        refused = refusals(lines)
+        assert [(status, code) for status, code, _ in refused] == [
+            (429, "too_many_open_bodies")
+        ] * 56
+        assert all("retry-after: 3" in head and "problem+json" in head for *_, head in refused)
         began = time.monotonic()
         assert environ(port)["REQUEST_METHOD"] == "GET"
-        assert time.monotonic() - began < 2.5, "before any of the bodies was given up"
+        other = [half_send(port, held=held, source=f"127.0.0.{n}") for n in range(2, 10)]
+        time.sleep(0.2)
+        assert [code for _, code, _ in refusals(other)] == ["busy"] * 4, "twelve in all"
+        assert environ(port)["REQUEST_METHOD"] == "GET"
+        assert time.monotonic() - began < 1.5, "before any of the bodies was given up"
+    time.sleep(0.3)
+    assert send(port, post(4, "body"))[0].startswith("HTTP/1.1 201"), "what is closed is not open"
+
+
+@pytest.mark.parametrize(("source", "refused"), [("127.0.0.1", 4), (PROXY, 0)])
+def test_bodies_count_for_the_address_that_a_trusted_proxy_names(port, source, refused):
+    field = "X-Forwarded-For: 198.51.100.{}\n"
+    with ExitStack() as held:
+        lines = [
+            half_send(port, held=held, fields=field.format(n), source=source) for n in range(12)
+        ]
+        time.sleep(0.3)
+        assert len(refusals(lines)) == refused
+    time.sleep(0.3)
 
 
 def test_a_client_that_leaves_half_way_is_forgotten(port):
@@ -170,6 +220,8 @@ def test_a_reader_that_leaves_frees_the_thread_and_closes_the_answer(port):
 
 
 def test_an_application_that_breaks_is_a_500_and_the_next_request_is_served(port):
-    head, _ = send(port, "GET /broken HTTP/1.1\nHost: h\nConnection: close\n\n")
+    head, body = send(port, "GET /broken HTTP/1.1\nHost: h\nConnection: close\n\n")
     assert head.startswith("HTTP/1.1 500")
+    assert "content-type: application/problem+json" in head.lower()
+    assert json.loads(body)["code"] == "internal_error"
     assert environ(port)["REQUEST_METHOD"] == "GET"
