@@ -21,5 +21,5 @@ def emit_changes(*, user: User, email_before: str | None, by: Any) -> None:
         codes.void(user_id=user.pk)  # they were mailed to the address before
         data = {"before": email_before, "after": user.email}
         emit(events.EMAIL_CHANGED, actor=by, target=target, data=data)
-        for address in data.values():
-            mails.queue("email_notice", address=address, user_id=user.pk)
+        mails.queue("email_notice", address=email_before, user_id=user.pk, after=user.email)
+        mails.queue("email_notice", address=user.email, user_id=user.pk)  # maybe a stranger's

@@ -104,9 +104,9 @@ def commit(db, django_capture_on_commit_callbacks):
 
 def test_mails_are_laid_out_by_the_project(commit):
     with commit():
-        mails.queue("email_notice", address="ada@example.org", before="a@b.org", after="c@d.org")
+        mails.queue("email_notice", address="ada@example.org", after="c@d.org")
     (sent,) = mail.outbox
-    assert "\n    a@b.org\n" in sent.body
+    assert "\n    c@d.org\n" in sent.body
     assert "nobody reads answers" in sent.body
     assert sent.body.startswith("Staff of Django Garrison changed")
 
@@ -114,7 +114,7 @@ def test_mails_are_laid_out_by_the_project(commit):
 def test_mails_of_an_app_stand_without_the_project(without_overrides, settings, commit):
     settings.SITE_NAME = "Bread & Butter's"
     with commit():
-        mails.queue("email_notice", address="ada@example.org", before="a@b.org", after="c@d.org")
+        mails.queue("email_notice", address="ada@example.org", after="c@d.org")
     (sent,) = mail.outbox
     assert sent.body.startswith("Staff of Bread & Butter's changed")
     assert "nobody reads answers" not in sent.body
