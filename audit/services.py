@@ -47,7 +47,11 @@ def columns(event: SecurityEvent) -> dict[str, object]:
 
 
 def write_to_log(*, event: SecurityEvent) -> None:
-    """Write the event as one line of canonical JSON to ``garrison.audit``."""
+    """Write the event as one line of canonical JSON to ``garrison.audit``.
+
+    A formatter of :mod:`garrison.logs` writes its ``fields`` among the line's own.
+    """
     row = columns(event)
     line = row | {"id": str(row["id"]), "at": event.at.isoformat()}
-    logger.info("%s", canonical(line))
+    fields = {"event": row["kind"]} | {n: v for n, v in line.items() if v not in ("", None)}
+    logger.info("%s", canonical(line), extra={"fields": fields})

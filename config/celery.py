@@ -8,13 +8,22 @@ from importlib.util import find_spec
 from typing import Any
 
 from celery import Celery
+from celery.signals import setup_logging
 from django.apps import apps
+from django.conf import settings
+from django.utils.log import configure_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("garrison")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def log_as_the_site_does(**_: object) -> None:
+    """Keep ``LOGGING``: Celery's own handlers know nothing of requests."""
+    configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
 
 
 @app.on_after_finalize.connect

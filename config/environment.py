@@ -8,6 +8,7 @@ so that ``manage.py`` beside it finds them.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from environs import Env
@@ -36,15 +37,27 @@ VAR_DIR = BASE_DIR / env.str("VAR_DIR", "var")
 _read_file(VAR_DIR / "servers.env")
 
 
-def is_production() -> bool:
-    """Return which of the two kinds of site this is; anything but the two words is refused."""
-    kind = env.str("GARRISON_ENV", "production")
-    if kind not in {"production", "development"}:
-        raise ConfigurationError(f"GARRISON_ENV is {kind!r}; write production or development.")
-    return kind == "production"
+def one_of(name: str, words: tuple[str, ...], *, default: str) -> str:
+    """Read a variable that is one of a few words; any other is refused."""
+    found = env.str(name, default)
+    if found not in words:
+        *others, last = words
+        raise ConfigurationError(f"{name} is {found!r}; write {', '.join(others)} or {last}.")
+    return found
 
 
-IS_PRODUCTION = is_production()
+KINDS = ("production", "development")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+IS_PRODUCTION = one_of("GARRISON_ENV", KINDS, default="production") == "production"
+
+
+def log_form() -> str:
+    """Read how the log is written: where nothing is told, as text for people, as JSON for machines.
+
+    People are at a terminal, and at a site in development.
+    """
+    is_read_here = not IS_PRODUCTION or sys.stderr.isatty()
+    return one_of("LOG_FORMAT", ("json", "text"), default="text" if is_read_here else "json")
 
 
 def required(name: str, *, hint: str = f"{FRESH} and put its value into .env.") -> str:

@@ -11,15 +11,19 @@ from config import mail
 from config.environment import (
     BASE_DIR,
     IS_PRODUCTION,
+    LEVELS,
     VAR_DIR,
     audit_keys,
     encryption_keys,
     env,
+    log_form,
+    one_of,
     require_engine,
     required,
     secret,
     signing_keys,
 )
+from garrison import logs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -298,12 +302,6 @@ BACKUPS_REQUIRE_FRESH = "sessions_tracking.services.require_fresh_request"
 DEVELOPMENT_FACTOR = 1 if IS_PRODUCTION else 20
 RATE_LIMITING_FACTOR = DEVELOPMENT_FACTOR
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
-}
+# --- The log: docs/logging.md ---------------------------------------------------------------------
+LOGGING = logs.configuration(form=log_form(), level=one_of("LOG_LEVEL", LEVELS, default="INFO"))
+LOGGING["loggers"]["_granian"] = {"propagate": True}  # a server process writes as the site does

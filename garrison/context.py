@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 HEADER = "garrison_context"  # the Celery message header
+TRACE_HEADER = "traceparent"  # and the one that other software reads
 LONGEST_USER_AGENT = 512
+TEXTS = (
+    "request_id",
+    "ip",
+    "user_agent",
+    "actor_id",
+    "session_id",
+    "trace_id",
+    "trace_flags",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +36,8 @@ class RequestContext:
     """What is known of the present request or task.
 
     ``ip`` is canonical text or ``None``; ``actor_id`` the user's key as text once they are known;
-    ``session_id`` the tracked session's UUID as text; ``started_at`` is aware, in UTC.
+    ``session_id`` the tracked session's UUID as text; ``started_at`` is aware, in UTC;
+    ``trace_id`` and ``trace_flags`` are those of W3C Trace Context, 32 and 2 hex digits.
     """
 
     request_id: str = ""
@@ -35,6 +46,8 @@ class RequestContext:
     actor_id: str | None = None
     session_id: str | None = None
     started_at: datetime | None = None
+    trace_id: str = ""
+    trace_flags: str = "00"
 
 
 _EMPTY = RequestContext()
@@ -78,6 +91,16 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
+def traceparent(context: RequestContext) -> str:
+    """Return the field that names us as the parent (W3C Trace Context 1), or nothing without one.
+
+    Each call makes up another span: we record none ourselves.
+    """
+    if not context.trace_id:
+        return ""
+    return f"00-{context.trace_id}-{uuid.uuid4().hex[16:]}-{context.trace_flags}"
+
+
 def to_header(context: RequestContext) -> dict[str, Any]:
     """Flatten for a Celery header: JSON types only."""
     fields = asdict(context)
@@ -88,11 +111,7 @@ def to_header(context: RequestContext) -> dict[str, Any]:
 def from_header(fields: Mapping[str, Any] | None) -> RequestContext:
     """Rebuild what :func:`to_header` wrote; unknown or damaged parts are dropped."""
     fields = fields or {}
-    texts = {
-        name: str(fields[name])
-        for name in ("request_id", "ip", "user_agent", "actor_id", "session_id")
-        if fields.get(name)
-    }
+    texts = {name: str(fields[name]) for name in TEXTS if fields.get(name)}
     try:
         started_at = datetime.fromisoformat(str(fields["started_at"]))
     except (KeyError, ValueError):
@@ -119,8 +138,12 @@ _entered: ContextVar[tuple[ExitStack, ...]] = ContextVar("garrison_entered_tasks
 
 
 def _write_header(headers: dict[str, Any] | None = None, **_: object) -> None:
-    if headers is not None:
-        headers[HEADER] = to_header(current())
+    if headers is None:
+        return
+    known = current()
+    headers[HEADER] = to_header(known)
+    if parent := traceparent(known):
+        headers.setdefault(TRACE_HEADER, parent)  # a tracer's own names its span
 
 
 def _enter_task(task: Any = None, **_: object) -> None:

@@ -186,7 +186,8 @@ def emit(  # noqa: PLR0913 - an event has these parts, by keyword
 
 def _send(event: SecurityEvent) -> None:
     try:
-        security_event.send(sender=EventKind, event=event)
+        with request_context.bound(event.context):  # the request itself has ended by now
+            security_event.send(sender=EventKind, event=event)
     except Exception:  # what was refused stays refused; losing the answer would help nobody
         logger.exception("%s (event %s) could not be recorded.", event.kind, event.id)
 
