@@ -1,19 +1,22 @@
 """What the environment says, checked: a bad value is refused with the variable's name.
 
 The environment wins over ``.env`` (or the file that ``GARRISON_ENV_FILE`` names), and that over
-``VAR_DIR/servers.env``, in which ``make run`` leaves the addresses of the servers it has started,
-so that ``manage.py`` beside it finds them.
+``VAR_DIR/servers.env``, in which ``make run`` leaves the addresses of the servers it has started.
+``manage.py`` finds them there from any folder; relative paths are those of the checkout.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
 
+from dotenv import dotenv_values
 from environs import Env
 
 from audit.sealing import keyring as audit_keyring
+from config.starter import runs
 from encryption.keyring import entries
 from garrison import keys
 from garrison.errors import ConfigurationError
@@ -21,6 +24,10 @@ from garrison.errors import ConfigurationError
 BASE_DIR = Path(__file__).resolve().parent.parent
 SIGNING_KEY = re.compile(r"^[A-Za-z0-9_-]{1,32}:.", re.ASCII)
 FRESH = "Run `manage.py generate_keys`"
+SERVERS = {  # and how to write the address of one that is not ours
+    "DATABASE_URL": "postgresql://user:password@host/db",
+    "REDIS_URL": "redis://:password@host:6379/0",
+}
 
 env = Env()
 
@@ -32,9 +39,33 @@ def _read_file(path: Path) -> None:
         raise ConfigurationError(f"{path} cannot be read: {refusal}.") from None
 
 
-_read_file(Path(env.str("GARRISON_ENV_FILE", str(BASE_DIR / ".env"))))
-VAR_DIR = BASE_DIR / env.str("VAR_DIR", "var")
-_read_file(VAR_DIR / "servers.env")
+def _find_run(env_file: Path) -> runs.Run | None:
+    """Find the one site that ``make run`` runs on these keys, where nothing tells which is meant.
+
+    The usual VAR_DIR goes first, and an address that is told anywhere is never replaced.
+    """
+    told = {**_values(env_file), **os.environ}
+    if told.get("VAR_DIR") or told.get("DATABASE_URL") or (USUAL_VAR_DIR / runs.SERVERS).exists():
+        return None
+    is_told = bool(os.environ.get("GARRISON_ENV_FILE"))
+    fitting = [run for run in runs.found() if not is_told or run.env_file == env_file]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _values(path: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(path)
+    except (OSError, UnicodeDecodeError):  # refused by _read_file, in its own words
+        return {}
+
+
+USUAL_VAR_DIR = BASE_DIR / "var"
+ENV_FILE = BASE_DIR / (env.str("GARRISON_ENV_FILE", "") or ".env")
+if _run := _find_run(ENV_FILE):
+    ENV_FILE, USUAL_VAR_DIR = _run.env_file, _run.var_dir
+_read_file(ENV_FILE)
+VAR_DIR = BASE_DIR / (env.str("VAR_DIR", "") or USUAL_VAR_DIR)
+_read_file(VAR_DIR / runs.SERVERS)
 
 
 def one_of(name: str, words: tuple[str, ...], *, default: str) -> str:
@@ -60,12 +91,25 @@ def log_form() -> str:
     return one_of("LOG_FORMAT", ("json", "text"), default="text" if is_read_here else "json")
 
 
-def required(name: str, *, hint: str = f"{FRESH} and put its value into .env.") -> str:
-    """Read a variable that has no default; ``hint`` says what to put there."""
-    value = env.str(name, "").strip()
-    if not value:
-        raise ConfigurationError(f"{name} is not set. {hint}")
-    return value
+def require(*names: str) -> None:
+    """Refuse to start without these, each missing one in a sentence of its own."""
+    missing = [name for name in names if not env.str(name, "").strip()]
+    if missing:
+        raise ConfigurationError("\n".join(f"{n} is not set. {_how_to_set(n)}" for n in missing))
+
+
+def _how_to_set(name: str) -> str:
+    if name not in SERVERS:
+        return f"{FRESH} and put its value into {ENV_FILE}."
+    if running := [str(run.var_dir) for run in runs.found() if run.var_dir != VAR_DIR]:
+        return f"Set VAR_DIR to a site that runs, {' or '.join(running)}, or set {SERVERS[name]}."
+    return f"`make run` starts a server, and none was found by {VAR_DIR}; or set {SERVERS[name]}."
+
+
+def required(name: str) -> str:
+    """Read a variable that has no default."""
+    require(name)
+    return env.str(name).strip()
 
 
 def require_engine(engine: str) -> None:

@@ -18,6 +18,7 @@ from config.environment import (
     env,
     log_form,
     one_of,
+    require,
     require_engine,
     required,
     secret,
@@ -27,6 +28,8 @@ from garrison import logs
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+require("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL")
 
 # --- Who we are -----------------------------------------------------------------------------------
 SECRET_KEY = secret("SECRET_KEY")
@@ -105,12 +108,11 @@ TEMPLATES = [
 ]
 
 # --- Stores ---------------------------------------------------------------------------------------
-required(
-    "DATABASE_URL", hint="`make run` starts a server; elsewhere: postgresql://user:password@host/db"
-)
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=60)}
 require_engine(DATABASES["default"]["ENGINE"])
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    if not DATABASES["default"]["NAME"].startswith((":", "file:")):
+        DATABASES["default"]["NAME"] = str(BASE_DIR / DATABASES["default"]["NAME"])
     # IMMEDIATE takes the write lock at BEGIN: SQLite has no SELECT … FOR UPDATE.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -126,9 +128,7 @@ else:
         "server_side_binding": True,
     } | DATABASES["default"].get("OPTIONS", {})
 
-REDIS_URL = required(
-    "REDIS_URL", hint="`make run` starts a server; elsewhere: redis://:password@host:6379/0"
-)
+REDIS_URL = required("REDIS_URL")
 STORE_TIMEOUT_SECONDS = env.float("STORE_TIMEOUT_SECONDS", 0.2)
 CACHES = {
     "default": {

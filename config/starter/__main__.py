@@ -8,7 +8,16 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from config.starter import env_file, interruption, plan, ports, private_files, site
+from config.starter import (
+    disk,
+    env_file,
+    interruption,
+    plan,
+    private_files,
+    runs,
+    site,
+    unprivileged,
+)
 from config.starter.failure import StartFailure
 from config.starter.postgresql import EmbeddedPostgreSQL
 from config.starter.supervisor import Supervisor
@@ -40,13 +49,12 @@ def main() -> int:
 
 def run(chosen: Plan, supervisor: Supervisor) -> None:
     """Start everything, tell where it is, and keep it running."""
-    private_files.make_folder(chosen.var_dir)
-    with _only_one_run(chosen):
+    with disk.named(chosen.var_dir, unprivileged.home_for(chosen.var_dir)), _only_one_run(chosen):
         worker, beat, web = site.children(chosen)
         for child in (web, beat, worker):
             if child.stop_survivor():
                 print(f"Stopped the {child.name} of an earlier run.")
-        ports.require_free(host=chosen.host, port=chosen.port)
+        runs.require_free_port(chosen)
         if env_file.write_if_missing(chosen):
             print(f"Wrote fresh keys to {chosen.env_file}.")
         try:
@@ -66,12 +74,13 @@ def run(chosen: Plan, supervisor: Supervisor) -> None:
             raise
         finally:
             supervisor.stop()
-            env_file.servers_path(chosen).unlink(missing_ok=True)
+            env_file.remove_servers(chosen)
 
 
 @contextmanager
 def _only_one_run(chosen: Plan) -> Iterator[None]:
     """Refuse a second run on the same folder; the lock goes with the process that holds it."""
+    private_files.make_folder(chosen.var_dir)
     private_files.make_folder(chosen.var_dir / "run")
     path = chosen.var_dir / "run" / "lock"
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, private_files.ONLY_OWNER), "w") as lock:
@@ -98,8 +107,7 @@ def _start_servers(chosen: Plan, supervisor: Supervisor) -> dict[str, str]:
         supervisor.add(valkey)
         addresses["REDIS_URL"] = valkey.start()
         print(f"Valkey runs on port {valkey.port}.")
-    if addresses:
-        env_file.write_servers(chosen, addresses)
+    env_file.write_servers(chosen, addresses)
     return addresses
 
 

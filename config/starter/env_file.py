@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from config.starter import keys, private_files
+from config.starter import keys, private_files, runs
 from config.starter.plan import BASE_DIR
 
 if TYPE_CHECKING:
@@ -40,14 +40,22 @@ def write_if_missing(plan: Plan) -> bool:
 
 
 def write_servers(plan: Plan, addresses: dict[str, str]) -> None:
-    """Leave the addresses of our own servers where ``manage.py`` finds them."""
-    text = "# Written by `make run` while it runs.\n" + keys.as_environment_file(addresses)
+    """Leave the addresses of our own servers, and what kind of site it is, for ``manage.py``."""
+    told = addresses | {"GARRISON_ENV": plan.kind}
+    text = "# Written by `make run` while it runs.\n" + keys.as_environment_file(told)
     private_files.replace(servers_path(plan), text)
+    runs.note(plan)
+
+
+def remove_servers(plan: Plan) -> None:
+    """Take it away when they have stopped."""
+    servers_path(plan).unlink(missing_ok=True)
+    runs.forget(plan)
 
 
 def servers_path(plan: Plan) -> Path:
-    """Name the file that exists while our servers run."""
-    return plan.var_dir / "servers.env"
+    """Name the file that exists while the site runs."""
+    return plan.var_dir / runs.SERVERS
 
 
 def _relative(path: Path, folder: Path) -> str:

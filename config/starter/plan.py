@@ -46,7 +46,7 @@ class Plan:
 
 def read(environment: Mapping[str, str] = os.environ) -> Plan:
     """Read the plan; the environment wins over ``.env``, and an empty variable counts as unset."""
-    env_file = Path(environment.get("GARRISON_ENV_FILE") or BASE_DIR / ".env")
+    env_file = BASE_DIR / (environment.get("GARRISON_ENV_FILE") or ".env")
     told = _file(env_file) | {name: value for name, value in environment.items() if value}
     return Plan(
         host=told.get("HOST") or "127.0.0.1",

@@ -65,16 +65,22 @@ def _prepare() -> dict[str, Any]:
 
 
 def _reach_database() -> None:
+    if reason := unreachable_database():
+        raise Refused(
+            f"The database of DATABASE_URL cannot be reached: {reason}. "
+            "Start it, correct the address, or unset DATABASE_URL to have one started."
+        )
+
+
+def unreachable_database() -> str | None:
+    """Return why there is no connection, which names host and user and no password."""
     from django.db import DatabaseError, connection
 
     try:
         connection.ensure_connection()
     except DatabaseError as failure:
-        reason = str(failure).strip().partition("\n")[0]  # names host and user, no password
-        raise Refused(
-            f"The database of DATABASE_URL cannot be reached: {reason}. "
-            "Start it, correct the address, or unset DATABASE_URL to have one started."
-        ) from failure
+        return str(failure).strip().partition("\n")[0]
+    return None
 
 
 def _reach_store(url: str) -> None:

@@ -76,6 +76,7 @@ def environment_for(plan: Plan, addresses: Mapping[str, str]) -> dict[str, str]:
         **addresses,
         "GARRISON_ENV": plan.kind,
         "VAR_DIR": str(plan.var_dir),
+        "GARRISON_ENV_FILE": str(plan.env_file),
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PYTHONUNBUFFERED": "1",
     }

@@ -121,6 +121,43 @@ def test_development_is_no_excuse_for_a_weak_secret():
     assert "SECRET_KEY is 1 characters" in started.stderr
 
 
+def test_all_that_is_missing_is_named_at_once_each_in_a_sentence(tmp_path):
+    missing = ["SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL"]
+    bare = dict.fromkeys(missing) | {"VAR_DIR": str(tmp_path)}
+    told = start("manage.py", "migrate", **bare).stderr.removeprefix("manage.py: ").splitlines()
+    assert [line.split(" is not set. ")[0] for line in told] == missing
+    assert "generate_keys" in told[0]
+    assert str(tmp_path) in told[-1]
+
+
+def test_a_database_that_is_gone_is_a_sentence(tmp_path):
+    gone = f"sqlite:///{tmp_path}/nowhere/db.sqlite3"
+    told = start("manage.py", "unlock_account", "a@example.com", DATABASE_URL=gone)
+    assert told.returncode == 1
+    assert told.stderr.startswith("manage.py: The database of DATABASE_URL cannot be reached:")
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is 'xml'; write json or text."),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL is 'loud'; write DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+        ("GARRISON_ENV", "test", "GARRISON_ENV is 'test'; write production or development."),
+    ],
+)
+def test_a_word_that_is_none_of_the_known_is_refused(monkeypatch, variable, value, why):
+    for name, good in (GOOD | {variable: value}).items():
+        monkeypatch.setenv(name, good)
+    with pytest.raises(ConfigurationError, match=why):
+        start_here()
+
+
+def start_here():
+    runpy.run_path(str(ROOT / "config/environment.py"))
+    runpy.run_path(str(ROOT / "config/settings.py"))
+
+
 def test_an_env_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "env").write_bytes(b"SECRET_KEY=\xff\xfe")
     started = start("manage.py", "check", GARRISON_ENV_FILE=str(tmp_path / "env"))

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -126,6 +127,7 @@ def test_a_site_starts_survives_kills_keeps_its_data_and_stops_with_one_ctrl_c(s
     assert len(secrets) == 6
     assert not [secret for secret in secrets if secret in said]
     addresses = dotenv_values(site.var / "servers.env")
+    assert addresses.pop("GARRISON_ENV") == "development"
     assert not [url for url in addresses.values() if url in said]
     kept = site.processes()
     roles = " ".join(kept.values())
@@ -141,23 +143,28 @@ def test_a_site_starts_survives_kills_keeps_its_data_and_stops_with_one_ctrl_c(s
     the_walk_of_the_readme_works(site)
     the_demo_is_answered_as_expected(site)
     a_second_run_is_refused(site)
+    manage_py_finds_the_site(site)
+    at_a_terminal_a_command_is_silent_about_events(site)
 
     # The starter is killed: everything it started lives on, until the next run.
     os.kill(site.runs[0].pid, signal.SIGKILL)
     site.runs[0].wait()
     for slug in ("web", "worker", "beat"):
         assert processes.birth(site.pid(slug))
+    manage_py_finds_the_site(site)
+    another_folder_s_run_is_told_who_holds_the_port(site)
     again, said = site.started(GARRISON_ADMIN_EMAIL="second@example.com")
     assert "Stopped the web server of an earlier run" in said
     assert "Administrator" not in said
     assert "Password" not in said
     assert site.get("/health/ready")[0] == 200
     addresses = dotenv_values(site.var / "servers.env")
+    assert addresses.pop("GARRISON_ENV") == "development"
     with psycopg.connect(addresses["DATABASE_URL"]) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
 
     a_dead_valkey_comes_back(site, again)
-    assert dotenv_values(site.var / "servers.env") == addresses
+    assert dotenv_values(site.var / "servers.env").items() >= addresses.items()
 
     code, said = interrupt(again)
     assert code == 0, said
@@ -208,6 +215,59 @@ def a_second_run_is_refused(site):
     assert "Another `make run` is using" in second.stdout.read()
     assert second.wait() == 1
     assert site.get("/health/ready")[0] == 200
+
+
+def manage(site, *command, **options):
+    """Run a command from a folder that is not the checkout's, told nothing but whose keys."""
+    environment = site.environment()
+    del environment["VAR_DIR"]
+    return subprocess.run(
+        [sys.executable, ROOT / "manage.py", *command],
+        cwd=site.folder,
+        env=environment,
+        text=True,
+        check=False,
+        timeout=60,
+        **({"capture_output": True} | options),
+    )
+
+
+def manage_py_finds_the_site(site):
+    ask = "from django.conf import settings as s; print(s.VAR_DIR, s.IS_PRODUCTION)"
+    told = manage(site, "shell", "-v", "0", "-c", ask)
+    assert told.stdout.split() == [str(site.var), "False"], told.stderr
+    assert manage(site, "migrate", "--check").returncode == 0
+
+
+def at_a_terminal_a_command_is_silent_about_events(site):
+    for flags, is_shown in [((), False), (("-v", "2"), True)]:
+        ours, theirs = pty.openpty()
+        done = manage(
+            site,
+            "audit_checkpoint",
+            *flags,
+            capture_output=False,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        )
+        os.write(theirs, b"the end")
+        seen = os.read(ours, 65536).decode()
+        os.close(ours)
+        os.close(theirs)
+        assert done.returncode == 0, seen
+        assert done.stdout.startswith("Signed ")
+        assert done.stdout.count("\n") == 1
+        assert ("audit.checkpoint.written" in seen) is is_shown
+    stored = manage(site, "audit_verify", "--json")
+    json.loads(stored.stdout)
+
+
+def another_folder_s_run_is_told_who_holds_the_port(site):
+    other = site.run(
+        VAR_DIR=str(site.folder / "other"), GARRISON_ENV_FILE=str(site.folder / "other.env")
+    )
+    assert f"taken by the run in {site.var}" in other.stdout.read()
+    assert other.wait() == 1
 
 
 def a_dead_valkey_comes_back(site, run):
@@ -311,6 +371,37 @@ def test_what_cannot_work_is_said_in_a_sentence(site, told, message):
     assert "Traceback" not in said
     assert "hidden-word" not in said
     assert site.processes() == {}
+
+
+def test_a_full_disk_is_named(site):
+    """A file system of two megabytes, which the static files fill."""
+    site.var.mkdir()
+    mount = 'mount -t tmpfs -o size=2m none "$VAR_DIR"'
+    alone = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    try:
+        can_mount = subprocess.run(
+            [*alone, mount], env=site.environment(), check=False, capture_output=True
+        )
+    except FileNotFoundError:
+        pytest.skip("There is no unshare here.")
+    if can_mount.returncode:
+        pytest.skip("This user may not mount anything.")
+    done = subprocess.run(
+        [*alone, f"{mount} && exec {sys.executable} -m config.starter"],
+        cwd=ROOT,
+        env=site.environment()
+        | {
+            "DATABASE_URL": f"sqlite:///{site.folder / 'db.sqlite3'}",
+            "REDIS_URL": os.environ["REDIS_URL"],
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_SECONDS,
+    )
+    assert done.returncode == 1
+    assert f"The disk that holds {site.var} is full." in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_demo_says_what_to_do_when_nobody_answers(site):
