@@ -1,19 +1,20 @@
 # Django Garrison. `make help` says what there is.
 #
 # LINE=5.2 or LINE=6.1 chooses the Django line (default: by the Python that is found),
-# PYTHON=/path/to/python3 the interpreter that environments are built with.
+# PYTHON=/path/to/python3 the interpreter that environments are built with; before `make` or behind.
 
-LINE =
-PYTHON = $(shell requirements/find-python $(LINE))
+LINE ?=
+# Asked once, and only where it is needed.
+PYTHON ?= $(eval PYTHON := $(shell requirements/find-python $(LINE)))$(PYTHON)
 VENV = .venv$(if $(LINE),-$(LINE))
 BIN = $(VENV)/bin
 PACKAGES = $(patsubst %/,%,$(dir $(wildcard */apps.py)))
-DATABASE = postgresql
-WORKERS = 2
-ARGS =
+DATABASE ?= postgresql
+WORKERS ?= 2
+ARGS ?=
 BUILD = "$(PYTHON)" requirements/install.py
 BUILD_FLAGS = $(if $(LINE),--line $(LINE))
-UPGRADE =
+UPGRADE ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test test-all check format schema bench lock clean run-venv dev-venv

@@ -18,6 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OURS = "made-by-make"  # in the environment: this program may rebuild it
+LOWEST = {"5.2": (3, 11), "6.1": (3, 12)}  # the Python that each line needs
 INSTALLED = "installed-from"  # in the environment: the lock it was built from, written last
 
 
@@ -28,7 +29,12 @@ def main() -> int:
     parser.add_argument("venv", type=Path)
     parser.add_argument("--line", choices=("5.2", "6.1"), default=_line_of_this_python())
     chosen = parser.parse_args()
-    if chosen.venv.exists() and not (chosen.venv / OURS).exists():
+    is_foreign = chosen.venv.exists() and not (chosen.venv / OURS).exists()
+    found = _version_in(chosen.venv) if is_foreign else sys.version_info[:2]
+    if found and found < LOWEST[chosen.line]:
+        _refuse(chosen.venv / "bin/python" if is_foreign else sys.executable, found, chosen.line)
+        return 1
+    if is_foreign:
         _say(f"{chosen.venv} was not built by make, and is used as it is.")
         return 0
     if _is_current(chosen.venv, chosen.kind, chosen.line):
@@ -38,6 +44,24 @@ def main() -> int:
 
 def _line_of_this_python() -> str:
     return "6.1" if sys.version_info >= (3, 12) else "5.2"
+
+
+def _version_in(place: Path) -> tuple[int, ...]:
+    """Return the version of an environment's Python; nothing where it has none that runs."""
+    asked = [place / "bin/python", "-c", "import sys; print(*sys.version_info[:2])"]
+    try:
+        tried = subprocess.run(asked, check=False, capture_output=True, text=True)
+    except OSError:
+        return ()
+    return tuple(map(int, tried.stdout.split()))
+
+
+def _refuse(python: Path | str, found: tuple[int, ...], line: str) -> None:
+    needed = ".".join(map(str, LOWEST[line]))
+    _say(
+        f"{python} is Python {'.'.join(map(str, found))}; on Django {line} the site needs Python "
+        f"{needed} or newer. Install one, or name it: make PYTHON=/path/to/python{needed} …"
+    )
 
 
 def _lock(kind: str, line: str) -> Path:

@@ -49,6 +49,13 @@ def test_a_python_that_is_too_old_is_none(tmp_path):
     assert "make PYTHON=" in found.stderr
 
 
+def test_the_python_that_is_there_is_named_where_it_is_too_old(tmp_path):
+    program(tmp_path / "python3", "echo 10 /usr/bin/python3.10")  # as 3.10 answers
+    found = find_python("6.1", path=tmp_path)
+    assert "no Python 3.12 or newer was found for Django 6.1" in found.stderr
+    assert "only 3.10 (/usr/bin/python3.10)" in found.stderr
+
+
 def test_an_unknown_line_is_refused(tmp_path):
     assert "write 5.2 or 6.1" in find_python("4.2", path=tmp_path).stderr
 
@@ -114,6 +121,32 @@ def test_an_environment_that_somebody_else_made_is_left_alone(requirements):
     assert left.returncode == 0
     assert "used as it is" in left.stderr
     assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(("version", "code"), [("3 10", 1), ("3 11", 0)])
+def test_an_environment_of_somebody_else_s_with_too_old_a_python_is_refused(
+    requirements, version, code
+):
+    program(requirements.parent / ".venv/bin/python", f"echo {version}")
+    _, told = install(requirements)
+    assert told.returncode == code
+    needs = "is Python 3.10; on Django 5.2 the site needs Python 3.11 or newer."
+    assert (needs in told.stderr) is bool(code)
+
+
+@pytest.mark.parametrize("how", [["LINE=6.1"], []], ids=["behind", "before"])
+def test_the_line_is_read_before_make_and_behind(how):
+    before = {} if how else {"LINE": "6.1"}
+    planned = subprocess.run(
+        ["make", "--dry-run", "run", "PYTHON=python3", *how],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]} | before,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "requirements/install.py run .venv-6.1 --line 6.1" in planned.stdout
+    assert "exec .venv-6.1/bin/python -m config.starter" in planned.stdout
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
