@@ -1,5 +1,6 @@
 """The log: the request's id in every line, one traceback, and no line that a client has written."""
 
+import asyncio
 import io
 import json
 import logging
@@ -8,6 +9,7 @@ import types
 from datetime import UTC, datetime
 
 import pytest
+import structlog
 from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
@@ -17,6 +19,7 @@ from django.urls import path
 
 from audit import services
 from garrison import context, events, logs
+from garrison.middleware import RequestContextMiddleware
 from tests.garrison.test_context import request_with, serve
 
 FORGED = "2026-11-24T00:00:00.000+00:00 INFO     garrison.audit: forged"
@@ -158,6 +161,27 @@ def test_a_task_logs_the_id_of_the_request_that_sent_it(written):
     (failed,) = map(json.loads, written())
     assert "ValueError: the cause" in failed["exception"]
     assert (failed["request_id"], failed["trace_id"]) == ("req-44", TRACE)
+
+
+@pytest.mark.parametrize("form", ["json"], indirect=True)
+def test_a_client_that_hangs_up_has_its_line(written):
+    async def view(_request):
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(RequestContextMiddleware(view)(request_with()))
+    (line,) = map(json.loads, written())
+    assert (line["event"], line["status"]) == ("request", 499)
+
+
+@pytest.mark.parametrize("form", ["json"], indirect=True)
+def test_a_line_of_structlog_s_own_holds_the_id_too(written):
+    hand_over = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
+    logger = structlog.wrap_logger(logging.getLogger("a.host"), processors=[hand_over])
+    with context.bound(context.RequestContext("req-45")):
+        logger.warning("paid", order=7)
+    (line,) = map(json.loads, written())
+    assert (line["event"], line["order"], line["request_id"]) == ("paid", 7, "req-45")
 
 
 def test_a_form_that_is_none_is_refused():

@@ -1,6 +1,7 @@
 """A site with a weak environment does not start, and says which variable is at fault."""
 
 import base64
+import json
 import os
 import re
 import runpy
@@ -156,6 +157,16 @@ def test_a_word_that_is_none_of_the_known_is_refused(monkeypatch, variable, valu
 def start_here():
     runpy.run_path(str(ROOT / "config/environment.py"))
     runpy.run_path(str(ROOT / "config/settings.py"))
+
+
+def test_celery_logs_as_the_site_does():
+    told = start(
+        "-c",
+        "import logging; from config.celery import app; app.log.setup('INFO');"
+        "logging.getLogger('celery.task').info('begun')",
+    )
+    (line,) = told.stderr.splitlines()
+    assert (json.loads(line)["logger"], json.loads(line)["event"]) == ("celery.task", "begun")
 
 
 def test_an_env_file_that_cannot_be_read_is_named(tmp_path):
