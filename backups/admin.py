@@ -71,8 +71,12 @@ class BackupAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="state")
     def condition(self, backup: Backup) -> str:
-        """Its state, and damage where there is any."""
-        return f"DAMAGED: {backup.damage[:80]}" if backup.damage else backup.get_state_display()
+        """Its state, and damage where there is any, or why verification could not decide."""
+        if backup.damage:
+            return f"DAMAGED: {backup.damage[:80]}"
+        if backup.indeterminate:
+            return f"INDETERMINATE: {backup.indeterminate[:80]}"
+        return backup.get_state_display()
 
     @admin.display(description="age", ordering="snapshot_at")
     def age(self, backup: Backup) -> str:
@@ -91,8 +95,10 @@ class BackupAdmin(ReadOnlyAdmin):
 
     @admin.display(boolean=True, ordering="verified_at")
     def verified(self, backup: Backup) -> bool | None:
-        """Whether it was read in full and found whole."""
-        return None if not backup.verified_at else not backup.damage
+        """Whether it was read in full and found whole; nothing where it is indeterminate."""
+        if backup.damage:
+            return False
+        return True if backup.verified_at and not backup.indeterminate else None
 
     @admin.display(boolean=True, ordering="drilled_at")
     def drilled(self, backup: Backup) -> bool | None:

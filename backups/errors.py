@@ -46,6 +46,21 @@ class IdentityWrong(BackupsRefusal):
     title = "The identity cannot open this backup"
 
 
+class SignerUnknown(BackupsRefusal):
+    """A key that is not believed here signed the manifest: an older one of ours, or a forger's."""
+
+    code = "backup_signer_unknown"
+    status = 422
+    title = "The signer of the backup is not known here"
+
+
+class VerificationIndeterminate(BackupsRefusal):
+    """A key or a target is out of reach, so nobody can tell here whether a backup is intact."""
+
+    code = "backup_verification_indeterminate"
+    title = "The verification could not decide"
+
+
 class ToolMissing(BackupsRefusal):
     """The PostgreSQL programs that match the server are not here."""
 
@@ -122,6 +137,10 @@ class ProgramFailed(BackupsRefusal):
     code = "backup_program_failed"
     status = 503
     title = "A program failed"
+
+
+OUT_OF_REACH = (IdentityMissing, IdentityWrong, SignerUnknown, TargetFailed)
+"""What keeps a verification from deciding, and proves no damage (ETSI EN 319 102-1 §5.1.3)."""
 
 
 class DatabaseNotEmpty(BackupsRefusal):

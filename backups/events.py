@@ -48,6 +48,13 @@ VERIFICATION_FAILED = EventKind(
     Outcome.FAILURE,
     Delivery.WITH_CHANGE,
 )
+VERIFICATION_INDETERMINATE = EventKind(
+    "backups.verification.indeterminate",
+    Severity.MEDIUM,
+    "A key or a target was out of reach, so a verification could not decide about a backup.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
+)
 FILE_LOST = EventKind(
     "backups.file.lost",
     Severity.HIGH,

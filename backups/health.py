@@ -24,6 +24,10 @@ def backups() -> CheckResult:
     overdue = (
         (found.failed_since, f"{found.failed_since} backups failed since the newest good one."),
         (found.newest_at is None, "There is no backup yet; the first is made tonight."),
+        (
+            found.indeterminate,
+            f"The verification of {found.indeterminate} backups is indeterminate.",
+        ),
         (found.is_drill_overdue, "No drill has passed within the limit."),
         (found.is_identity_unproven, "No identity has opened a backup for too long."),
         (found.failed_copies, f"The newest backup is missing on {found.failed_copies} targets."),

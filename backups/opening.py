@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from backups import files, manifest, pipeline
-from backups.errors import BackupDamaged, BackupNotFound, TargetFailed
+from backups.errors import BackupDamaged, BackupNotFound, BackupsRefusal, TargetFailed
 from backups.layout import FOLDER_NAME, MANIFEST_NAME
 
 if TYPE_CHECKING:
@@ -90,7 +90,11 @@ def _entry(line: bytes) -> Entry:
 
 
 class Reading:
-    """An open file on a target, for a block; what the target raises is a damaged backup."""
+    """An open file on a target, for a block; a file that is not there is a damaged backup.
+
+    Anything else that the target raises is :class:`~backups.errors.TargetFailed`: it may be away,
+    and what it holds may be whole.
+    """
 
     def __init__(self, target: Target, name: str) -> None:
         """Open it."""
@@ -101,10 +105,12 @@ class Reading:
         except Exception as failure:
             raise self._refusal(failure) from failure
 
-    def _refusal(self, failure: Exception) -> BackupDamaged:
-        return BackupDamaged(
+    def _refusal(self, failure: Exception) -> BackupsRefusal:
+        if isinstance(failure, FileNotFoundError | NotADirectoryError):
+            return BackupDamaged(f"{self._name} is no file on the target {self._target!r}.")
+        return TargetFailed(
             f"{self._name} cannot be read from the target {self._target!r}: "
-            f"{type(failure).__name__}. It is missing, or the target is away."
+            f"{type(failure).__name__}."
         )
 
     def read(self, size: int) -> bytes:
@@ -166,14 +172,14 @@ def open_backup(
     with Reading(target, f"{folder}/{name}") as source:
         sealed = _at_most(source, manifest.LARGEST)
     found = manifest.sha256(sealed)
-    described = manifest.read(
-        sealed, folder=folder, identities=identities, encrypted=name.endswith(".age")
-    )
-    if sha256 and found != sha256:
+    if sha256 and found != sha256:  # needs no key: what is not ours is damage, whoever signed it
         raise BackupDamaged(
             f"The manifest of {folder} on {target.alias!r} is not the one that was written there. "
             "If the index was lost and rebuilt, run `manage.py backup_list --rebuild`."
         )
+    described = manifest.read(
+        sealed, folder=folder, identities=identities, encrypted=name.endswith(".age")
+    )
     return OpenedBackup(target, folder, described, found, identities)
 
 

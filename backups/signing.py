@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from backups.conf import settings
-from backups.errors import BackupDamaged
+from backups.errors import BackupDamaged, SignerUnknown
 from garrison.keys import Mac, derive, site_secrets
 
 PREFIX = "ed25519:"
@@ -23,9 +23,8 @@ CONTEXT = b"garrison.backups.manifest.v1\x00"
 
 def _derived(purpose: str) -> list[bytes]:
     """Return the key of a purpose for each secret of this site, the one in use first."""
-    secrets = site_secrets()
-    if settings.signing_secret:
-        secrets[0] = settings.signing_secret.encode()
+    own = settings.signing_secret
+    secrets = [own.encode()] if own else site_secrets()  # one leak must not open two doors
     return [derive(secret, f"garrison.backups.{purpose}.v1") for secret in secrets]
 
 
@@ -62,11 +61,16 @@ def sign(body: bytes) -> bytes:
 
 
 def require_genuine(*, body: bytes, signer: str, signature: bytes) -> None:
-    """Refuse a body that no trusted key has signed."""
+    """Refuse a body that no trusted key has signed.
+
+    Raises :class:`~backups.errors.SignerUnknown` where the signer is none of ours, which is no
+    damage, and :class:`~backups.errors.BackupDamaged` where the signature is wrong.
+    """
     if signer not in trusted_signers():
-        raise BackupDamaged(
+        raise SignerUnknown(
             f"The manifest is signed by {signer[:80]!r}, which is not a key of this site. If it is "
-            "an older key or another machine's, add it to BACKUPS_TRUSTED_SIGNERS."
+            "an older key or another machine's, add it to BACKUPS_TRUSTED_SIGNERS (environment: "
+            "BACKUP_TRUSTED_SIGNERS)."
         )
     try:
         parse_public_key(signer).verify(signature, CONTEXT + body)

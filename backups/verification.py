@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backups import opening, pipeline, tools
-from backups.errors import BackupDamaged, FilesDamaged, ToolMissing
+from backups.errors import OUT_OF_REACH, BackupDamaged, FilesDamaged, ToolMissing
 from backups.models import StoredFile
 from backups.models.backup import Content
 from backups.processes import Program
@@ -44,9 +44,15 @@ class DamagedFiles:
 
     @contextmanager
     def noting(self, blob: str) -> Iterator[None]:
-        """Note a damaged file instead of raising; raises once there are too many."""
+        """Note a damaged file instead of raising; raises once there are too many.
+
+        Where nothing more can be read, damage that was found is reported first.
+        """
         try:
             yield
+        except OUT_OF_REACH:
+            self.require_none()
+            raise
         except BackupDamaged as refusal:
             self._first = self._first or refusal
             self._blobs.append(blob)

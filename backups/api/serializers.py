@@ -39,7 +39,7 @@ class BackupOutput(serializers.ModelSerializer[Backup]):
             "id", "state", "kind", "content", "folder", "stage", "bytes_done", "bytes_expected",
             "queued_at", "started_at", "ended_at", "seconds", "snapshot_at", "engine", "raw_bytes",
             "size_bytes", "rows", "files", "recipients", "verified_at", "opened_at", "drilled_at",
-            "damage", "failure", "copies",
+            "damage", "indeterminate", "failure", "copies",
         )  # fmt: skip
 
 

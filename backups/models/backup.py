@@ -64,6 +64,11 @@ class Backup(Run):
     damage = models.CharField(
         max_length=500, blank=True, help_text="What verification found wrong; empty when whole."
     )
+    indeterminate = models.CharField(
+        max_length=500,
+        blank=True,
+        help_text="Why the last verification could not decide; empty when it could.",
+    )
 
     objects: ClassVar[BackupQuerySet] = BackupQuerySet.as_manager()  # type: ignore[assignment]
 

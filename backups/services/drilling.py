@@ -48,7 +48,7 @@ def request_drill(
     now: datetime,
 ) -> Drill:
     """Put a drill into the queue, of a certain backup or of the newest good one."""
-    backup = good_backup(backup_id) if backup_id else None
+    backup = good_backup(backup_id) if backup_id is not None else None
     return Drill.objects.create(backup=backup, slot=slot, requested_by=user, queued_at=now)
 
 

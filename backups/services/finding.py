@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from backups import keys, opening, targets
 from backups.conf import settings
-from backups.errors import BackupDamaged, BackupNotFound, TargetFailed
+from backups.errors import BackupDamaged, BackupNotFound, SignerUnknown, TargetFailed
 from backups.layout import FOLDER_NAME
 from backups.models import Backup
 from backups.models.backup import Content, CopyState, Kind
@@ -41,7 +41,7 @@ def find(
     for each in chosen:
         try:
             return opening.open_backup(each, folder, identities, sha256=_indexed_hash(folder))
-        except (BackupDamaged, BackupNotFound, TargetFailed) as refusal:
+        except (BackupDamaged, BackupNotFound, SignerUnknown, TargetFailed) as refusal:
             refusals.append(refusal)
     raise refusals[0] if refusals else BackupNotFound("No target is configured.")
 
@@ -81,7 +81,7 @@ def _newest_on(
             opened = opening.open_backup(target, folder, identities, sha256=_indexed_hash(folder))
             if _is_wanted(opened, content):
                 return opened
-    except (BackupDamaged, TargetFailed) as refusal:
+    except (BackupDamaged, SignerUnknown, TargetFailed) as refusal:
         failures.setdefault(folder, refusal)
     return None
 

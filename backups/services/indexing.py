@@ -15,7 +15,7 @@ from django.db import connections, transaction
 from backups import events, keys, opening, signing, targets
 from backups.conf import settings
 from backups.creation import recording
-from backups.errors import BackupDamaged, BackupNotFound, IdentityWrong
+from backups.errors import BackupDamaged, BackupNotFound, IdentityWrong, SignerUnknown
 from backups.models import Backup, Copy, StoredFile
 from backups.models.backup import Content, CopyState
 from garrison.events import emit
@@ -51,7 +51,7 @@ def rebuild(*, identities: Sequence[x25519.Identity] | None = None, now: datetim
             try:
                 opened = opening.open_backup(target, folder, identities)
                 _index(opened, now)
-            except (BackupDamaged, BackupNotFound, IdentityWrong):
+            except (BackupDamaged, BackupNotFound, IdentityWrong, SignerUnknown):
                 continue
             found += 1
     emit(events.INDEX_REBUILT, data={"backups": found}, now=now)

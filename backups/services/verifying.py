@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q
 
 from backups import events, keys, opening, targets, verification
 from backups.conf import settings
-from backups.errors import BackupDamaged, BackupNotFound, FilesDamaged, IdentityMissing
+from backups.errors import (
+    OUT_OF_REACH,
+    BackupDamaged,
+    BackupNotFound,
+    BackupsRefusal,
+    FilesDamaged,
+    IdentityMissing,
+    VerificationIndeterminate,
+)
+from backups.layout import FOLDER_NAME
 from backups.models import Backup, Copy, State, StoredFile
 from backups.models.backup import CopyState
 from garrison.events import emit
 
 if TYPE_CHECKING:
-    import uuid
     from datetime import datetime
 
     from pyrage import x25519
@@ -23,13 +34,22 @@ LOOKED_AT = (CopyState.GOOD, CopyState.DAMAGED)
 
 
 def good_backup(backup_id: uuid.UUID | str | None) -> Backup:
-    """Return a good backup by id, or the newest for ``None``; anything else is refused."""
-    good = Backup.objects.good()
-    found = good.filter(pk=backup_id).first() if backup_id else Backup.objects.newest_good()
+    """Return a good backup by id or folder, or the newest for ``None``; refuses anything else."""
+    if backup_id is None:
+        found = Backup.objects.newest_good()
+    else:
+        found = Backup.objects.good().filter(_named(str(backup_id))).first()
     if found is None:
-        wanted = f"good backup {backup_id}" if backup_id else "good backup at all"
+        wanted = "good backup at all" if backup_id is None else f"good backup {backup_id}"
         raise BackupNotFound(f"There is no {wanted}. `manage.py backup_list` shows what there is.")
     return found
+
+
+def _named(name: str) -> Q:
+    try:
+        return Q(pk=uuid.UUID(name))
+    except ValueError:
+        return Q(folder=name) if FOLDER_NAME.match(name) else Q(pk=None)
 
 
 def verify(
@@ -42,25 +62,33 @@ def verify(
     """Read every byte of every copy of a backup; returns what was found by target.
 
     With an identity everything is decrypted and compared with the signed manifest; without one the
-    encrypted bytes are compared with the index. The first damaged copy raises after all copies were
-    looked at, and each is marked for what it is.
+    encrypted bytes are compared with the index. After all copies were looked at, and each marked
+    for what it is, the first damaged one raises; where none is, but a key or a target is out of
+    reach, :class:`~backups.errors.VerificationIndeterminate`: that marks no copy, damaged or good.
     """
     backup = good_backup(backup_id)
-    identities = _identities(identity_file)
+    if identity_file is not None:
+        keys.identities(identity_file)  # one that was asked for and is not there decides nothing
     copies = backup.copies.filter(state__in=LOOKED_AT)
     if target is not None:
         copies = copies.filter(target=target)
     found: dict[str, VerificationReport] = {}
     damage: list[BackupDamaged] = []
+    out_of_reach: dict[str, BackupsRefusal] = {}
     for copy in copies.order_by("target"):
         try:
-            found[copy.target] = _verify_copy(backup, copy, identities, now)
+            found[copy.target] = _verify_copy(backup, copy, identity_file, now)
         except (BackupDamaged, BackupNotFound) as refusal:
             damage.append(_mark_damaged(backup, copy, refusal))
+        except OUT_OF_REACH as refusal:
+            out_of_reach[copy.target] = refusal
+    if not (found or damage or out_of_reach):
+        raise BackupNotFound(f"Backup {backup} has no copy {f'on {target}' if target else 'left'}.")
+    why = _record_indeterminate(backup, out_of_reach, is_of_all=target is None, now=now)
     if damage:
         raise damage[0]
-    if not found:
-        raise BackupNotFound(f"Backup {backup} has no copy {f'on {target}' if target else 'left'}.")
+    if why:
+        raise VerificationIndeterminate(f"Whether backup {backup} is intact cannot be told: {why}")
     _mark_whole(backup, found, now)
     return found
 
@@ -72,9 +100,9 @@ def _identities(path: str | None) -> list[x25519.Identity] | None:
 
 
 def _verify_copy(
-    backup: Backup, copy: Copy, identities: list[x25519.Identity] | None, now: datetime
+    backup: Backup, copy: Copy, identity_file: str | None, now: datetime
 ) -> VerificationReport:
-    where = targets.target(copy.target)
+    where, identities = targets.target(copy.target), _identities(identity_file)
     if identities is None and backup.recipients:
         findings = verification.verify_intact(backup, where)
     else:
@@ -100,6 +128,27 @@ def _mark_damaged(
         data={"target": copy.target, "why": told},
     )
     return refusal if isinstance(refusal, BackupDamaged) else BackupDamaged(told)
+
+
+def _record_indeterminate(
+    backup: Backup, out_of_reach: dict[str, BackupsRefusal], *, is_of_all: bool, now: datetime
+) -> str:
+    """Store why the verification could not decide, and return it; empty where it could.
+
+    One that looked at a single target does not decide about the others.
+    """
+    reasons = [f"{alias}: {refusal.detail}" for alias, refusal in out_of_reach.items()]
+    why = " ".join(reasons)[:500]
+    if why or is_of_all:
+        Backup.objects.filter(pk=backup.pk).update(indeterminate=why)
+    for alias, refusal in out_of_reach.items():
+        emit(
+            events.VERIFICATION_INDETERMINATE,
+            target=f"backup:{backup.pk}",
+            data={"target": alias, "code": refusal.code, "why": refusal.detail[:500]},
+            now=now,
+        )
+    return why
 
 
 def _mark_whole(backup: Backup, found: dict[str, VerificationReport], now: datetime) -> None:

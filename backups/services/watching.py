@@ -40,6 +40,7 @@ class BackupStatus:
     is_drill_overdue: bool
     is_identity_unproven: bool
     damaged: int
+    indeterminate: int
     failed_copies: int
     failed_since: int  # backups that failed after the newest good one
 
@@ -53,6 +54,7 @@ def status(*, now: datetime) -> BackupStatus:
         first_at=Min("snapshot_at", filter=good),
         opened_at=Max("opened_at"),
         damaged=Count("pk", filter=good & ~Q(damage="")),
+        indeterminate=Count("pk", filter=good & ~Q(indeterminate="")),
     )
     passed_at = Drill.objects.good().aggregate(at=Max("ended_at"))["at"]
     failed = Backup.objects.filter(state=State.FAILED)
@@ -68,6 +70,7 @@ def status(*, now: datetime) -> BackupStatus:
         is_identity_unproven=bool(newest and newest.recipients)
         and _is_older(seen["opened_at"] or seen["first_at"], identity_limit, now),
         damaged=seen["damaged"],
+        indeterminate=seen["indeterminate"],
         failed_copies=newest.copies.exclude(state="good").count() if newest else 0,
         failed_since=(failed.filter(queued_at__gt=newest.queued_at) if newest else failed).count(),
     )

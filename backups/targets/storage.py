@@ -50,7 +50,7 @@ class Target:
         """Open a file for reading; on a disk a plain one, for a pipe would be waited for."""
         path = self._path(name)
         if path is not None and not stat.S_ISREG(path.lstat().st_mode):
-            raise OSError("it is a link or a device, and no file of ours")
+            raise FileNotFoundError("it is a link or a device, and no file of ours")
         return opened(self.storage, self._full(name))
 
     def list(self, folder: str) -> tuple[list[str], list[str]]:

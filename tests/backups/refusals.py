@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from backups import keys, opening, services, targets, verification
-from backups.errors import BackupDamaged, BackupNotFound, IdentityWrong
+from backups.errors import BackupDamaged, BackupNotFound, IdentityWrong, SignerUnknown
 from garrison.errors import Refusal
 from tests.backups.conftest import tree
 
@@ -30,5 +30,6 @@ def restore(site):
 def require_refused(site, what):
     with pytest.raises(Refusal) as refused:
         read_everything(site)
-    assert isinstance(refused.value, BackupDamaged | IdentityWrong | BackupNotFound), what
+    expected = BackupDamaged | IdentityWrong | BackupNotFound | SignerUnknown
+    assert isinstance(refused.value, expected), what
     return refused.value

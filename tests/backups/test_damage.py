@@ -7,7 +7,12 @@ import pytest
 from django.utils import timezone
 
 from backups import keys, services
-from backups.errors import BackupDamaged, IdentityMissing, IdentityWrong
+from backups.errors import (
+    BackupDamaged,
+    IdentityMissing,
+    IdentityWrong,
+    VerificationIndeterminate,
+)
 from backups.models import Backup
 from backups.models.backup import CopyState
 from garrison.errors import Refusal
@@ -123,7 +128,7 @@ def test_the_wrong_identity_opens_nothing_and_says_so(bulky, tmp_path):
     bulky.settings.BACKUPS_IDENTITY_FILE = str(other)
     with pytest.raises(IdentityWrong, match="backup_list"):
         restore(bulky)
-    with pytest.raises(IdentityWrong):
+    with pytest.raises(VerificationIndeterminate, match="None of the identities"):
         services.verify(now=timezone.now())
     assert bulky.backup.copies.get().state == CopyState.GOOD, "a wrong key is no damage"
     assert fingerprint(bulky) == before

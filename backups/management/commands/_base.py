@@ -36,7 +36,11 @@ class BackupCommand(BaseCommand, abc.ABC):
         except Refusal as refusal:
             if self.as_json:
                 self.stdout.write(json.dumps({"code": refusal.code, "detail": refusal.detail}))
-            raise CommandError(refusal.detail, returncode=1) from refusal
+            raise CommandError(refusal.detail, returncode=self.exit_code(refusal)) from refusal
+
+    def exit_code(self, refusal: Refusal) -> int:  # noqa: ARG002
+        """Return the exit code of a refusal; a command may tell some apart."""
+        return 1
 
     @abc.abstractmethod
     def run(self, **options: Any) -> None:

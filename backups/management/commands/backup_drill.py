@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from backups import services
 from backups.management.commands._base import BackupCommand
+from garrison.management.arguments import text
 
 
 class Command(BackupCommand):
@@ -23,7 +24,12 @@ class Command(BackupCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add which one."""
         super().add_arguments(parser)
-        parser.add_argument("backup", nargs="?", help="Id of a backup; the newest when left out.")
+        parser.add_argument(
+            "backup",
+            nargs="?",
+            type=text,
+            help="Id or folder of a backup; the newest when left out.",
+        )
 
     def run(self, **options: Any) -> None:
         """Drill, and report each finding."""

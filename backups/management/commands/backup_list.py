@@ -72,6 +72,7 @@ def _fields(backup: Backup) -> dict[str, Any]:
         "verified_at": backup.verified_at,
         "drilled_at": backup.drilled_at,
         "damage": backup.damage,
+        "indeterminate": backup.indeterminate,
         "failure": backup.failure,
         "copies": {copy.target: copy.state for copy in backup.copies.all()},
     }
@@ -81,6 +82,7 @@ def _lines(found: list[dict[str, Any]]) -> Iterator[str]:
     for row in found:
         marks = [name for name in ("verified", "drilled") if row[f"{name}_at"]]
         marks += ["DAMAGED"] if row["damage"] else []
+        marks += ["INDETERMINATE"] if row["indeterminate"] else []
         copies = ", ".join(f"{target}: {state}" for target, state in row["copies"].items())
         name = row["folder"] or row["id"]
         yield (

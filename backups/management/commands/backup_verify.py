@@ -8,37 +8,64 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from backups import services
+from backups.errors import BackupDamaged, VerificationIndeterminate
 from backups.management.commands._base import BackupCommand, human
 from backups.models import Backup
+from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
+    from garrison.errors import Refusal
+
+
+DAMAGED, USAGE, INDETERMINATE = 1, 2, 3  # exit codes
+
 
 class Command(BackupCommand):
-    """Verifies backups; exit code 1 if one is damaged."""
+    """Verifies backups; exit code 1 if one is damaged, 3 if nobody can tell here."""
 
     help = (
         "Read every byte of a backup on all its targets: with the identity it is decrypted and "
         "compared with its signed manifest, without it the encrypted bytes are compared with the "
-        "index. Exit code 1 if anything differs."
+        "index. Exit code 0: intact; 1: damaged; 2: there is no such backup; 3: indeterminate, "
+        "because a key or a target is out of reach."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add which one."""
         super().add_arguments(parser)
-        parser.add_argument("backup", nargs="?", help="Id of a backup; the newest when left out.")
+        parser.add_argument(
+            "backup",
+            nargs="?",
+            type=text,
+            help="Id or folder of a backup; the newest when left out.",
+        )
         parser.add_argument("--all", action="store_true", help="Verify every good backup.")
-        parser.add_argument("--target", help="Only its copy on this target.")
-        parser.add_argument("--identity", help="Age identity file; BACKUP_IDENTITY_FILE otherwise.")
+        parser.add_argument("--target", type=text, help="Only its copy on this target.")
+        parser.add_argument(
+            "--identity", type=text, help="Age identity file; BACKUP_IDENTITY_FILE otherwise."
+        )
 
     def run(self, **options: Any) -> None:
-        """Verify; with ``--all`` the first damaged one ends it."""
+        """Verify; with ``--all`` the first damaged one ends it, an indeterminate one does not."""
         chosen: list[Any] = [options["backup"]]
         if options["all"]:
             chosen = list(Backup.objects.good().values_list("pk", flat=True))
+        undecided: list[str] = []
         for backup_id in chosen:
-            self._verify(backup_id, options)
+            try:
+                self._verify(backup_id, options)
+            except VerificationIndeterminate as refusal:
+                undecided.append(refusal.detail)
+        if undecided:
+            raise VerificationIndeterminate(" ".join(undecided))
+
+    def exit_code(self, refusal: Refusal) -> int:
+        """Tell the outcomes apart, and both from a question that cannot be asked."""
+        if isinstance(refusal, BackupDamaged):
+            return DAMAGED
+        return INDETERMINATE if isinstance(refusal, VerificationIndeterminate) else USAGE
 
     def _verify(self, backup_id: Any, options: dict[str, Any]) -> None:
         found = services.verify(
