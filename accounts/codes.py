@@ -20,6 +20,7 @@ from accounts.conf import settings
 from accounts.errors import CodeExpired, CodeInvalid
 from accounts.models import MailedCode
 from accounts.models.mailed_code import Purpose
+from garrison.keys import site_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -57,9 +58,13 @@ FORMS = {
 
 
 @sensitive_variables("code")
-def _digest(*, user_id: Any, purpose: Purpose, code: str) -> str:
+def _digests(*, user_id: Any, purpose: Purpose, code: str) -> list[str]:
+    """Return the digest under each secret of the site, the one in use first."""
     bound = f"{purpose}:{user_id}:{code}"
-    return salted_hmac(_SALT, bound, algorithm="sha256").hexdigest()
+    return [
+        salted_hmac(_SALT, bound, secret=secret, algorithm="sha256").hexdigest()
+        for secret in site_secrets()
+    ]
 
 
 @sensitive_variables("code")
@@ -69,7 +74,7 @@ def issue(*, user_id: Any, purpose: Purpose, now: datetime) -> str:
     row = MailedCode(
         user_id=user_id,
         purpose=purpose,
-        digest=_digest(user_id=user_id, purpose=purpose, code=code.replace("-", "")),
+        digest=_digests(user_id=user_id, purpose=purpose, code=code.replace("-", ""))[0],
         expires_at=now + timedelta(seconds=settings.code_seconds),
     )
     MailedCode.objects.bulk_create(
@@ -97,8 +102,8 @@ def verify(*, user_id: Any, purpose: Purpose, code: str, now: datetime) -> Maile
     row = rows.first()
     if not was_allowed or row is None:
         raise CodeInvalid
-    digest = _digest(user_id=user_id, purpose=purpose, code=read)
-    if not constant_time_compare(digest, row.digest):
+    digests = _digests(user_id=user_id, purpose=purpose, code=read)
+    if not any(constant_time_compare(digest, row.digest) for digest in digests):
         raise CodeInvalid
     if row.is_expired(now=now):
         raise CodeExpired

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from django.utils.module_loading import import_string
 
 from garrison.conf import AppSettings, Setting
+from garrison.keys import random_token
 
 
 def _is_no_step(paths: list[str]) -> str | None:
@@ -34,6 +35,12 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         "Django Garrison",
         "The site's name, as mails call it and as a word no password may lean on.",
         name="SITE_NAME",
+    )
+    fingerprint_key = Setting(
+        "",
+        "Secret under which login names are hashed for locks and events; SECRET_KEY when empty.",
+        secret=True,
+        fresh=random_token,
     )
     context_words = Setting[list[str]](
         [],

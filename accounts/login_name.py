@@ -11,6 +11,8 @@ import unicodedata
 
 from django.utils.crypto import salted_hmac
 
+from accounts.conf import settings
+
 LONGEST_LOGIN_NAME = 254  # characters; RFC 5321 §4.5.3.1.3 with the angle brackets taken off
 LONGEST_TYPED_NAME = 4 * LONGEST_LOGIN_NAME  # folding composes: longer text may still fold to 254
 _SALT = "accounts.login_name"
@@ -44,7 +46,10 @@ def fingerprint(text: str) -> str:
     """Return a keyed digest of a name in any spelling: 32 hexadecimal digits.
 
     People type passwords into the name field, so a name that belongs to nobody is never stored; its
-    fingerprint still tells whether two attempts meant the same one. It changes with ``SECRET_KEY``.
+    fingerprint still tells whether two attempts meant the same one. It changes with its key,
+    ``ACCOUNTS_FINGERPRINT_KEY`` or else ``SECRET_KEY``; locks and failures counted under the old
+    one are forgotten then.
     """
     folded = fold(text[:LONGEST_TYPED_NAME]).encode("utf-8", "surrogatepass")
-    return salted_hmac(_SALT, folded, algorithm="sha256").hexdigest()[:32]
+    secret = settings.fingerprint_key or None
+    return salted_hmac(_SALT, folded, secret=secret, algorithm="sha256").hexdigest()[:32]

@@ -22,6 +22,7 @@ from accounts.models import PendingSignIn
 from accounts.sign_in import SignIn
 from garrison import client_ip, context
 from garrison.events import emit
+from garrison.keys import site_secrets
 from sessions_tracking.services import end_sessions
 
 if TYPE_CHECKING:
@@ -42,11 +43,30 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
-def _origin() -> str:
-    """Return a keyed digest of the device and the network that ask: user agent, IPv4 or /64."""
+def _origins() -> list[str]:
+    """Return keyed digests of the device and the network that ask: user agent, IPv4 or /64.
+
+    There is one under each secret of the site, the one in use first.
+    """
     known = context.current()
     text = f"{client_ip.bucket(known.ip)}\n{known.user_agent}"
-    return salted_hmac(_SALT, text, algorithm="sha256").hexdigest()
+    return [
+        salted_hmac(_SALT, text, secret=secret, algorithm="sha256").hexdigest()
+        for secret in site_secrets()
+    ]
+
+
+def _states(account: Any) -> list[str]:
+    """Return what the account's session hash is under each secret of the site, in the same order.
+
+    A user model that is no ``AbstractBaseUser`` has no fallbacks.
+    """
+    fallbacks = getattr(account, "get_session_auth_fallback_hash", tuple)
+    return [account.get_session_auth_hash(), *fallbacks()]
+
+
+def _is_among(stored: str, known: list[str]) -> bool:
+    return any(constant_time_compare(stored, each) for each in known)
 
 
 @sensitive_variables("token")
@@ -62,7 +82,7 @@ def hold(sign_in: SignIn, *, methods: list[str], now: datetime) -> str:
         digest=digest_of(token),
         user=sign_in.account,  # type: ignore[misc]  # whatever AUTH_USER_MODEL is
         state=sign_in.account.get_session_auth_hash(),
-        origin=_origin(),
+        origin=_origins()[0],
         bucket=next((made.key for made in sign_in.attempt.reservations if made.is_account), ""),
         reservations=[_to_json(made) for made in sign_in.attempt.reservations],
         amr=sign_in.amr,
@@ -111,11 +131,9 @@ def end_access(user: AbstractBaseUser, *, reason: str, **more: Any) -> None:
 
 
 def _why_void(row: PendingSignIn, account: Any, *, now: datetime) -> Reason | None:
-    if not constant_time_compare(row.origin, _origin()):
+    if not _is_among(row.origin, _origins()):
         return Reason.MOVED
-    if not account.is_active or not constant_time_compare(
-        row.state, account.get_session_auth_hash()
-    ):
+    if not account.is_active or not _is_among(row.state, _states(account)):
         return Reason.CHANGED
     alive = PendingSignIn.objects.filter(pk=row.pk, expires_at__gt=now, tries__lt=MOST_TRIES)
     return None if alive.update(tries=F("tries") + 1) else Reason.EXPIRED

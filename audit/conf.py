@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from garrison.conf import AppSettings, Setting
+from garrison.keys import random_key
 
 
 class AuditSettings(AppSettings, prefix="AUDIT"):
@@ -23,6 +24,7 @@ class AuditSettings(AppSettings, prefix="AUDIT"):
         "The keys that seal events, active one first: id:base64 of 32 random bytes, or site for "
         "the one made from SECRET_KEY, which alone is used where there is none.",
         secret=True,
+        fresh=lambda: [f"a1:{random_key()}"],
     )
     seal_seconds = Setting(
         0.5,
@@ -34,6 +36,7 @@ class AuditSettings(AppSettings, prefix="AUDIT"):
         "The Ed25519 keys that sign checkpoints, signing one first: id:base64 of 32 random bytes, "
         "or site for the one made from SECRET_KEY, which alone is used where there is none.",
         secret=True,
+        fresh=lambda: [f"c1:{random_key()}"],
     )
     checkpoint_public_keys = Setting[list[str]](
         [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from garrison.conf import AppSettings, Setting
+from garrison.keys import random_token
 
 HOURS, WEEKDAYS = tuple(range(24)), tuple(range(7))
 
@@ -51,6 +52,7 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
         "",
         "Secret from which the Ed25519 key that signs manifests is derived; SECRET_KEY when empty.",
         secret=True,
+        fresh=random_token,
     )
     trusted_signers = Setting[list[str]](
         [], "Public keys (ed25519:…) whose manifests are also believed: older keys, other machines."

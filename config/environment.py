@@ -121,15 +121,30 @@ def require_engine(engine: str) -> None:
         )
 
 
-def secret(name: str, *, unlike: str | None = None) -> str:
+def secret(name: str, *, unlike: str | None = None, is_required: bool = True) -> str:
     """Read a secret; missing, default or too short ones stop the start, by name.
 
     ``unlike`` names another variable that must not hold the same: one leaked key must not open two
-    doors.
+    doors. One that ``is_required`` not may be empty.
     """
-    value = required(name)
-    _refuse_weak(name, value, unlike=unlike)
+    value = required(name) if is_required else env.str(name, "").strip()
+    if value:
+        _refuse_weak(name, value, unlike=unlike)
     return value
+
+
+def listed(name: str) -> list[str]:
+    """Read entries with commas between them; none is allowed, an empty entry is none."""
+    written: list[str] = env.list(name, [])
+    return [entry.strip() for entry in written if entry.strip()]
+
+
+def secret_fallbacks(name: str, *, of: str) -> list[str]:
+    """Read the older secrets (or the next one) that are accepted beside ``of``, which signs."""
+    found = listed(name)
+    for value in found:
+        _refuse_weak(name, value, unlike=of)
+    return found
 
 
 def signing_keys(name: str, *, unlike: str) -> list[str]:
@@ -155,8 +170,7 @@ def _refuse_weak(name: str, value: str, *, unlike: str | None) -> None:
 
 def audit_keys(name: str) -> list[str]:
     """Read keys of the audit log, the active one first; none is allowed, a bad one is not."""
-    written: list[str] = env.list(name, [])
-    found = [entry.strip() for entry in written if entry.strip()]
+    found = listed(name)
     if problems := audit_keyring.read(found, what=name).problems:
         raise ConfigurationError(" ".join(problems))
     return found

@@ -16,12 +16,14 @@ from config.environment import (
     audit_keys,
     encryption_keys,
     env,
+    listed,
     log_form,
     one_of,
     require,
     require_engine,
     required,
     secret,
+    secret_fallbacks,
     signing_keys,
 )
 from garrison import logs
@@ -33,6 +35,8 @@ require("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL
 
 # --- Who we are -----------------------------------------------------------------------------------
 SECRET_KEY = secret("SECRET_KEY")
+# Accepted, never signed with: the next key before a change, the old one after it (docs/keys.md).
+SECRET_KEY_FALLBACKS = secret_fallbacks("SECRET_KEY_FALLBACKS", of="SECRET_KEY")
 DEBUG = False
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 ROOT_URLCONF = "config.urls"
@@ -292,8 +296,14 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "encryption.reporting.EncryptedValuesFilter"
 # Without them, keys made from SECRET_KEY: `check --deploy` warns. Old ones stay, behind the new.
 AUDIT_KEYS: list[str] = audit_keys("AUDIT_KEY")
 AUDIT_CHECKPOINT_KEYS: list[str] = audit_keys("AUDIT_CHECKPOINT_KEY")
-AUDIT_CHECKPOINT_PUBLIC_KEYS: list[str] = env.list("AUDIT_CHECKPOINT_PUBLIC_KEY", [])
-BACKUPS_RECIPIENTS: list[str] = env.list("BACKUP_ENCRYPTION_KEY", [])
+AUDIT_CHECKPOINT_PUBLIC_KEYS: list[str] = listed("AUDIT_CHECKPOINT_PUBLIC_KEY")
+# Without them, SECRET_KEY stands in: it cannot be changed then without forgetting locks and counts.
+ACCOUNTS_FINGERPRINT_KEY = secret("LOGIN_NAME_SECRET", unlike="SECRET_KEY", is_required=False)
+RATE_LIMITING_KEY = secret("RATE_LIMITING_SECRET", unlike="SECRET_KEY", is_required=False)
+BACKUPS_SIGNING_SECRET = secret("BACKUP_SIGNING_SECRET", unlike="SECRET_KEY", is_required=False)
+# Public halves of signers that are believed beside this one's: the next, older ones, other sites.
+BACKUPS_TRUSTED_SIGNERS: list[str] = listed("BACKUP_TRUSTED_SIGNERS")
+BACKUPS_RECIPIENTS: list[str] = listed("BACKUP_ENCRYPTION_KEY")
 BACKUPS_IDENTITY_FILE = env.str("BACKUP_IDENTITY_FILE", "")
 if BACKUPS_IDENTITY_FILE:
     BACKUPS_IDENTITY_FILE = str(BASE_DIR / BACKUPS_IDENTITY_FILE)

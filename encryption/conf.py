@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from garrison.conf import AppSettings, Setting
+from garrison.keys import random_key
 
 
 class EncryptionSettings(AppSettings, prefix="ENCRYPTION"):
@@ -12,6 +13,7 @@ class EncryptionSettings(AppSettings, prefix="ENCRYPTION"):
         [],
         "The keys, active one first: id:base64 of 32 random bytes, or pbkdf2:passphrase.",
         secret=True,
+        fresh=lambda: [f"k1:{random_key()}"],
     )
     key_provider = Setting(
         "encryption.keyring.SettingsKeyProvider",

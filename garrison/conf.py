@@ -61,6 +61,7 @@ class Setting(Generic[T]):
 
     ``default`` also fixes the accepted type, unless ``kind`` names it (needed for ``None``).
     ``dotted_path=True`` marks a callable named by import path; a check resolves it at start.
+    ``fresh`` makes a new value for a key, which ``manage.py generate_keys`` prints.
     ``minimum`` is the least a number may be; ``validate`` returns a sentence saying what is wrong,
     or ``None``.
     """
@@ -75,6 +76,7 @@ class Setting(Generic[T]):
         choices: tuple[T, ...] = (),
         dotted_path: bool = False,
         secret: bool = False,
+        fresh: Callable[[], T] | None = None,
         minimum: float | None = None,
         validate: Callable[[T], str | None] | None = None,
     ) -> None:
@@ -86,6 +88,7 @@ class Setting(Generic[T]):
         self.choices = choices
         self.dotted_path = dotted_path
         self.secret = secret
+        self.fresh = fresh
         self.minimum = minimum
         self.validate = validate
 
@@ -151,6 +154,17 @@ class AppSettings:
         for attribute, value in vars(cls).items():
             if isinstance(value, Setting):
                 yield Declared(attribute, value)
+
+
+def fresh_keys() -> dict[str, str]:
+    """Return a new value for every key that an app declares, as the environment holds it."""
+    made = {
+        item.setting.name: item.setting.fresh()
+        for cls in SETTINGS
+        for item in cls.declared()
+        if item.setting.fresh
+    }
+    return {name: key if isinstance(key, str) else ",".join(key) for name, key in made.items()}
 
 
 SETTINGS: Registry[type[AppSettings]] = Registry("settings prefix")

@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import re
+import secrets
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 KEY_BYTES = 32  # AES-256; HMAC-SHA256 (RFC 2104 §3: as long as the hash); an Ed25519 seed
+TOKEN_BYTES = 48  # 64 characters
 SHORTEST_SECRET = 32  # characters; 128 bits even when the text is hexadecimal
 FEWEST_CHARACTERS = 8  # different ones; random text has far more, patterns have fewer
 FEWEST_BYTES = 16  # different ones of 32; random bytes have fewer less than once in 10¹³
@@ -92,8 +94,18 @@ def derive(secret: bytes, info: str, *, length: int = KEY_BYTES, salt: bytes = b
 
 def site_secrets() -> list[bytes]:
     """Return ``SECRET_KEY`` and its fallbacks, for keys that a site has not written itself."""
-    secrets = (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)
-    return [str(secret).encode() for secret in secrets]
+    texts = (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)
+    return [str(text).encode() for text in texts]
+
+
+def random_key() -> str:
+    """Make a key: 32 random bytes in base64."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def random_token() -> str:
+    """Make a secret text: 64 characters that a URL and a file of the environment can hold."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 class InvalidKeyError(ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from garrison.conf import AppSettings, Setting
+from garrison.keys import random_token
 from rate_limiting.rates import problem_of_limits
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ class RateLimitingSettings(AppSettings, prefix="RATE_LIMITING"):
         "their default, an empty list turns a scope off.",
         name="RATE_LIMITS",
         validate=problem_of_limits,
+    )
+    key = Setting(
+        "",
+        "Secret under which whoever is counted is hashed; SECRET_KEY when empty.",
+        secret=True,
+        fresh=random_token,
     )
     factor = Setting(
         1,

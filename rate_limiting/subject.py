@@ -1,8 +1,8 @@
 """Who is counted: the parts of a key, read off a request and made unreadable for the store.
 
-Each value is hashed under a key derived from ``SECRET_KEY``. So nobody who reads the store learns a
-name, and nobody outside can compute when a window of ``django-ratelimit``, whose edge depends on
-the value, will turn.
+Each value is hashed under a key derived from ``RATE_LIMITING_KEY``, or else ``SECRET_KEY``. So
+nobody who reads the store learns a name, and nobody outside can compute when a window of
+``django-ratelimit``, whose edge depends on the value, will turn.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def fold(name: str) -> str:
 
 def _digest(text: str) -> str:
     encoded = text.encode("utf-8", "surrogatepass")
-    key = _key(str(django_settings.SECRET_KEY))
+    key = _key(settings.key or str(django_settings.SECRET_KEY))
     return hashlib.blake2b(encoded, key=key, digest_size=DIGEST_BYTES).hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from garrison.conf import AppSettings, Setting
+from garrison.keys import random_token
 
 
 class SessionsTrackingSettings(AppSettings, prefix="SESSIONS"):
@@ -13,6 +14,7 @@ class SessionsTrackingSettings(AppSettings, prefix="SESSIONS"):
         "Keys that sign tokens, as 'id:secret' or 'id:<Ed25519 private key in PEM>'; the first one "
         "signs, the others still verify.",
         secret=True,
+        fresh=lambda: [f"k1:{random_token()}"],
     )
     issuer = Setting("django-garrison", "The iss claim that tokens carry and must carry.")
     audience = Setting("django-garrison-api", "The aud claim that tokens carry and must carry.")

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from config.starter.failure import StartFailure
+from garrison.conf import fresh_keys
+from garrison.keys import random_token
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SECRET_BYTES = 48  # 64 characters
-KEY_BYTES = 32  # AES-256, HMAC-SHA256, Ed25519
+VARIABLES = {
+    "JWT_SECRET": "SESSIONS_SIGNING_KEYS",
+    "ENCRYPTION_KEY": "ENCRYPTION_KEYS",
+    "AUDIT_KEY": "AUDIT_KEYS",
+    "AUDIT_CHECKPOINT_KEY": "AUDIT_CHECKPOINT_KEYS",
+    "BACKUP_SIGNING_SECRET": "BACKUPS_SIGNING_SECRET",
+    "LOGIN_NAME_SECRET": "ACCOUNTS_FINGERPRINT_KEY",
+    "RATE_LIMITING_SECRET": "RATE_LIMITING_KEY",
+}
+"""The setting of an app that each variable of this site's environment fills."""
+APPS = ("accounts", "audit", "backups", "encryption", "rate_limiting", "sessions_tracking")
 
 
 @dataclass(frozen=True)
@@ -33,19 +43,13 @@ def generate() -> FreshKeys:
     from pyrage import x25519
 
     identity = x25519.Identity.generate()
-    variables = {
-        "SECRET_KEY": secrets.token_urlsafe(SECRET_BYTES),
-        "JWT_SECRET": secrets.token_urlsafe(SECRET_BYTES),
-        "ENCRYPTION_KEY": f"k1:{_random_key()}",
-        "AUDIT_KEY": f"a1:{_random_key()}",
-        "AUDIT_CHECKPOINT_KEY": f"c1:{_random_key()}",
-        "BACKUP_ENCRYPTION_KEY": str(identity.to_public()),
-    }
+    for app in APPS:
+        import_module(f"{app}.conf")
+    fresh = fresh_keys()
+    variables = {"SECRET_KEY": random_token()}
+    variables |= {name: fresh[setting] for name, setting in VARIABLES.items()}
+    variables["BACKUP_ENCRYPTION_KEY"] = str(identity.to_public())
     return FreshKeys(variables, str(identity))
-
-
-def _random_key() -> str:
-    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def recipient_of(identity_path: Path) -> str:

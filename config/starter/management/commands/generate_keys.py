@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config.starter import keys, private_files
 from config.starter.failure import StartFailure
+from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -23,7 +24,7 @@ class Command(BaseCommand):
         "is stored: what is printed is the only copy. The identity that opens backups goes to a "
         "file of its own, or to the error stream, because it does not belong on this machine."
     )
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the two options."""
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--identity-file",
-            type=Path,
+            type=text,
             metavar="PATH",
             help="Write the backup identity to a new file of mode 0600 instead of showing it.",
         )
@@ -40,7 +41,7 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Make and print the keys."""
         fresh = keys.generate()
-        identity_file: Path | None = options["identity_file"]
+        identity_file = Path(options["identity_file"]) if options["identity_file"] else None
         if identity_file:
             _store_identity(identity_file, fresh.backup_identity)
         if options["json"]:
