@@ -33,5 +33,5 @@ def user_named(name: str) -> Any | None:
 def _user_with_key(text: str) -> Any | None:
     try:
         return get_user_model()._default_manager.filter(pk=text).first()
-    except (ValidationError, ValueError):
+    except (ValidationError, ValueError, OverflowError):
         return None

@@ -81,17 +81,22 @@ def _plain(name: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def _bring(opened: OpenedBackup, *, table: str, schema: str, using: str, scratch_name: str) -> int:
-    """Bring the rows of one table into ``schema``; returns how many.
-
-    Refuses where a table of that name is there already, and a row count that is not the manifest's.
-    """
+def require_bringable(opened: OpenedBackup, *, table: str, schema: str) -> Table:
+    """Return the manifest's entry for the table; refuses an unknown one, and a bad schema."""
     if not SCHEMA_NAME.match(schema) or schema.startswith("pg_") or schema == "public":
         raise BackupsRefusal(
             f"{schema[:40]!r} cannot be the side schema. Use lower-case letters, digits and "
             "underscores, such as rescue_20261124."
         )
-    entry = find_table(opened, table)
+    return find_table(opened, table)
+
+
+def _bring(opened: OpenedBackup, *, table: str, schema: str, using: str, scratch_name: str) -> int:
+    """Bring the rows of one table into ``schema``; returns how many.
+
+    Refuses where a table of that name is there already, and a row count that is not the manifest's.
+    """
+    entry = require_bringable(opened, table=table, schema=schema)
     if connections[using].vendor == "sqlite":
         return _bring_sqlite(opened, entry, schema, using, scratch_name)
     with scratch.created(using, scratch_name):

@@ -9,9 +9,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from backups import services, signing
+from backups import health, keys, services, signing
 from backups.management.commands import _base
 from backups.models import Backup
+from garrison.health import Status
 from tests.backups.conftest import engines
 
 pytestmark = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
@@ -36,6 +37,88 @@ def test_the_commands_make_list_verify_and_drill(site, capsys):
     for command in ("backup_list", "backup_verify", "backup_drill"):
         call_command(command)
         assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["backup_verify", "nope"],
+        ["backup_verify", ""],
+        ["backup_verify", "--target", "nope"],
+        ["backup_verify", "--identity", "nope"],
+        ["backup_verify", "20990101T000000000Z-000000000000"],
+        ["backup_drill", "nope"],
+        ["backup_restore", "nope"],
+        ["backup_restore", "--target", "nope"],
+        ["backup_restore", "--table", "nope"],
+        ["backup_restore", "--table", "note", "--into-schema", "public"],
+        ["backup_restore", "--table", ""],
+        ["backup_restore", "--yes", "--confirm-database", "nope"],
+    ],
+    ids=str,
+)
+def test_a_bad_argument_beside_a_good_backup_changes_nothing(site, arguments):
+    backup = site.back_up()
+    with pytest.raises(CommandError, match=r"\w.*\.$") as refused:
+        call_command(*arguments)
+    is_asked = arguments[0] == "backup_verify" and arguments[1]
+    assert refused.value.returncode == (2 if is_asked else 1)
+    backup.refresh_from_db()
+    assert (backup.damage, backup.indeterminate) == ("", "")
+    assert Backup.objects.count() == 1
+
+
+def test_verification_has_three_outcomes_and_an_exit_code_for_each(site, capsys, tmp_path):
+    """A key that is out of reach proves nothing; what was found damaged stays so without it."""
+    backup = site.back_up()
+    identity, secret = site.settings.BACKUPS_IDENTITY_FILE, site.settings.SECRET_KEY
+    other = tmp_path / "other"
+    other.write_text(keys.generate()[0])
+
+    def verify():
+        code = 0
+        try:
+            call_command("backup_verify", backup.folder)
+        except CommandError as refusal:
+            code = refusal.returncode
+        backup.refresh_from_db()
+        return code, backup.copies.get().state, bool(backup.damage), bool(backup.indeterminate)
+
+    site.settings.BACKUPS_IDENTITY_FILE = str(other)
+    assert verify() == (3, "good", False, True)
+    assert "INDETERMINATE" in listed(capsys)
+    found = services.status(now=timezone.now())
+    assert (found.damaged, found.indeterminate) == (0, 1)
+    assert health.backups().status is Status.DEGRADED
+    site.settings.BACKUPS_IDENTITY_FILE = identity
+
+    site.settings.SECRET_KEY = secret + "another"
+    assert verify() == (3, "good", False, True)
+    assert "BACKUPS_TRUSTED_SIGNERS" in backup.indeterminate
+    site.settings.SECRET_KEY_FALLBACKS = [secret]
+    assert verify() == (0, "good", False, False)
+
+    part = site.target / backup.folder / "database.dump.gz.age"
+    whole = part.read_bytes()
+    part.write_bytes(whole[:-1])
+    assert verify() == (1, "damaged", True, False)
+    site.settings.SECRET_KEY_FALLBACKS = []
+    assert verify() == (3, "damaged", True, True)
+    site.settings.SECRET_KEY_FALLBACKS = [secret]
+    part.write_bytes(whole)
+    assert verify() == (0, "good", False, False)
+
+    away = site.target.rename(site.target.with_name("away"))
+    site.target.write_text("no folder")
+    assert verify()[:3] == (3, "good", False), "a target that is away is no damage"
+    site.target.unlink()
+    away.rename(site.target)
+
+
+def listed(capsys):
+    capsys.readouterr()
+    call_command("backup_list")
+    return capsys.readouterr().out
 
 
 def test_a_restore_by_command_prints_its_plan_and_waits_to_be_told(site, capsys):

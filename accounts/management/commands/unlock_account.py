@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts import services
 from accounts.errors import AccountRefusal
+from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -18,16 +19,20 @@ class Command(BaseCommand):
     """Unlock an account, or an address."""
 
     help = (
-        "Ends the lock of an account or of an address, and forgets the failed sign-ins behind it. "
+        "End the lock of an account or of an address, and forget the failed sign-ins behind it. "
         "Exits with 1 where there is no such account."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the two, of which one is needed."""
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument("email", nargs="?", help="the account's address, in any spelling")
-        which.add_argument("--address", metavar="IP", help="an IPv4 or IPv6 address instead")
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        which.add_argument(
+            "email", nargs="?", type=text, help="The account's address, in any spelling."
+        )
+        which.add_argument(
+            "--address", metavar="IP", type=text, help="An IPv4 or IPv6 address instead."
+        )
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Call the service and report what it did."""
@@ -38,7 +43,7 @@ class Command(BaseCommand):
             else:
                 was_counted = services.unlock_account(login_name=name)
         except AccountRefusal as refusal:
-            raise CommandError(f"{refusal.title}: {ip or name}") from None
+            raise CommandError(f"{refusal.title}: {ip or name}.") from None
         if options["json"]:
             self.stdout.write(json.dumps({"unlocked": ip or name, "had_failures": was_counted}))
         elif was_counted:

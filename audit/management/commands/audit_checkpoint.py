@@ -11,8 +11,10 @@ from django.utils import timezone
 from audit.checkpoints.signing import from_row, signers, to_file
 from audit.checkpoints.writing import declare_restored, write
 from audit.errors import AuditKeysUnusable, CheckpointRefused
+from audit.management.arguments import no_stream
 from audit.models import EventSeal
 from audit.sealing import sealer
+from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -30,7 +32,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("--stream", help="Sign this stream only.")
+        parser.add_argument("--stream", type=text, help="Sign this stream only.")
         parser.add_argument(
             "--restored",
             action="store_true",
@@ -73,7 +75,10 @@ class Command(BaseCommand):
 
 def _written(options: dict[str, Any]) -> list[Checkpoint]:
     sealer.catch_up(now=timezone.now())
-    streams = [options["stream"]] if options["stream"] else EventSeal.objects.streams()
+    known = EventSeal.objects.streams()
+    if options["stream"] and options["stream"] not in known:
+        raise CommandError(no_stream(options["stream"], known), returncode=2)
+    streams = [options["stream"]] if options["stream"] else known
     return [_write(stream, is_after_restore=options["restored"]) for stream in streams]
 
 

@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from audit import rollups
-from audit.management.instants import instant
+from audit.management.arguments import instant
+from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--since",
             metavar="TIME",
+            type=text,
             help="Also count again from this time on (ISO 8601, such as 2026-11-24T00:00Z).",
         )
         parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
@@ -41,5 +43,7 @@ class Command(BaseCommand):
         until = rollups.counted_until()
         if options["json"]:
             self.stdout.write(json.dumps({"counted_until": until.isoformat() if until else None}))
-        else:
+        elif until:
             self.stdout.write(f"Counted until {until:%Y-%m-%d %H:%M %Z}.")
+        else:
+            self.stdout.write("There is nothing to count.")

@@ -13,8 +13,10 @@ from django.utils import timezone
 from audit.checkpoints import copies
 from audit.checkpoints.copies import Copies
 from audit.errors import AuditKeysUnusable, CheckpointRefused
-from audit.management.instants import instant
+from audit.management.arguments import instant, no_stream
+from audit.models import EventSeal
 from audit.verification import verify
+from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -38,21 +40,26 @@ class Command(BaseCommand):
         parser.add_argument(
             "--checkpoint",
             metavar="PATH",
+            type=text,
             action="append",
             default=[],
             help="Also compare with this checkpoint, or all in this folder; may be repeated. "
             "Without it, those in AUDIT_CHECKPOINT_STORAGE are used.",
         )
-        parser.add_argument("--stream", help="Verify this stream only.")
+        parser.add_argument("--stream", type=text, help="Verify this stream only.")
         parser.add_argument(
             "--since",
             metavar="TIME",
+            type=text,
             help="Begin with what was sealed at this time (ISO 8601); the rest is believed.",
         )
         parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
     def handle(self, **options: Any) -> None:
         """Verify, print, and exit with 1 where something is wrong."""
+        known = EventSeal.objects.streams()
+        if options["stream"] and options["stream"] not in known:
+            raise CommandError(no_stream(options["stream"], known), returncode=USAGE)
         try:
             question = verify.Question(
                 now=timezone.now(),

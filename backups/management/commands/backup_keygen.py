@@ -11,6 +11,7 @@ from django.utils import timezone
 from backups import events, keys, services, signing
 from backups.management.commands._base import BackupCommand
 from garrison.events import emit
+from garrison.management.arguments import text
 
 
 class Command(BackupCommand):
@@ -27,9 +28,13 @@ class Command(BackupCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add where to write."""
         super().add_arguments(parser)
-        parser.add_argument("--output", help="Path of the new identity file; it must not exist.")
+        parser.add_argument(
+            "--output", type=text, help="Path of the new identity file; it must not exist."
+        )
         parser.add_argument("--reseal-manifests", action="store_true", help="After a rotation.")
-        parser.add_argument("--identity", help="Age identity file that opens the older manifests.")
+        parser.add_argument(
+            "--identity", type=text, help="Age identity file that opens the older manifests."
+        )
         parser.add_argument(
             "--signer", action="store_true", help="Print the signing key's public half."
         )

@@ -10,7 +10,9 @@ from django.utils import timezone
 from backups import services
 from backups.management.commands._base import BackupCommand
 from backups.models.backup import Content
+from backups.services import rescuing
 from backups.times import duration
+from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -35,10 +37,15 @@ class Command(BackupCommand):
         parser.add_argument(
             "folder",
             nargs="?",
+            type=text,
             help="Folder of a backup, as in backup_list; else the newest not made for safety.",
         )
-        parser.add_argument("--target", help="Read from this target; the first that has it.")
-        parser.add_argument("--identity", help="Age identity file; BACKUP_IDENTITY_FILE otherwise.")
+        parser.add_argument(
+            "--target", type=text, help="Read from this target; the first that has it."
+        )
+        parser.add_argument(
+            "--identity", type=text, help="Age identity file; BACKUP_IDENTITY_FILE otherwise."
+        )
         parser.add_argument("--only", choices=["database", "files"], help="Restore only this.")
         parser.add_argument("--yes", action="store_true", help="Carry the plan out.")
         parser.add_argument(
@@ -49,8 +56,10 @@ class Command(BackupCommand):
             action="store_true",
             help="Do not back up what is replaced: for a database that cannot be read any more.",
         )
-        parser.add_argument("--table", help="Bring only this table's rows, into a side schema.")
-        parser.add_argument("--into-schema", default="rescue", help="The side schema.")
+        parser.add_argument(
+            "--table", type=text, help="Bring only this table's rows, into a side schema."
+        )
+        parser.add_argument("--into-schema", type=text, default="rescue", help="The side schema.")
 
     def run(self, **options: Any) -> None:
         """Plan, print, and go on only with ``--yes``."""
@@ -103,6 +112,7 @@ class Command(BackupCommand):
 
     def _bring_table(self, opened: Any, options: dict[str, Any]) -> None:
         schema = options["into_schema"]
+        rescuing.require_bringable(opened, table=options["table"], schema=schema)
         if not options["yes"]:
             told = f"Would bring {options['table']} from {opened.folder} into schema {schema}."
             self.report(f"{told}\nAdd --yes to do it.", plan=[told], done=False)

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from encryption import services
 from encryption.management.base import EncryptionCommand
 from encryption.models import SubjectKey
+from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -27,7 +28,9 @@ class Command(EncryptionCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
         super().add_arguments(parser)
-        parser.add_argument("subject", help="Whose key, as app.model:id, such as accounts.user:42.")
+        parser.add_argument(
+            "subject", type=text, help="Whose key, as app.model:id, such as accounts.user:42."
+        )
         parser.add_argument(
             "--sweep",
             action="store_true",

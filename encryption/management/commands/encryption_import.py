@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 from encryption import services
 from encryption.batches import ROWS_PER_BATCH
 from encryption.management.base import EncryptionCommand, field_named
+from garrison.management.arguments import number, text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -30,14 +31,18 @@ class Command(EncryptionCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
         super().add_arguments(parser)
-        parser.add_argument("field", help="The field, as app.Model.field.")
+        parser.add_argument("field", type=text, help="The field, as app.Model.field.")
         parser.add_argument(
             "--key-variable",
             metavar="NAME",
+            type=text,
             help="Environment variable with the key that was given to encrypt(key=…), if any.",
         )
         parser.add_argument(
-            "--batch", type=int, default=ROWS_PER_BATCH, help="Rows per transaction (%(default)s)."
+            "--batch",
+            type=number(1),
+            default=ROWS_PER_BATCH,
+            help="Rows per transaction (%(default)s).",
         )
         parser.add_argument(
             "--dry-run", action="store_true", help="Count what is due, and change nothing."

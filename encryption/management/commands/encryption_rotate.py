@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandError
 from django.db import router
 
 from encryption import blind_index, key_versions, services, shredding
@@ -12,6 +11,7 @@ from encryption.batches import ROWS_PER_BATCH
 from encryption.keyring import keyring
 from encryption.management.base import EncryptionCommand, field_named
 from encryption.rotation import RotationPass, ToActiveKey, all_fields
+from garrison.management.arguments import number, text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -33,12 +33,18 @@ class Command(EncryptionCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
         super().add_arguments(parser)
-        parser.add_argument("--field", help="Only this field, as app.Model.field.")
+        parser.add_argument("--field", type=text, help="Only this field, as app.Model.field.")
         parser.add_argument(
-            "--batch", type=int, default=ROWS_PER_BATCH, help="Rows per transaction (%(default)s)."
+            "--batch",
+            type=number(1),
+            default=ROWS_PER_BATCH,
+            help="Rows per transaction (%(default)s).",
         )
         parser.add_argument(
-            "--retire", metavar="KEY", help="Declare a key retired, if nothing needs it any more."
+            "--retire",
+            type=text,
+            metavar="KEY",
+            help="Declare a key retired, if nothing needs it any more.",
         )
         parser.add_argument(
             "--dry-run", action="store_true", help="Count what is due, and change nothing."
@@ -49,8 +55,6 @@ class Command(EncryptionCommand):
 
     def act(self, options: dict[str, Any]) -> dict[str, Any]:
         """Retire a key, or rotate."""
-        if options["batch"] < 1:
-            raise CommandError("--batch must be at least 1.")
         if options["retire"]:
             version = services.retire_key(key_id=options["retire"])
             retired_at = f"{version.retired_at:%Y-%m-%dT%H:%M:%SZ}"

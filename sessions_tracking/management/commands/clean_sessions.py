@@ -6,9 +6,10 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from garrison.management.arguments import LARGEST_DAYS, number
 from sessions_tracking import services
 from sessions_tracking.conf import settings
 
@@ -26,15 +27,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
-        parser.add_argument("--days", type=int, help="instead of SESSIONS_KEEP_ENDED_DAYS")
-        parser.add_argument("--dry-run", action="store_true", help="only count")
-        parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.add_argument(
+            "--days", type=number(0, LARGEST_DAYS), help="Instead of SESSIONS_KEEP_ENDED_DAYS."
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Only count.")
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Clean, and print."""
         days = settings.keep_ended_days if options["days"] is None else options["days"]
-        if days < 0:
-            raise CommandError("--days must not be negative.")
         deleted = services.clean_sessions(
             older_than=timezone.now() - timedelta(days=days), dry_run=options["dry_run"]
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from garrison.management.arguments import identifier, text
 from sessions_tracking import services
 from sessions_tracking.models import LONGEST_REASON, Session, SessionQuerySet
 from sessions_tracking.people import find_user
@@ -27,14 +28,17 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument("--user", help="login name or key")
-        which.add_argument("--all", action="store_true", help="everybody, staff included")
-        which.add_argument("--session", help="the id of one session")
+        which.add_argument("--user", type=text, help="Login name or key.")
+        which.add_argument("--all", action="store_true", help="Everybody, staff included.")
+        which.add_argument("--session", type=identifier, help="The id of one session.")
         parser.add_argument(
-            "--reason", default="ended_by_operator", help="noted in the row and in the event"
+            "--reason",
+            type=text,
+            default="ended_by_operator",
+            help="Noted in the row and in the event.",
         )
-        parser.add_argument("--dry-run", action="store_true", help="only count")
-        parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.add_argument("--dry-run", action="store_true", help="Only count.")
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Count or end, and print."""
@@ -47,14 +51,14 @@ class Command(BaseCommand):
         text = f"{ended} session{'' if ended == 1 else 's'} {would}."
         self.stdout.write(json.dumps(report) if options["json"] else text)
         if options["session"] and not ended:
-            raise SystemExit(1)
+            raise CommandError(f"Session {options['session']} is not alive.")
 
     def _count(self, options: dict[str, Any]) -> int:
         alive: SessionQuerySet = Session.objects.alive(now=timezone.now())
         if options["user"]:
             alive = alive.of_user(find_user(options["user"]))
         elif options["session"]:
-            alive = alive.filter(pk=services.as_uuid(options["session"]) or services.NOBODY)
+            alive = alive.filter(pk=options["session"])
         return alive.count()
 
     def _end(self, options: dict[str, Any], reason: str) -> int:
@@ -62,4 +66,6 @@ class Command(BaseCommand):
             return services.end_sessions(user=find_user(options["user"]), reason=reason)
         if options["session"]:
             return int(services.end_session(session_id=options["session"], reason=reason))
+        if not options["all"]:
+            raise CommandError("Give --user, --session or --all.")
         return services.end_all_sessions(reason=reason)

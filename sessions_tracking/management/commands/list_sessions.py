@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from garrison.management.arguments import number, text
 from sessions_tracking.models import Session, SessionQuerySet
 from sessions_tracking.people import find_user
 from sessions_tracking.signing_keys import keyring
@@ -29,11 +30,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
-        parser.add_argument("--user", help="only those of this user: login name or key")
-        parser.add_argument("--ended", action="store_true", help="also those that are over")
-        parser.add_argument("--limit", type=int, default=50, help="how many rows (default 50)")
-        parser.add_argument("--keys", action="store_true", help="count by signing key instead")
-        parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.add_argument("--user", type=text, help="Only those of this user: login name or key.")
+        parser.add_argument("--ended", action="store_true", help="Also those that are over.")
+        parser.add_argument(
+            "--limit", type=number(1), default=50, help="How many rows (%(default)s)."
+        )
+        parser.add_argument("--keys", action="store_true", help="Count by signing key instead.")
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Ask, and print."""
@@ -45,7 +48,7 @@ class Command(BaseCommand):
             return
         if not options["ended"]:
             sessions = sessions.alive(now=timezone.now())
-        self._rows(sessions, limit=max(options["limit"], 0), as_json=options["json"])
+        self._rows(sessions, limit=options["limit"], as_json=options["json"])
 
     def _rows(self, sessions: SessionQuerySet, *, limit: int, as_json: bool) -> None:
         newest = sessions.select_related("user").order_by("-created_at")[:limit]
