@@ -78,7 +78,7 @@ def _confirmed_user(request: HttpRequest, session: Session) -> Any:
     """Return the joined user where Django would give the same one, else ask Django itself."""
     if _django_would_agree(request, session.user):
         return session.user
-    user = auth.get_user(request)  # rotated SECRET_KEY, changed password, a backend of its own kind
+    user = auth.get_user(request)  # changed password, a backend of its own kind
     return user if user.pk == session.user_id else None
 
 
@@ -93,10 +93,20 @@ def _django_would_agree(request: HttpRequest, user: Any) -> bool:
         getattr(type(backend), "get_user", None) is ModelBackend.get_user
         and backend.user_can_authenticate(user)
         and known[auth.SESSION_KEY] == user._meta.pk.value_to_string(user)
-        and constant_time_compare(
-            known.get(auth.HASH_SESSION_KEY, ""), user.get_session_auth_hash()
-        )
+        and _is_of_password(known.get(auth.HASH_SESSION_KEY, ""), user)
     )
+
+
+def _is_of_password(stored: str, user: Any) -> bool:
+    """Compare under ``SECRET_KEY`` and its fallbacks.
+
+    Django would cycle the session's key at a fallback. While an old and a new process serve one
+    site, that happens at each change between them, and signs out whoever has two requests on their
+    way.
+    """
+    fallbacks = getattr(user, "get_session_auth_fallback_hash", tuple)
+    known = (user.get_session_auth_hash(), *fallbacks())
+    return any(constant_time_compare(stored, each) for each in known)
 
 
 def _reseal(request: HttpRequest, session: Session) -> None:

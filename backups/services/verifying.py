@@ -145,7 +145,7 @@ def _record_indeterminate(
         emit(
             events.VERIFICATION_INDETERMINATE,
             target=f"backup:{backup.pk}",
-            data={"target": alias, "code": refusal.code, "why": refusal.detail[:500]},
+            data={"target": alias, "reason": refusal.code, "why": refusal.detail[:500]},
             now=now,
         )
     return why

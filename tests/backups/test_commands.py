@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from audit.models import SecurityEvent
 from backups import health, keys, services, signing
 from backups.management.commands import _base
 from backups.models import Backup
@@ -113,6 +114,10 @@ def test_verification_has_three_outcomes_and_an_exit_code_for_each(site, capsys,
     assert verify()[:3] == (3, "good", False), "a target that is away is no damage"
     site.target.unlink()
     away.rename(site.target)
+    found = SecurityEvent.objects.of_kinds(["backups.verification.indeterminate"])
+    assert {event.data["reason"] for event in found} == {
+        "backup_identity_wrong", "backup_signer_unknown", "backup_target_failed"
+    }  # fmt: skip
 
 
 def listed(capsys):

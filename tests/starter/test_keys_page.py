@@ -1,0 +1,145 @@
+"""docs/keys.md, carried out: an old and a new process side by side, through every rollout of it."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.core.management import get_commands
+from django.db import connection
+
+from backups import signing
+from config.starter import keys
+from config.starter.keys import VARIABLES
+from tests.architecture.house import ROOT
+from tests.other_processes import environment
+
+PAGE = (ROOT / "docs/keys.md").read_text()
+SECTIONS = {
+    title: re.findall(r"^```env\n(.*?)^```$", body, re.MULTILINE | re.DOTALL)
+    for title, body in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+}
+CHANGED = {title: blocks for title, blocks in SECTIONS.items() if blocks}
+# What was made before the first rollout and is refused after the last; nothing else is.
+ENDED = {
+    "SECRET_KEY": {"half_done", "code", "cookie", "cursor"},
+    "JWT_SECRET": {"access", "refresh"},
+    "ENCRYPTION_KEY": {"encrypted"},
+    "AUDIT_KEY": set(),
+    "AUDIT_CHECKPOINT_KEY": set(),
+    "BACKUP_SIGNING_SECRET": set(),
+    "BACKUP_ENCRYPTION_KEY": set(),
+    "LOGIN_NAME_SECRET and RATE_LIMITING_SECRET": {"login_name", "counted"},
+}
+
+
+class Placeholders:
+    """What stands for ``<old>``, ``<new>`` and what is made of them."""
+
+    def __init__(self, folder, settings):
+        self.fresh = {"old": keys.generate(), "new": keys.generate()}
+        self.folder = folder
+        self.settings = settings
+
+    def values(self, block):
+        """Return a block's variables; every process has fresh keys for all others."""
+        lines = dict(line.split("=", 1) for line in block.splitlines())
+        named = next(iter(lines))
+        return {
+            name: re.sub(r"<([a-z ]+)>", lambda found: self._value(named, found[1]), text)
+            for name, text in lines.items()
+        }
+
+    def _value(self, variable, words):
+        kind, ages = words.split()[:-1], words.split()[-1:]
+        if words == "identities old new":
+            kind, ages = ["identities"], ["old", "new"]
+        key = self.fresh[ages[0]].variables.get(variable, "").partition(":")
+        secret = key[2] or key[0]
+        if kind == ["identities"]:
+            return self._identities(ages)
+        if kind == ["public"]:
+            seed = Ed25519PrivateKey.from_private_bytes(base64.b64decode(secret))
+            return base64.b64encode(seed.public_key().public_bytes_raw()).decode()
+        if kind == ["signer"]:
+            self.settings.BACKUPS_SIGNING_SECRET = secret
+            return signing.signer()
+        return secret
+
+    def _identities(self, ages):
+        path = self.folder / "-".join(ages)
+        path.write_text("".join(self.fresh[age].backup_identity + "\n" for age in ages))
+        return str(path)
+
+
+@contextmanager
+def process(variables):
+    """Run a process with these keys; gives what passes it a line and returns its answer."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.starter.keys_process"],
+        cwd=ROOT,
+        env=environment(DJANGO_SETTINGS_MODULE="config.settings", LOG_LEVEL="ERROR", **variables),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+
+        def ask(made=None):
+            running.stdin.write(json.dumps(made) + "\n")
+            running.stdin.flush()
+            for line in running.stdout:
+                if line.startswith("= "):
+                    return json.loads(line[2:])
+            pytest.fail("The process ended; what it wrote stands above.")
+
+        try:
+            yield ask
+        finally:
+            running.stdin.close()
+
+
+def refused(read):
+    return {name for name, is_accepted in read.items() if not is_accepted}
+
+
+@pytest.mark.parametrize("title", CHANGED)
+def test_a_key_is_changed_while_old_and_new_processes_serve(
+    title, transactional_db, tmp_path, settings
+):
+    if connection.vendor != "postgresql":
+        pytest.skip("Several processes share the test's database on PostgreSQL only.")
+    placeholders = Placeholders(tmp_path, settings)
+    others = keys.generate()
+    identity = tmp_path / "identity"
+    identity.write_text(others.backup_identity)
+    base = {**others.variables, "BACKUP_IDENTITY_FILE": str(identity)}
+    rollouts = [base | placeholders.values(block) for block in CHANGED[title]]
+    loses_at_once = ENDED[title] if len(rollouts) == 2 else set()
+    with ExitStack() as stack:
+        running = [stack.enter_context(process(variables)) for variables in rollouts]
+        first = running[0]()
+        for old, new in pairwise(running):
+            assert refused(new(old())) == loses_at_once, "made by the old, read by the new"
+            assert refused(old(new())) == loses_at_once, "made by the new, read by the old"
+        assert refused(running[-1](first)) == ENDED[title]
+
+
+def test_the_page_has_a_row_and_a_section_for_every_key_of_the_environment():
+    variables = set(keys.generate().variables)
+    assert variables == {"SECRET_KEY", "BACKUP_ENCRYPTION_KEY", *VARIABLES}
+    for name in variables:
+        assert f"| `{name}`" in PAGE, name
+        assert any(name in title for title in CHANGED), name
+    assert set(CHANGED) == set(ENDED)
+    assert all("**Leaked" in body for body in PAGE.split("\n## ")[3:-1])
+
+
+def test_every_command_that_the_documentation_names_is_there():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    named = {n for page in pages for n in re.findall(r"manage\.py ([a-z_]+)", page.read_text())}
+    assert named - set(get_commands()) - {"startproject", "celery"} == set()
