@@ -47,7 +47,7 @@ class Placeholders:
         self.settings = settings
 
     def values(self, block):
-        """Return a block's variables; every process has fresh keys for all others."""
+        """Return a block's variables."""
         lines = dict(line.split("=", 1) for line in block.splitlines())
         named = next(iter(lines))
         return {
@@ -107,26 +107,25 @@ def refused(read):
     return {name for name, is_accepted in read.items() if not is_accepted}
 
 
-@pytest.mark.parametrize("title", CHANGED)
-def test_a_key_is_changed_while_old_and_new_processes_serve(
-    title, transactional_db, tmp_path, settings
-):
+def test_keys_are_changed_while_old_and_new_processes_serve(transactional_db, tmp_path, settings):
+    """All at once, to begin few processes: what is made under each key depends on no other."""
     if connection.vendor != "postgresql":
         pytest.skip("Several processes share the test's database on PostgreSQL only.")
     placeholders = Placeholders(tmp_path, settings)
-    others = keys.generate()
-    identity = tmp_path / "identity"
-    identity.write_text(others.backup_identity)
-    base = {**others.variables, "BACKUP_IDENTITY_FILE": str(identity)}
-    rollouts = [base | placeholders.values(block) for block in CHANGED[title]]
-    loses_at_once = ENDED[title] if len(rollouts) == 2 else set()
+    at_once = [title for title, blocks in CHANGED.items() if len(blocks) == 2]
     with ExitStack() as stack:
-        running = [stack.enter_context(process(variables)) for variables in rollouts]
+        running = []
+        for rollout in range(max(map(len, CHANGED.values()))):
+            variables = {}
+            for blocks in CHANGED.values():
+                variables |= placeholders.values(blocks[min(rollout, len(blocks) - 1)])
+            running.append(stack.enter_context(process(variables)))
         first = running[0]()
-        for old, new in pairwise(running):
-            assert refused(new(old())) == loses_at_once, "made by the old, read by the new"
-            assert refused(old(new())) == loses_at_once, "made by the new, read by the old"
-        assert refused(running[-1](first)) == ENDED[title]
+        for number, (old, new) in enumerate(pairwise(running)):
+            ends = set().union(*(ENDED[title] for title in at_once)) if number == 0 else set()
+            assert refused(new(old())) == ends, "made by the old, read by the new"
+            assert refused(old(new())) == ends, "made by the new, read by the old"
+        assert refused(running[-1](first)) == set().union(*ENDED.values())
 
 
 def test_the_page_has_a_row_and_a_section_for_every_key_of_the_environment():
