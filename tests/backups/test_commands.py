@@ -99,7 +99,7 @@ def test_verification_has_three_outcomes_and_an_exit_code_for_each(site, capsys,
     site.settings.SECRET_KEY_FALLBACKS = [secret]
     assert verify() == (0, "good", False, False)
 
-    part = site.target / backup.folder / "database.dump.gz.age"
+    part = next((site.target / backup.folder).glob("database.*"))
     whole = part.read_bytes()
     part.write_bytes(whole[:-1])
     assert verify() == (1, "damaged", True, False)

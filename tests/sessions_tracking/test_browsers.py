@@ -207,8 +207,11 @@ def test_the_browser_that_changes_the_password_stays_and_its_new_key_is_sealed(
 def test_a_rotated_secret_key_keeps_the_browser_signed_in(browser, settings):
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another-secret-key-0123456789-abcdefghijklmnop"
+    cookie = browser.cookies[settings.SESSION_COOKIE_NAME].value
     assert who(browser) == "ada@example.org"
     assert who(browser) == "ada@example.org"
+    # Not cycled: a request that is on its way with the same cookie must find its session.
+    assert browser.cookies[settings.SESSION_COOKIE_NAME].value == cookie
 
 
 def test_a_backend_that_is_no_longer_configured_signs_the_browser_out(browser, settings):
