@@ -261,6 +261,15 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Django Garrison",
     "DESCRIPTION": "Accounts, sessions and security of this site.",
     "VERSION": "1",
+    "CONTACT": {"name": "The operators of this site", "url": "/api/docs"},
+    "LICENSE": {"name": "BSD-3-Clause", "url": "https://opensource.org/license/bsd-3-clause"},
+    "SERVERS": [{"url": "/", "description": "This site"}],
+    "TAGS": [
+        {"name": "auth", "description": "Accounts: register, sign in, passwords, one's own data."},
+        {"name": "backups", "description": "Backups: look at them, ask for one, verify one."},
+        {"name": "security", "description": "Events, figures and health, for security staff."},
+        {"name": "sessions", "description": "One's own signed-in devices."},
+    ],
 }
 
 # --- Work in the background -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Write the reference pages that follow from the code: settings, events, checks, decisions.
+"""Write the reference pages that follow from the code: settings, events, checks, errors, decisions.
 
 ``python docs/reference.py`` writes them; ``--check`` exits with 1 where one is out of date.
 """
@@ -110,6 +110,25 @@ def checks_page(packages: list[str]) -> str:
     return "\n".join([*lines, ""])
 
 
+def errors_page() -> str:
+    """Every code that an error answer may carry."""
+    from http_hardening.codes import error_codes
+
+    head = [
+        "# Errors",
+        "",
+        NOTE,
+        "",
+        "An error of the API is `application/problem+json` (RFC 9457). Decide by `code`; `detail` is",
+        "for people. A code keeps its meaning; the status follows from it.",
+        "",
+        "| code | status | title |",
+        "| --- | --- | --- |",
+    ]
+    rows = [f"| `{each.code}` | {each.status} | {each.title} |" for each in error_codes()]
+    return "\n".join([*head, *rows, ""])
+
+
 def decisions_page() -> str:
     """Every decision by its number and title."""
     lines = ["# Decisions", "", NOTE, ""]
@@ -126,6 +145,7 @@ def main() -> int:
         "settings.md": settings_page(),
         "events.md": events_page(),
         "checks.md": checks_page(packages),
+        "errors.md": errors_page(),
         "decisions/README.md": decisions_page(),
     }
     stale = []

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from drf_spectacular.utils import PolymorphicProxySerializer
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
 from accounts.login_name import LONGEST_LOGIN_NAME, LONGEST_TYPED_NAME, acceptable
@@ -25,6 +26,7 @@ LONGEST_METHOD = 32
 LONGEST_CODE = 32  # characters; a code, and blanks that a person may have copied with it
 
 
+@extend_schema_field(OpenApiTypes.EMAIL)
 class AddressField(serializers.CharField):
     """An e-mail address, folded and well-formed."""
 
@@ -69,6 +71,12 @@ class NameField(serializers.CharField):
 class RegisterInput(StrictSerializer):
     """What a person registers with."""
 
+    example = {
+        "email": "ana@example.com",
+        "password": "seven-lanterns-over-quiet-water",
+        "name": "Ana",
+    }
+
     email = AddressField()
     password = PasswordField()
     name = NameField(default="")
@@ -77,6 +85,8 @@ class RegisterInput(StrictSerializer):
 class VerifyEmailInput(StrictSerializer):
     """An address and the code that was mailed to it."""
 
+    example = {"email": "ana@example.com", "code": "12345678"}
+
     email = AddressField()
     code = CodeField()
 
@@ -84,11 +94,18 @@ class VerifyEmailInput(StrictSerializer):
 class ResendInput(StrictSerializer):
     """An address that waits for a code."""
 
+    example = {"email": "ana@example.com"}
+
     email = AddressField()
 
 
 class ChangeInput(StrictSerializer):
     """The present password, and the new one."""
+
+    example = {
+        "current_password": "seven-lanterns-over-quiet-water",
+        "new_password": "eleven-bicycles-under-a-green-roof",
+    }
 
     current_password = PasswordField()
     new_password = PasswordField()
@@ -97,11 +114,15 @@ class ChangeInput(StrictSerializer):
 class ResetInput(StrictSerializer):
     """An address whose owner has forgotten the password."""
 
+    example = {"email": "ana@example.com"}
+
     email = AddressField()
 
 
 class ResetConfirmInput(VerifyEmailInput):
     """An address, the code that was mailed to it, and the new password."""
+
+    example = {**VerifyEmailInput.example, "new_password": "seven-lanterns-over-quiet-water"}
 
     new_password = PasswordField()
 
@@ -109,12 +130,20 @@ class ResetConfirmInput(VerifyEmailInput):
 class LoginInput(StrictSerializer):
     """A name and a password. A name that is no address is a wrong one, like any other."""
 
+    example = {"email": "ana@example.com", "password": "seven-lanterns-over-quiet-water"}
+
     email = serializers.CharField(max_length=LONGEST_LOGIN_NAME)
     password = PasswordField()
 
 
 class StepInput(StrictSerializer):
     """The token of a half-done sign-in, and an answer by one of the methods it named."""
+
+    example = {
+        "mfa_token": "pQ8xRk2vT5nYc7WbHs4JdLm9ZaEfGu1iOo3XtNq6yBV",
+        "method": "totp",
+        "code": "492039",
+    }
 
     mfa_token = serializers.CharField(max_length=LONGEST_TOKEN, write_only=True)
     method = serializers.CharField(max_length=LONGEST_METHOD)
@@ -124,6 +153,8 @@ class StepInput(StrictSerializer):
 class PasswordStrengthInput(StrictSerializer):
     """A password to judge before it is chosen."""
 
+    example = {"password": "seven-lanterns-over-quiet-water", "email": "ana@example.com"}
+
     password = PasswordField()
     email = serializers.CharField(
         max_length=LONGEST_LOGIN_NAME, required=False, default="", allow_blank=True
@@ -132,6 +163,8 @@ class PasswordStrengthInput(StrictSerializer):
 
 class ProfileInput(StrictSerializer):
     """What people may change of their own account."""
+
+    example = {"name": "Ana"}
 
     name = NameField(required=False)
 
@@ -166,9 +199,9 @@ class ProfileOutput(serializers.Serializer[Any]):
     email = serializers.SerializerMethodField()
     name = serializers.SerializerMethodField()
     email_verified = serializers.SerializerMethodField()
-    is_staff = serializers.BooleanField(default=False)
+    is_staff = serializers.BooleanField(default=False, read_only=True)
     joined_at = serializers.SerializerMethodField()
-    last_login = serializers.DateTimeField(default=None, allow_null=True)
+    last_login = serializers.DateTimeField(default=None, allow_null=True, read_only=True)
 
     def get_email(self, user: Any) -> str:
         """Return the address."""

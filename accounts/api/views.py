@@ -12,7 +12,18 @@ from rest_framework.response import Response
 
 from accounts import services
 from accounts.api import serializers
-from accounts.errors import StepRequired
+from accounts.errors import (
+    AnswerInvalid,
+    CodeExpired,
+    CodeInvalid,
+    CurrentPasswordWrong,
+    EmailUnverified,
+    InvalidCredentials,
+    LockedOut,
+    PasswordRejected,
+    SignInExpired,
+    StepRequired,
+)
 from accounts.password.policy import advise
 from accounts.user_model import missing_fields
 from http_hardening.api.operations import operation
@@ -37,7 +48,7 @@ class PublicView(PublicAPIView):
 class RegisterView(PublicView):
     """Register."""
 
-    @operation(body=serializers.RegisterInput, status=202)
+    @operation(body=serializers.RegisterInput, status=202, refuses=(PasswordRejected,))
     def post(self, **given: Any) -> None:
         """Create an account and mail a code, or write to its owner; the answer is always alike."""
         services.register(**given)
@@ -46,7 +57,7 @@ class RegisterView(PublicView):
 class VerifyEmailView(PublicView):
     """Prove an address."""
 
-    @operation(body=serializers.VerifyEmailInput)
+    @operation(body=serializers.VerifyEmailInput, refuses=(CodeInvalid, CodeExpired))
     def post(self, **given: Any) -> None:
         """Use the mailed code up."""
         services.verify_email(**given)
@@ -79,7 +90,11 @@ class SignInView(PublicView):
 class LoginView(SignInView):
     """Sign in; a complete sign-in gives its place under the rate limit back."""
 
-    @operation(body=serializers.LoginInput, returns=serializers.SIGN_IN_OUTPUT)
+    @operation(
+        body=serializers.LoginInput,
+        returns=serializers.SIGN_IN_OUTPUT,
+        refuses=(InvalidCredentials, EmailUnverified, LockedOut),
+    )
     def post(self, *, email: str, password: str) -> Response:
         """Check the name and the password; start a session, or return what is still required."""
         return self.answer(partial(services.sign_in, login_name=email, password=password))
@@ -88,7 +103,11 @@ class LoginView(SignInView):
 class LoginStepView(SignInView):
     """Go on with a sign-in that a step has halted."""
 
-    @operation(body=serializers.StepInput, returns=serializers.SIGN_IN_OUTPUT)
+    @operation(
+        body=serializers.StepInput,
+        returns=serializers.SIGN_IN_OUTPUT,
+        refuses=(SignInExpired, AnswerInvalid, EmailUnverified, LockedOut),
+    )
     def post(self, *, mfa_token: str, method: str, code: str) -> Response:
         """Answer the step; start the session where it was the last one."""
         return self.answer(
@@ -108,7 +127,9 @@ class ResetView(PublicView):
 class ResetConfirmView(PublicView):
     """Choose a new password."""
 
-    @operation(body=serializers.ResetConfirmInput)
+    @operation(
+        body=serializers.ResetConfirmInput, refuses=(CodeInvalid, CodeExpired, PasswordRejected)
+    )
     def post(self, **given: Any) -> None:
         """Use the mailed code up, set the password, and end every session."""
         services.reset_password(**given)
@@ -121,7 +142,9 @@ class ChangeView(StrictAPIView):
     throttle_scope = "auth"
     throttle_refunds_success = True
 
-    @operation(body=serializers.ChangeInput)
+    @operation(
+        body=serializers.ChangeInput, refuses=(CurrentPasswordWrong, PasswordRejected, LockedOut)
+    )
     def post(self, **given: Any) -> None:
         """Check the present password, set the new one, and end every other session."""
         services.change_password(user=self.request.user, **given)  # type: ignore[arg-type]
@@ -141,7 +164,7 @@ class MeView(StrictAPIView):
 
     @operation(returns=serializers.ProfileOutput)
     def get(self) -> Any:
-        """Show it."""
+        """Show the account that asks."""
         return self.request.user
 
     @operation(body=serializers.ProfileInput, returns=serializers.ProfileOutput)
@@ -159,6 +182,6 @@ class LoginHistoryView(StrictAPIView):
 
     @operation(query=serializers.HistoryQuery, returns=serializers.HistoryOutput)
     def get(self, *, cursor: str, limit: int) -> Page[Any]:
-        """List a page of them, newest first, failures too."""
+        """List a page of one's own sign-ins, newest first, failures too."""
         sign_ins = services.sign_ins_of(user=self.request.user)  # type: ignore[arg-type]
         return page_of(sign_ins, of="login-history", cursor=cursor, limit=limit)

@@ -12,6 +12,8 @@ from http_hardening.api.serializers import PageOutput, StrictSerializer
 class BackupInput(StrictSerializer):
     """What to back up."""
 
+    example = {"content": "all"}
+
     content = serializers.ChoiceField(choices=Content.choices, default=Content.ALL)
 
 
@@ -23,6 +25,7 @@ class CopyOutput(serializers.ModelSerializer[Copy]):
 
         model = Copy
         fields = ("target", "state", "size_bytes", "verified_at", "failure")
+        read_only_fields = fields
 
 
 class BackupOutput(serializers.ModelSerializer[Backup]):
@@ -41,6 +44,7 @@ class BackupOutput(serializers.ModelSerializer[Backup]):
             "size_bytes", "rows", "files", "recipients", "verified_at", "opened_at", "drilled_at",
             "damage", "indeterminate", "failure", "copies",
         )  # fmt: skip
+        read_only_fields = fields
 
 
 class BackupsOutput(PageOutput):

@@ -33,7 +33,7 @@ class BackupListView(BackupsAPIView):
 
     @operation(query=PageQuery, returns=BackupsOutput)
     def get(self, *, cursor: str, limit: int) -> Page[Backup]:
-        """List a page of them, newest first."""
+        """List a page of backups, newest first."""
         rows = Backup.objects.prefetch_related("copies")
         return page_of(
             rows, of="backups", cursor=cursor, limit=limit, newest_by=("queued_at", "pk")
@@ -48,9 +48,9 @@ class BackupListView(BackupsAPIView):
 class BackupView(BackupsAPIView):
     """One backup."""
 
-    @operation(returns=BackupOutput)
+    @operation(returns=BackupOutput, refuses=(BackupNotFound,))
     def get(self, backup_id: uuid.UUID) -> Any:
-        """Show it."""
+        """Show one backup."""
         found = Backup.objects.filter(pk=backup_id).prefetch_related("copies").first()
         if found is None:
             raise BackupNotFound(f"There is no backup {backup_id}.")
@@ -62,7 +62,7 @@ class VerifyView(BackupsAPIView):
 
     asks = "verify_backup"
 
-    @operation(returns=BackupOutput, status=202)
+    @operation(returns=BackupOutput, status=202, refuses=(BackupNotFound,))
     def post(self, backup_id: uuid.UUID) -> Backup:
-        """Have a worker read every byte; what it finds will stand in the backup."""
+        """Verify a backup: a worker reads every byte; what it finds will stand in the backup."""
         return requests.request_verification(backup_id=backup_id)

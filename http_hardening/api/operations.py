@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rest_framework.serializers import BaseSerializer
     from rest_framework.views import APIView
 
+    from garrison.errors import Refusal
+
 Method = TypeVar("Method", bound="Callable[..., Any]")
 
 READS_A_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -39,7 +41,8 @@ class Operation:
     """What a method takes and answers; ``many`` where it answers a plain list.
 
     ``returns`` may be anything that drf-spectacular can describe, where the method answers a
-    ``Response`` of its own: one of several shapes, for example.
+    ``Response`` of its own: one of several shapes, for example. ``refuses`` names what the method
+    itself may raise; what every operation may answer is described with all of them.
     """
 
     body: type[BaseSerializer[Any]] | None
@@ -47,6 +50,7 @@ class Operation:
     returns: Any
     many: bool
     status: int
+    refuses: tuple[type[Refusal], ...]
 
 
 def operation(
@@ -56,6 +60,7 @@ def operation(
     returns: Any = None,
     many: bool = False,
     status: int | None = None,
+    refuses: tuple[type[Refusal], ...] = (),
 ) -> Callable[[Method], Method]:
     """Make a method an operation; it is called with the path's values and the validated fields.
 
@@ -63,7 +68,7 @@ def operation(
     empty. The status is 200, or 204 where nothing is returned. Local variables are left out of
     error reports where there is a body: it may hold a secret.
     """
-    described = Operation(body, query, returns, many, status or (200 if returns else 204))
+    described = Operation(body, query, returns, many, status or (200 if returns else 204), refuses)
 
     def decorate(method: Method) -> Method:
         @wraps(method)

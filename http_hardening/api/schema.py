@@ -9,44 +9,36 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, cast
 
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent, force_instance
 from drf_spectacular.utils import OpenApiResponse
-from rest_framework import serializers
+from rest_framework.fields import CharField, IPAddressField
 
 from garrison.conf import remembered
-from garrison.errors import PROBLEM_JSON
+from http_hardening.api import responses
 from http_hardening.api.operations import READS_A_BODY
-from http_hardening.api.serializers import PageOutput
+from http_hardening.api.responses import ProblemSerializer
+from http_hardening.api.serializers import PageOutput, QuerySerializer, StrictMixin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from garrison.errors import Refusal
     from http_hardening.api.operations import Operation
 
 MEDIA_TYPE = "application/vnd.oai.openapi+json"
-
-
-class FieldErrorSerializer(serializers.Serializer[Any]):
-    """One reason out of several."""
-
-    code = serializers.CharField(help_text="Stable, lower_snake.")
-    message = serializers.CharField()
-    field = serializers.CharField(required=False, help_text="A path such as items.0.name.")
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    """An error in the form of RFC 9457."""
-
-    type = serializers.CharField(help_text="urn:garrison:problem:<code>")
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    code = serializers.CharField(help_text="Stable, lower_snake: decide by this.")
-    request_id = serializers.CharField(help_text="Also in X-Request-ID; tell it when you ask.")
-    errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]  # a field
+PLAIN_TEXT = {"type", "title", "description", "default", "nullable", "writeOnly", "maxLength"}
+ADDRESS = {"anyOf": [{"type": "string", "format": each} for each in ("ipv4", "ipv6")]}
+STATUS = attrgetter("status")
+# Regular expressions of ECMA-262, as OpenAPI has them.
+ANY_TEXT = r"^[^\x00]*$"
+FILLED_TEXT = r"^[^\x00]*[^\s\x00][^\x00]*$"
 
 
 class ProblemAutoSchema(AutoSchema):
@@ -63,18 +55,19 @@ class ProblemAutoSchema(AutoSchema):
         return [operation.query] if operation and operation.query else []
 
     def get_response_serializers(self) -> Any:
-        """Return what each status answers."""
+        """Return what the status of success answers."""
         operation = self._operation()
         if operation is None:
             return super().get_response_serializers()
         returns = operation.returns
         if isinstance(returns, type):
             returns = returns(many=operation.many)
-        problems = {
-            (status, PROBLEM_JSON): OpenApiResponse(ProblemSerializer, description=description)
-            for status, description in self._problems(operation)
-        }
-        return {str(operation.status): returns, **problems}
+        description = HTTPStatus(operation.status).phrase
+        return {str(operation.status): OpenApiResponse(returns, description=description)}
+
+    def get_summary(self) -> str | None:
+        """Return the first line of the method's docstring."""
+        return self.get_description().partition("\n")[0].rstrip(".") or None
 
     def get_operation_id(self) -> str:
         """Call what answers several rows a list."""
@@ -89,24 +82,76 @@ class ProblemAutoSchema(AutoSchema):
         """Name no way in where none is looked at."""
         return super().get_auth() if self.view.authentication_classes else []
 
+    def _get_response_bodies(self, direction: Any = "response") -> Any:
+        """Add the headers of every answer, and the errors by reference."""
+        bodies = super()._get_response_bodies(direction)
+        operation = self._operation()
+        if operation is None:
+            return bodies
+        for name, header in responses.HEADERS.items():
+            self._register(ResolvedComponent.HEADER, name, header)
+        for body in bodies.values():
+            body["headers"] = responses.header_refs()
+        refused = groupby(sorted(operation.refuses, key=STATUS), key=STATUS)
+        errors = dict.fromkeys(self._errors(operation), ()) | {s: tuple(own) for s, own in refused}
+        return bodies | {
+            str(status): self._error(status, errors[status]) for status in sorted(errors)
+        }
+
+    def _error(self, status: int, refusals: tuple[type[Refusal], ...]) -> dict[str, Any]:
+        problem = self.resolve_serializer(ProblemSerializer, "response").ref
+        described = responses.response(status, schema=problem, refusals=refusals)
+        if refusals:
+            return described
+        name = responses.RESPONSES[status].name
+        return self._register(ResolvedComponent.RESPONSE, name, described)
+
+    def _register(self, kind: str, name: str, described: dict[str, Any]) -> dict[str, Any]:
+        component = ResolvedComponent(name=name, type=kind, schema=described, object=name)
+        self.registry.register_on_missing(component)
+        return cast("dict[str, Any]", component.ref)
+
+    def _map_serializer(self, serializer: Any, direction: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add what a strict serializer refuses, and the example that a serializer has."""
+        schema = super()._map_serializer(serializer, direction, *args, **kwargs)
+        serializer = force_instance(serializer)
+        if isinstance(serializer, StrictMixin):
+            schema["additionalProperties"] = False
+        if example := getattr(serializer, "example", None):
+            schema["example"] = example
+        return schema
+
+    def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add what text that is read must be like, where no format says so."""
+        schema = super()._map_serializer_field(field, *args, **kwargs)
+        if not isinstance(field.root, StrictMixin | QuerySerializer):
+            return schema
+        if isinstance(field, IPAddressField):
+            return ADDRESS
+        is_plain = isinstance(field, CharField) and schema.keys() <= PLAIN_TEXT
+        return schema | _text(field) if is_plain else schema
+
     def _operation(self) -> Operation | None:
         method = getattr(self.view, self.method.lower(), None)
         return getattr(method, "operation", None)
 
-    def _problems(self, operation: Operation) -> Iterator[tuple[str, str]]:
+    def _errors(self, operation: Operation) -> Iterator[int]:
+        yield from (400, 406, 500, 503)  # a query that is not declared is a 400 everywhere
         if self.method in READS_A_BODY:
-            yield "400", "The body is not valid: see code, and errors for the fields."
-            yield "415", "The body is no UTF-8 JSON."
-        elif operation.query:
-            yield "400", "The query parameters are not valid: see errors."
+            yield from (411, 413, 415)
         if self.view.authentication_classes:
-            yield "401", "Not signed in, or the session has ended."
-            yield "403", "Signed in, and not allowed."
+            yield from (401, 403)
         if "{" in self.path:
-            yield "404", "There is nothing of that name."
+            yield 404
         if getattr(self.view, "throttle_scope", "") is not None and self.view.throttle_classes:
-            yield "429", "Too many requests; Retry-After says when to come back."
-        yield "default", "Any other error has this form too."
+            yield 429
+
+
+def _text(field: CharField) -> dict[str, Any]:
+    """Return what REST framework asks of text beside its length: something in it, and no NUL."""
+    if field.allow_blank:
+        return {"pattern": ANY_TEXT}
+    return {"minLength": 1, "pattern": FILLED_TEXT if field.trim_whitespace else ANY_TEXT}
 
 
 @remembered("ROOT_URLCONF")

@@ -119,6 +119,9 @@ class QuerySerializer(serializers.Serializer[Any]):
             is_list = isinstance(field, serializers.ListField)
             if not is_list and len(given.getlist(name)) > 1:
                 yield FieldError("repeated", "It is given more than once.", name)
+            if given.get(name) == "" and not getattr(field, "allow_blank", False):
+                # REST framework would read it as left out.
+                yield FieldError("blank", "It is empty; leave it out instead.", name)
             is_number = name in given and isinstance(field, serializers.IntegerField)
             if is_number and not WHOLE_NUMBER.fullmatch(str(given[name])):
                 yield FieldError("invalid", "This must be a whole number.", name)

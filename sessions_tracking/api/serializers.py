@@ -14,11 +14,15 @@ from sessions_tracking.models import Session
 class RefreshInput(StrictSerializer):
     """The refresh token. One that is too long, or nonsense, is not valid rather than malformed."""
 
+    example = {"refresh": "KzR4dXw3LmQ2YnN0aGVyZWZyZXNodG9rZW4"}
+
     refresh = serializers.CharField(trim_whitespace=False)
 
 
 class LogoutAllInput(StrictSerializer):
     """Whether the session that asks is ended too."""
+
+    example = {"include_current": False}
 
     include_current = serializers.BooleanField(default=False)
 

@@ -22,7 +22,13 @@ from sessions_tracking.api.serializers import (
     TokenPairOutput,
 )
 from sessions_tracking.conf import settings
-from sessions_tracking.errors import SessionNotFound
+from sessions_tracking.errors import (
+    RefreshReused,
+    SessionEnded,
+    SessionNotFound,
+    TokenExpired,
+    TokenInvalid,
+)
 from sessions_tracking.models import Session
 from sessions_tracking.signing_keys import public_jwks
 
@@ -46,9 +52,13 @@ class RefreshView(PublicAPIView):
 
     throttle_refunds_success = True
 
-    @operation(body=RefreshInput, returns=TokenPairOutput)
+    @operation(
+        body=RefreshInput,
+        returns=TokenPairOutput,
+        refuses=(TokenInvalid, TokenExpired, SessionEnded, RefreshReused),
+    )
     def post(self, *, refresh: str) -> Any:
-        """Rotate; the refresh token that was sent is void afterwards."""
+        """Exchange the refresh token for new tokens; the one that was sent is void afterwards."""
         return services.rotate(refresh_token=refresh)
 
 
@@ -67,7 +77,7 @@ class SessionListView(StrictAPIView):
 
     @operation(returns=SessionOutput, many=True)
     def get(self) -> Any:
-        """List them, last used first; never more than ``SESSIONS_MOST_PER_USER``."""
+        """List one's sessions, last used first; never more than ``SESSIONS_MOST_PER_USER``."""
         alive = Session.objects.alive(now=timezone.now()).of_user(self.request.user)
         return alive.order_by("-last_seen_at", "pk")[: settings.most_per_user]
 
@@ -75,9 +85,9 @@ class SessionListView(StrictAPIView):
 class SessionView(StrictAPIView):
     """One of the caller's signed-in devices."""
 
-    @operation()
+    @operation(refuses=(SessionNotFound,))
     def delete(self, session_id: uuid.UUID) -> None:
-        """End it; a session of somebody else is as unknown as one that never was."""
+        """End one session; one of somebody else is as unknown as one that never was."""
         alive = Session.objects.alive(now=timezone.now()).of_user(self.request.user)
         if not alive.filter(pk=session_id).exists():
             raise SessionNotFound

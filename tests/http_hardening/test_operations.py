@@ -95,7 +95,8 @@ def test_an_operation_is_described_as_it_is_declared():
     assert shelf["get"]["operationId"] == "api_shelf_list"
     assert [p["name"] for p in shelf["get"]["parameters"]] == ["letter", "several"]
     assert "requestBody" not in shelf["put"]
-    assert set(shelf["put"]["responses"]) == {"204", "400", "415", "default"}
+    own = {"204", "400", "406", "411", "413", "415", "500", "503"}
+    assert set(shelf["put"]["responses"]) == own
     assert shelf["patch"]["requestBody"]["content"].keys() == {"application/json"}
     assert "security" not in shelf["patch"]
     (either,) = shelf["delete"]["responses"]["200"]["content"].values()
@@ -115,6 +116,7 @@ def test_an_operation_is_described_as_it_is_declared():
         ("GET", "?letter=ab", None, "invalid_query"),
         ("GET", "?letter=a&letter=a", None, "invalid_query"),
         ("GET", "?other", None, "invalid_query"),
+        ("GET", "?letter=", None, "invalid_query"),
     ],
 )
 def test_whatever_else_is_sent_is_refused(method, query, body, code):
