@@ -147,9 +147,19 @@ def test_two_steps_are_asked_one_after_the_other_in_the_minutes_of_the_first(
     assert answer.status_code == 200
     assert Session.objects.get().amr == ["pwd", "kba", "otp"]
     assert taken() == 0
-    late = go_on(client, begin(client)["mfa_token"]).json()["mfa_token"]
+    third = begin(client)["mfa_token"]
+    time_machine.shift(timedelta(minutes=4))
+    late = go_on(client, third).json()["mfa_token"]
+    time_machine.shift(timedelta(minutes=1))
+    assert go_on(client, late, "seven", method="word").status_code == 401
+
+
+def test_one_that_has_expired_holds_no_place_after_a_completion(client, ada, time_machine):
+    time_machine.move_to(timezone.now(), tick=False)
+    begin(client)
     time_machine.shift(timedelta(minutes=5))
-    assert go_on(client, late, "7", method="number").status_code == 401
+    assert go_on(client, begin(client)["mfa_token"]).status_code == 200
+    assert taken() == 0
 
 
 def test_answers_of_any_kind_are_no_crash(client, ada):

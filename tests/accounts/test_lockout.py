@@ -46,6 +46,15 @@ def test_places_are_numbered_and_the_last_one_locks():
 
 
 @pytest.mark.django_db
+def test_a_lock_is_neither_lengthened_nor_counted_by_a_failure_that_ends_after_it_began():
+    last = [take()[0] for _ in range(3)][-1]
+    until = lockout.lock(reservation=last, user_id=None, now=NOW)
+    assert lockout.lock(reservation=last, user_id=None, now=NOW + minutes(1)) is None
+    row = LockoutBucket.objects.get()
+    assert (row.locked_until, row.locks) == (until, 1)
+
+
+@pytest.mark.django_db
 def test_a_place_that_is_not_the_last_locks_nothing():
     assert fail() is None
     assert not LockoutBucket.objects.locked(now=NOW).exists()
@@ -148,6 +157,16 @@ def test_a_success_ends_the_memory_of_earlier_locks():
     lockout.clear(reservations=take(at=until), now=NOW)
     bucket = LockoutBucket.objects.get(key=BUCKET.key)
     assert (bucket.taken, bucket.locks, bucket.locked_until) == (0, 0, None)
+
+
+@pytest.mark.django_db
+def test_a_success_forgets_no_earlier_lock_of_the_address():
+    LockoutBucket.objects.create(
+        key=ADDRESS.key, places=10, taken=10, window_started_at=NOW, locked_until=NOW, locks=1
+    )
+    later = NOW + minutes(16)
+    lockout.clear(reservations=take(BUCKET, ADDRESS, at=later), now=later)
+    assert LockoutBucket.objects.get(key=ADDRESS.key).locks == 1
 
 
 @pytest.mark.django_db

@@ -97,6 +97,12 @@ def test_a_new_code_voids_the_old_one_and_begins_with_five_tries(bob, code):
     verify(new)
 
 
+def test_a_new_code_has_ten_minutes_of_its_own(bob, code):
+    later = NOW + timedelta(minutes=9)
+    new = codes.issue(user_id=bob.pk, purpose=Purpose.VERIFY_EMAIL, now=later)
+    verify(new, at=later + timedelta(minutes=9))
+
+
 @pytest.mark.parametrize(
     "malformed",
     ["", "12345", "1234567", "12345a", "\u0661\u0662\u0663\u0664\u0665\u0666", "+12345"],
@@ -181,6 +187,12 @@ def test_a_code_is_bound_to_its_purpose_even_where_two_look_alike(bob, code, mon
     MailedCode.objects.update(purpose=Purpose.RESET_PASSWORD)
     with pytest.raises(CodeInvalid):
         codes.verify(user_id=bob.pk, purpose=Purpose.RESET_PASSWORD, code=code, now=NOW)
+
+
+def test_voiding_one_purpose_leaves_the_code_of_another(bob, code):
+    codes.issue(user_id=bob.pk, purpose=Purpose.RESET_PASSWORD, now=NOW)
+    codes.void(user_id=bob.pk, purposes=[Purpose.RESET_PASSWORD])
+    assert MailedCode.objects.get().purpose == Purpose.VERIFY_EMAIL
 
 
 # --- Asking again ---------------------------------------------------------------------------------
