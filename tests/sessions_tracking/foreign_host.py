@@ -7,8 +7,10 @@ Run as a program by ``test_foreign_host.py``; it fails by an exception.
 
 import django
 from django.conf import settings
+from django.core import mail
 from django.core.management import call_command
 from django.test import Client, RequestFactory
+from django.test.utils import setup_test_environment
 from django.urls import include, path
 
 settings.configure(
@@ -22,15 +24,18 @@ settings.configure(
     ],
     SESSIONS_SIGNING_KEYS=["k1:a-signing-key-of-the-host-0123456789abcdef0123456789"],
     USE_TZ=True,
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
     ROOT_URLCONF=__name__,
     ALLOWED_HOSTS=["testserver"],
     MIDDLEWARE=["garrison.middleware.RequestContextMiddleware"],
 )
 django.setup()
+setup_test_environment()  # mails are kept
 call_command("migrate", verbosity=0)
 
 from django.contrib.auth import get_user_model  # noqa: E402 - models exist now
 
+from garrison import background  # noqa: E402
 from garrison.errors import ConfigurationError  # noqa: E402
 from sessions_tracking import services  # noqa: E402
 from sessions_tracking.authentication import SessionTokenAuthentication  # noqa: E402
@@ -56,6 +61,8 @@ assert authenticate(first.access)[0] == user
 second = services.rotate(refresh_token=first.refresh)
 third = services.rotate(refresh_token=second.refresh)
 refused(RefreshReused, services.rotate, refresh_token=first.refresh)
+background._pool().shutdown()  # waits for its threads
+assert [sent.to for sent in mail.outbox] == [["ada@example.org"]]
 refused(SessionEnded, services.rotate, refresh_token=third.refresh)
 refused(SessionEnded, authenticate, access=third.access)
 
