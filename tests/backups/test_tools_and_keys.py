@@ -17,6 +17,7 @@ from backups.errors import (
     ProgramFailed,
     RecipientInvalid,
     RecipientMissing,
+    SignerUnknown,
     ToolMissing,
 )
 from backups.processes import Program
@@ -217,7 +218,7 @@ def test_a_signature_of_a_former_key_is_believed_and_a_stranger_s_is_not(setting
     old = signing.signer()
     signature = signing.sign(b"body")
     settings.BACKUPS_SIGNING_SECRET = "another secret of this site"
-    with pytest.raises(BackupDamaged, match="not a key of this site"):
+    with pytest.raises(SignerUnknown, match="not a key of this site"):
         signing.require_genuine(body=b"body", signer=old, signature=signature)
     settings.BACKUPS_TRUSTED_SIGNERS = [old]
     signing.require_genuine(body=b"body", signer=old, signature=signature)
