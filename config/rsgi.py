@@ -236,7 +236,7 @@ application = RSGIApplication(
     threads=settings.WEB_THREADS,
     bodies=BodyReader(
         longest=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
-        for_an_address=env.int("WEB_BODIES_PER_ADDRESS", 16),  # docs/running.md
+        for_an_address=env.int("WEB_BODIES_PER_ADDRESS", 64),  # docs/running.md
         in_all=env.int("WEB_BODIES", 256),
     ),
 )

@@ -82,7 +82,7 @@ def test_half_sent_bodies_of_one_address_leave_threads_to_those_who_read(port, a
     token = start_token_session(user=ada, amr=["pwd"]).access
     head = b"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
     with ExitStack() as held:
-        for _ in range(64):
+        for _ in range(96):  # 64 are waited for
             line = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
             line.sendall(head)
         time.sleep(0.3)
