@@ -53,7 +53,7 @@ class Operation:
     refuses: tuple[type[Refusal], ...]
 
 
-def operation(
+def operation(  # noqa: PLR0913 - what an operation is, by keyword
     *,
     body: type[BaseSerializer[Any]] | None = None,
     query: type[QuerySerializer] | None = None,

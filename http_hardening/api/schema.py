@@ -12,7 +12,7 @@ import json
 from http import HTTPStatus
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
@@ -93,7 +93,7 @@ class ProblemAutoSchema(AutoSchema):
         for body in bodies.values():
             body["headers"] = responses.header_refs()
         refused = groupby(sorted(operation.refuses, key=STATUS), key=STATUS)
-        errors = dict.fromkeys(self._errors(operation), ()) | {s: tuple(own) for s, own in refused}
+        errors = dict.fromkeys(self._errors(), ()) | {s: tuple(own) for s, own in refused}
         return bodies | {
             str(status): self._error(status, errors[status]) for status in sorted(errors)
         }
@@ -109,7 +109,7 @@ class ProblemAutoSchema(AutoSchema):
     def _register(self, kind: str, name: str, described: dict[str, Any]) -> dict[str, Any]:
         component = ResolvedComponent(name=name, type=kind, schema=described, object=name)
         self.registry.register_on_missing(component)
-        return cast("dict[str, Any]", component.ref)
+        return component.ref
 
     def _map_serializer(self, serializer: Any, direction: Any, *args: Any, **kwargs: Any) -> Any:
         """Add what a strict serializer refuses, and the example that a serializer has."""
@@ -135,7 +135,7 @@ class ProblemAutoSchema(AutoSchema):
         method = getattr(self.view, self.method.lower(), None)
         return getattr(method, "operation", None)
 
-    def _errors(self, operation: Operation) -> Iterator[int]:
+    def _errors(self) -> Iterator[int]:
         yield from (400, 406, 500, 503)  # a query that is not declared is a 400 everywhere
         if self.method in READS_A_BODY:
             yield from (411, 413, 415)

