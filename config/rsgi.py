@@ -192,11 +192,17 @@ class RSGIApplication:
                 body = b"".join(chunks)
                 head.is_sent = True
                 protocol.response_bytes(head.status, head.fields, body)
+            elif environ["REQUEST_METHOD"] == "HEAD":  # nothing may follow
+                head.is_sent = True
+                protocol.response_empty(head.status, head.fields)
             else:
                 head.is_sent = True
                 transport = protocol.response_stream(head.status, head.fields)
                 for chunk in chunks:
                     asyncio.run_coroutine_threadsafe(_send(transport, chunk), loop).result()
+                # Its end is the answer's, and the traceback of a failure that the application has
+                # survived may keep this frame, with all it names, until garbage is collected.
+                del transport
         finally:
             if close := getattr(chunks, "close", None):
                 close()
