@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROBLEM_JSON = "application/problem+json"  # RFC 9457
+RETRY_AFTER_SECONDS = 5  # of a 503 that knows nothing better
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Refusal(Exception):  # noqa: N818 - a verdict, not a malfunction; the name
 
     Subclasses set the class attributes; ``code`` is part of the public contract (lower_snake,
     stable), ``status`` the HTTP status an API answers with, ``title`` one short phrase.
-    ``detail`` says what was found and what to do, and never holds a secret.
+    ``detail`` says what was found and what to do, and never holds a secret. A 503 always says when
+    to come back.
     """
 
     code: ClassVar[str] = "refused"
@@ -45,6 +47,8 @@ class Refusal(Exception):  # noqa: N818 - a verdict, not a malfunction; the name
         super().__init__(detail or self.title)
         self.detail = detail or self.title
         self.errors = tuple(errors)
+        if retry_after_seconds is None and self.status == 503:
+            retry_after_seconds = RETRY_AFTER_SECONDS
         self.retry_after_seconds = retry_after_seconds
 
     def problem(self, *, request_id: str) -> dict[str, Any]:

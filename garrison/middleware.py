@@ -103,6 +103,7 @@ class RequestContextMiddleware(SyncAsyncMiddleware):
             return None
         body = exception.problem(request_id=context.current().request_id)
         response = JsonResponse(body, status=exception.status, content_type=PROBLEM_JSON)
+        response["Cache-Control"] = "no-store"
         if exception.retry_after_seconds is not None:
             response["Retry-After"] = str(exception.retry_after_seconds)
         return response

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.utils.cache import patch_vary_headers
 
 from garrison import context
-from garrison.errors import PROBLEM_JSON, FieldError, Refusal, problem
+from garrison.errors import PROBLEM_JSON, RETRY_AFTER_SECONDS, FieldError, Refusal, problem
 from http_hardening.conf import settings
 from http_hardening.headers import NOTHING_LOADS
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
+PAGE = "text/html"
+FORMS = (PROBLEM_JSON, "application/json", PAGE)  # who accepts all of them alike is a program
 OWN_STYLE = f"{NOTHING_LOADS}; style-src 'self'; img-src 'self'; font-src 'self'"
 TITLES = {
     400: ("bad_request", "The request cannot be read"),
@@ -36,11 +39,12 @@ TITLES = {
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Return whether the caller is a program: by the path, or because it does not read HTML."""
-    if request.path_info.startswith(tuple(settings.api_prefixes)):
-        return True
-    accepted = request.headers.get("Accept", "")
-    return "json" in accepted and "text/html" not in accepted
+    """Return whether the caller is a program: by the path, or because it does not prefer HTML."""
+    return _is_api(request) or request.get_preferred_type(FORMS) != PAGE
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith(tuple(settings.api_prefixes))
 
 
 def problem_answer(  # noqa: PLR0913 - the members of RFC 9457, by keyword
@@ -52,7 +56,7 @@ def problem_answer(  # noqa: PLR0913 - the members of RFC 9457, by keyword
     errors: Sequence[FieldError] = (),
     retry_after_seconds: int | None = None,
 ) -> JsonResponse:
-    """Answer with a problem; what is left out is filled in from the status."""
+    """Answer with a problem, for no cache; what is left out is filled in from the status."""
     usual_code, usual_title = TITLES.get(status, TITLES[400 if status < 500 else 500])
     body: dict[str, Any] = problem(
         code=code or usual_code,
@@ -63,6 +67,9 @@ def problem_answer(  # noqa: PLR0913 - the members of RFC 9457, by keyword
         errors=errors,
     )
     answer = JsonResponse(body, status=status, content_type=PROBLEM_JSON)
+    answer.headers["Cache-Control"] = "no-store"
+    if retry_after_seconds is None and status == 503:
+        retry_after_seconds = RETRY_AFTER_SECONDS
     if retry_after_seconds is not None:
         answer.headers["Retry-After"] = str(retry_after_seconds)
     return answer
@@ -94,11 +101,19 @@ def page_answer(*, status: int, detail: str = "") -> HttpResponse:
     }
     # Without the request: a context processor that fails must not turn an error into a worse one.
     page = render_to_string("http_hardening/error.html", known)
-    return HttpResponse(page, status=status, headers={"Content-Security-Policy": OWN_STYLE})
+    headers = {"Content-Security-Policy": OWN_STYLE, "Cache-Control": "no-store"}
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return HttpResponse(page, status=status, headers=headers)
 
 
 def answer(request: HttpRequest, *, status: int, code: str = "", detail: str = "") -> HttpResponse:
     """Answer an error in the form the caller reads."""
+    response: HttpResponse
     if wants_json(request):
-        return problem_answer(status=status, code=code, detail=detail)
-    return page_answer(status=status, detail=detail)
+        response = problem_answer(status=status, code=code, detail=detail)
+    else:
+        response = page_answer(status=status, detail=detail)
+    if not _is_api(request):
+        patch_vary_headers(response, ["Accept"])
+    return response

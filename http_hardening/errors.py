@@ -58,6 +58,7 @@ class BodyTooLarge(BadRequest):
     """The body is longer than the site reads."""
 
     code = "body_too_large"
+    status = 413
     title = "The body is too large"
 
 

@@ -13,21 +13,23 @@ page for it holds an inline style, which the content security policy blocks.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import RequestDataTooBig
 
 from http_hardening.answers import answer
 from http_hardening.errors import BodyTooLarge
+from http_hardening.outages import is_outage, unavailable
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Answer 400: a forged host, a broken form, a body that is too large."""
+    """Answer 400: a forged host, a broken form; or 413: a body that is too large."""
     if isinstance(exception, RequestDataTooBig):
-        return answer(request, status=400, code=BodyTooLarge.code, detail=f"{BodyTooLarge.title}.")
+        return answer(request, status=BodyTooLarge.status, code=BodyTooLarge.code)
     return answer(request, status=400)
 
 
@@ -48,7 +50,12 @@ def not_found(
 
 
 def internal_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500; the cause is in the log, under the request's id."""
+    """Answer 500, or 503 where the database is lost; the cause is in the log, by the request's id.
+
+    Django calls this while the exception is handled, of a view as well as of a middleware.
+    """
+    if is_outage(sys.exc_info()[1]):
+        return unavailable(request)
     return answer(request, status=500, detail="Tell us the request id, and we find the cause.")
 
 

@@ -25,6 +25,9 @@ Entry: TypeAlias = tuple[str, str, str]
 # An answer that is no page may load nothing and may not be framed, should a browser show it.
 NOTHING_LOADS = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 PAGES = ("text/html", "application/xhtml+xml")
+# Not "cookies": browsers would clear those of sibling hosts, and the one that a sign-in form needs.
+CLEAR_SITE_DATA = '"cache", "storage"'
+SIGNED_OUT = "_http_hardening_signed_out"  # an attribute of the request
 TELLTALE = ("X-Powered-By", "X-Generator")
 
 
@@ -119,6 +122,8 @@ def _wanted(known: Preset, request: HttpRequest, response: HttpResponseBase) -> 
         yield from known.personal
     if not getattr(response, "xframe_options_exempt", False):
         yield from known.frames
+    if hasattr(request, SIGNED_OUT):
+        yield ("clear-site-data", "Clear-Site-Data", CLEAR_SITE_DATA)
 
 
 def is_page(response: HttpResponseBase) -> bool:

@@ -8,9 +8,10 @@ from garrison.middleware import SyncAsyncMiddleware
 from http_hardening.answers import answer
 from http_hardening.errors import LengthRequired, NulCharacter
 from http_hardening.headers import harden
+from http_hardening.outages import logged_answer
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponseBase
+    from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
     from garrison.errors import Refusal
 
@@ -22,6 +23,7 @@ class HeadersMiddleware(SyncAsyncMiddleware):
     hardened too. Two kinds of requests are answered before any view sees them: a NUL character in
     an address (400; no column of PostgreSQL takes one, so it would end as an error of ours), and a
     body without a length (411; WSGI and DRF read it as empty, and would obey half a request).
+    A view that has lost the database is answered 503, with ``DEBUG`` on too.
     """
 
     def serve(self, request: HttpRequest) -> HttpResponseBase:
@@ -35,6 +37,10 @@ class HeadersMiddleware(SyncAsyncMiddleware):
         response: HttpResponseBase = _turned_away(request) or await self.get_response(request)  # type: ignore[misc]
         harden(request, response)
         return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer a lost database; leave anything else alone."""
+        return logged_answer(request, exception)
 
 
 def _turned_away(request: HttpRequest) -> HttpResponseBase | None:

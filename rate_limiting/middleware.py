@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.utils.cache import patch_vary_headers
 
 from garrison import context
 from garrison.errors import PROBLEM_JSON
@@ -62,11 +63,13 @@ class RateLimitMiddleware(SyncAsyncMiddleware):
 
 def answer(request: HttpRequest, refusal: RateLimited | LimiterUnavailable) -> HttpResponse:
     """Answer a refusal: a page to a browser, problem+json to a program."""
-    if "text/html" in request.headers.get("Accept", ""):
+    if request.get_preferred_type((PROBLEM_JSON, "application/json", "text/html")) == "text/html":
         page = render_to_string("rate_limiting/refused.html", {"refusal": refusal}, request)
         response = HttpResponse(page, status=refusal.status)
     else:
         body = refusal.problem(request_id=context.current().request_id)
         response = JsonResponse(body, status=refusal.status, content_type=PROBLEM_JSON)
     response.headers["Retry-After"] = str(refusal.retry_after_seconds)
+    response.headers["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ["Accept"])
     return response

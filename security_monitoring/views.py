@@ -8,15 +8,18 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from garrison import health
+from garrison.errors import RETRY_AFTER_SECONDS
 from security_monitoring import dashboard
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
 
+@csrf_exempt  # so that another method is a 405; nothing is changed here
 @require_safe
 @never_cache
 def alive(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view's signature
@@ -24,6 +27,7 @@ def alive(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view's sign
     return JsonResponse({"status": "alive"})
 
 
+@csrf_exempt  # so that another method is a 405; nothing is changed here
 @require_safe
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view's signature
@@ -34,8 +38,10 @@ def ready(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view's sign
     results = health.run(only_needed_to_serve=True)
     status = health.worst(results)
     checks = [{"name": result.name, "status": result.status} for result in results]
-    code = 503 if status is health.Status.UNHEALTHY else 200
-    return JsonResponse({"status": status, "checks": checks}, status=code)
+    body = {"status": status, "checks": checks}
+    if status is not health.Status.UNHEALTHY:
+        return JsonResponse(body)
+    return JsonResponse(body, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 @require_safe
@@ -48,6 +54,7 @@ def fresh_dashboard(request: HttpRequest) -> HttpResponse:
     return render(request, "security_monitoring/dashboard.html", dashboard.build(request))
 
 
+@csrf_exempt
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view's signature
     """Send browsers that ask for ``/favicon.ico`` to the mark."""

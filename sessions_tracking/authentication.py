@@ -13,7 +13,7 @@ from garrison import context
 from sessions_tracking.compiled import AUTHENTICATION_NEEDS_NO
 from sessions_tracking.errors import TokenExpired, TokenInvalid
 from sessions_tracking.living import living_session, note_use
-from sessions_tracking.middleware import BEARER, BEARER_REFUSED
+from sessions_tracking.middleware import bearer_challenge
 from sessions_tracking.models import Session
 from sessions_tracking.tokens import SessionAccessToken, read_access
 
@@ -61,7 +61,7 @@ class SessionTokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401 (RFC 6750 §3)."""
-        return BEARER_REFUSED if request.META.get("HTTP_AUTHORIZATION") else BEARER
+        return bearer_challenge(request._request)
 
 
 def bearer_token(header: str) -> str | None:

@@ -54,6 +54,11 @@ def track(request: HttpRequest) -> None:
 def challenge(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Challenge with every 401: a bearer token is wanted (RFC 9110 §11.6.1, RFC 6750 §3)."""
     if response.status_code == UNAUTHENTICATED and "WWW-Authenticate" not in response:
-        sent = request.META.get("HTTP_AUTHORIZATION")
-        response["WWW-Authenticate"] = BEARER_REFUSED if sent else BEARER
+        response["WWW-Authenticate"] = bearer_challenge(request)
     return response
+
+
+def bearer_challenge(request: HttpRequest) -> str:
+    """Return the challenge; it blames the token only where one was sent (RFC 6750 §3.1)."""
+    scheme = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")[0]
+    return BEARER_REFUSED if scheme.lower() == "bearer" else BEARER

@@ -15,11 +15,12 @@ from rest_framework.views import set_rollback
 from garrison.errors import FieldError, Refusal
 from http_hardening.answers import problem_answer, refusal_answer
 from http_hardening.errors import BodyTooLarge, BodyUnreadable
+from http_hardening.outages import logged_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from django.http import JsonResponse
+    from django.http import HttpResponse, JsonResponse
 
 # The codes that are documented, where DRF's own (``default_code``) differ from them.
 CODES = {
@@ -41,19 +42,20 @@ STATUSES: Mapping[type[Exception], int] = {
 LONGEST_DETAIL = 500  # characters; a detail may quote what was sent
 
 
-def exception_handler(exception: Exception, where: Mapping[str, Any]) -> JsonResponse | None:
+def exception_handler(exception: Exception, where: Mapping[str, Any]) -> HttpResponse | None:
     """Answer what a client can be told; anything else stays an error of ours (500) and is logged.
 
     The transaction of the request is rolled back, as by DRF's own handler. A 401 names the scheme
-    by which to sign in, as RFC 9110 asks.
+    by which to sign in, as RFC 9110 asks. A lost database is a 503, and logged here.
     """
-    answer = _answer(exception)
+    request = where["request"]
+    answer = _answer(exception) or logged_answer(request._request, exception)
     if answer is None:
         return None
     set_rollback()
     if answer.status_code == 401:
-        challenge = where["view"].get_authenticate_header(where["request"])
-        answer.headers["WWW-Authenticate"] = challenge or "Bearer"
+        challenge = where["view"].get_authenticate_header(request)
+        answer.headers["WWW-Authenticate"] = challenge or 'Bearer realm="api"'
     return answer
 
 

@@ -17,8 +17,9 @@ from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
 from garrison.conf import remembered
-from garrison.errors import ConfigurationError
+from garrison.errors import PROBLEM_JSON, ConfigurationError
 from http_hardening.conf import HttpHardeningSettings, settings
+from http_hardening.headers import CLEAR_SITE_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.response import Response
 
+JSON = "application/json"
 INSTALLED_OR_NOT = ("rest_framework.", "http_hardening.")  # they work without being an app
 
 
@@ -71,6 +73,15 @@ class SchemaFromSettings(FromSettings):
         return inspector if view is None else inspector.__get__(view, owner)
 
 
+class ProblemNegotiation(DefaultContentNegotiation):
+    """A client that reads problem+json reads JSON; one that accepts nothing accepts all."""
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        """Return the media types that the client accepts."""
+        accepted = request.META.get("HTTP_ACCEPT") or "*/*"
+        return [kind.strip() for kind in accepted.replace(PROBLEM_JSON, JSON).split(",")]
+
+
 class StrictAPIView(APIView):
     """A view whose methods are an :func:`~http_hardening.api.operations.operation` each.
 
@@ -85,13 +96,15 @@ class StrictAPIView(APIView):
     renderer_classes = FromSettings("HTTP_HARDENING_API_RENDERERS")
     throttle_classes = FromSettings("HTTP_HARDENING_API_THROTTLES")
     schema = SchemaFromSettings("HTTP_HARDENING_API_SCHEMA_CLASS")
-    content_negotiation_class = DefaultContentNegotiation
+    content_negotiation_class = ProblemNegotiation
     metadata_class = SimpleMetadata
     versioning_class = None
 
     is_refused = False
     """Whether the request was refused before it was counted; a throttle then counts the address."""
     _is_counted = False
+    signs_out = False
+    """Whether a good answer lets a browser clear what it has kept of the caller."""
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
@@ -130,9 +143,14 @@ class StrictAPIView(APIView):
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
-        """Keep the answer out of every cache, where its view has said nothing else."""
+        """Keep the answer out of every cache, where its view has said nothing else.
+
+        Where the view has signed its caller out, nothing stays in the browser either.
+        """
         final = super().finalize_response(request, response, *args, **kwargs)
         final.headers.setdefault("Cache-Control", "no-store")
+        if self.signs_out and final.status_code < 400:
+            final.headers["Clear-Site-Data"] = CLEAR_SITE_DATA
         return final
 
 

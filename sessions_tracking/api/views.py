@@ -9,6 +9,7 @@ from django.http import JsonResponse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from http_hardening.api.operations import operation
@@ -65,6 +66,8 @@ class RefreshView(PublicAPIView):
 class LogoutView(StrictAPIView):
     """Sign out."""
 
+    signs_out = True
+
     @operation()
     def post(self) -> None:
         """End the session that asks; its access token is refused from the next request on."""
@@ -100,6 +103,7 @@ class LogoutAllView(StrictAPIView):
     @operation(body=LogoutAllInput, returns=EndedOutput)
     def post(self, *, include_current: bool) -> dict[str, int]:
         """End the caller's other sessions, and with ``include_current`` this one too."""
+        self.signs_out = include_current
         current = services.current_session(self.request)
         spared = current.pk if current and not include_current else None
         ended = services.end_sessions(
@@ -108,6 +112,7 @@ class LogoutAllView(StrictAPIView):
         return {"ended": ended}
 
 
+@csrf_exempt  # so that another method is a 405; nothing is changed here
 @require_safe
 @cache_control(public=True, max_age=300)
 def jwks(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's signature

@@ -154,7 +154,7 @@ def test_a_head_that_two_readers_may_read_differently_is_refused(client, head):
             "too_many_parts",
             400,
         ),
-        (body(field(b"note", b"a" * 1001)), "body_too_large", 400),
+        (body(field(b"note", b"a" * 1001)), "body_too_large", 413),
         (body(field(b"note", b"\xff")), "invalid_encoding", 400),
         (body(field(b"note", b"a\x00b")), "invalid_encoding", 400),
         (body((TEXT, b"a" * 5000)), "file_too_large", 413),
