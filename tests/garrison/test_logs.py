@@ -97,7 +97,11 @@ def test_each_request_is_one_line(written):
     assert (missing["path"], missing["status"]) == ("/no/such\npage", 404)
 
 
-@pytest.mark.parametrize("hostile", [f"\n{FORGED}", "\r\x1b[2J", "\u2028", "\x7f\x9b1m", "\udc80"])
+@pytest.mark.parametrize(
+    "hostile",
+    [f"\n{FORGED}", "\r\x1b[2J", "\u2028", "\x7f\x9b1m", "\udc80"],
+    ids=["newline", "escape", "line separator", "C1", "surrogate"],  # no half character in a name
+)
 def test_no_value_begins_a_line_or_drives_a_terminal(written, hostile):
     logging.getLogger("any").error("%s", hostile, extra={"fields": {"path": hostile}})
     (line,) = written()
