@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 PAGE = "text/html"
-FORMS = (PROBLEM_JSON, "application/json", PAGE)  # who accepts all of them alike is a program
+FORMS = (PAGE, PROBLEM_JSON, "application/json")  # a page, as Django does, for who takes anything
 OWN_STYLE = f"{NOTHING_LOADS}; style-src 'self'; img-src 'self'; font-src 'self'"
 TITLES = {
     400: ("bad_request", "The request cannot be read"),
@@ -39,7 +39,7 @@ TITLES = {
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Return whether the caller is a program: by the path, or because it does not prefer HTML."""
+    """Return whether the caller is a program: by the path, or because it prefers JSON to HTML."""
     return _is_api(request) or request.get_preferred_type(FORMS) != PAGE
 
 

@@ -47,6 +47,7 @@ ARGUMENTS = {
         "into_schema": (["--table", "accounts_user"], set()),
         "confirm_database": (["--yes"], set()),
     },
+    "send_mails": {},
     "backup_verify": {"backup": ([], set()), "target": ([], set()), "identity": ([], set())},
     "clean_sessions": {"days": ([], set())},
     "encryption_erase_subject": {"subject": (["--yes"], set())},

@@ -36,7 +36,7 @@ NEVER = {"utils", "helpers", "manager", "managers", "common", "data", "misc", "s
 LONGEST_FILE = 300  # lines
 # Files that are past it today, at their length: they may shrink and must not grow.
 STILL_LONG = {}
-GROUND_FLOOR = 1_250  # statements
+GROUND_FLOOR = 1_280  # statements
 
 
 def test_the_ground_floor_is_a_closed_list():

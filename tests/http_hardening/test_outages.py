@@ -16,6 +16,7 @@ from tests.http_hardening import urls
 
 pytestmark = pytest.mark.django_db
 
+PROGRAM = {"Accept": "application/json"}
 handler500 = handlers.internal_error
 
 
@@ -145,18 +146,18 @@ def lost(settings):
 
 @pytest.mark.parametrize("address", ["/lose", "/api/lose", "/middleware"])
 def test_what_loses_it_answers_503_and_logs_why_once(lost, calm_client, caplog, address):
-    verify(calm_client.get(address), caplog)
+    verify(calm_client.get(address, headers=PROGRAM), caplog)
 
 
 def test_a_view_does_so_with_debug_on(lost, settings, calm_client, caplog):
     settings.DEBUG = True
-    verify(calm_client.get("/lose"), caplog)
+    verify(calm_client.get("/lose", headers=PROGRAM), caplog)
 
 
 @pytest.mark.parametrize("address", ["/lose", "/middleware"])
 def test_so_it_does_under_asgi(lost, caplog, address):
     client = AsyncClient(raise_request_exception=False)
-    verify(async_to_sync(client.get)(address), caplog)
+    verify(async_to_sync(client.get)(address, headers=PROGRAM), caplog)
 
 
 def verify(answer, caplog):

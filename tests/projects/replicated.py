@@ -1,9 +1,10 @@
 """Our project with a replica that has not got a single row yet: what decides must not ask it."""
 
+from config import settings as project
 from config.settings import *  # noqa: F403
-from config.settings import DATABASES
 
-DATABASES["replica"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+REPLICA = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+DATABASES = {**project.DATABASES, "replica": REPLICA}  # a copy: the project's own stay as they are
 DATABASE_ROUTERS = [
     "garrison.databases.PrimaryRouter",
     "tests.projects.replicated.EverythingFromTheReplica",

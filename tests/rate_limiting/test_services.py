@@ -20,11 +20,13 @@ from rate_limiting.subject import Subject
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.rate_limiting.urls")]
 
 ANA = Subject(address="192.0.2.1", account="ana@example.com", endpoint="login")
-PERSON = Subject(address="192.0.2.1", user_id="7", endpoint="read")
+KEY = "00000000-0000-4000-8000-000000000007"
+PERSON = Subject(address="192.0.2.1", user_id=KEY, endpoint="read")
 
 
 @pytest.fixture(autouse=True)
-def _limits(settings, clock):
+def _limits(settings, clock, django_user_model):
+    django_user_model.objects.create_user("person@example.org", None, pk=KEY)
     settings.RATE_LIMITS = {
         "auth": ["2/15m", "50/15m address"],
         "api": ["2/15m", "1000/h site"],
@@ -64,7 +66,7 @@ def test_an_account_starts_over_from_its_address():
 
 def test_a_person_starts_over_and_the_site_goes_on_counting():
     use_up(PERSON, "api")
-    assert reset("--user", "7") == 2
+    assert reset("--user", KEY) == 2
     verdict = count_request(scope="api", subject=PERSON)
     assert [usage.used for usage in verdict.usages] == [1, 3]
 
@@ -92,7 +94,7 @@ def test_a_reset_is_an_event_without_names():
 
 def test_it_says_what_it_did_to_a_person():
     out = io.StringIO()
-    call_command("reset_rate_limit", "--user", "7", stdout=out)
+    call_command("reset_rate_limit", "--user", KEY, stdout=out)
     assert out.getvalue() == "0 counters forgotten.\n"
 
 
@@ -107,7 +109,7 @@ def test_what_names_nobody_is_refused(arguments):
 def test_a_store_that_is_down_is_told(own_cache, own_valkey):
     own_valkey.stop()
     with pytest.raises(CommandError, match="unavailable"):
-        reset("--user", "7")
+        reset("--user", KEY)
 
 
 # --- The panel ------------------------------------------------------------------------------------

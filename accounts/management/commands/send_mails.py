@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class Command(BaseCommand):
     """Send the mails that are due, for a site whose scheduler is not Celery's beat."""
 
-    help = "Sends the mails of accounts that are due; run it every minute where no beat runs."
+    help = "Send the mails of accounts that are due; run it every minute where no beat runs."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the form of the report."""
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Send, and report how many were sent."""
