@@ -26,6 +26,7 @@ def main(folder: Path) -> None:
     settings.PASSWORD_HASHERS = ["tests.accounts.conftest.FastHasher"]
     settings.ACCOUNTS_SIGN_IN_STEPS = ["tests.accounts.colour.FavouriteColour"]
     settings.ACCOUNTS_LOCKOUT_FAILURES = 2 * THREADS
+    settings.ACCOUNTS_HASHING_SLOTS = THREADS
     django.setup()
     from django.contrib.auth import get_user_model
     from django.core.management import call_command

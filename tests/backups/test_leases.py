@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from backups import creation, leases, manifest, services
@@ -16,6 +17,7 @@ from garrison import events as garrison_events
 from tests.backups.conftest import engines, storages, tree
 from tests.backups.storages import Objects
 
+DAY = timedelta(days=1)
 NIGHT = datetime(2026, 6, 2, 2, 0, tzinfo=UTC)
 
 first_engine = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
@@ -224,6 +226,7 @@ def test_one_queued_backup_is_claimed_once(transactional_db):
 
 @pytest.mark.postgresql
 def test_what_is_overdue_is_said_once_a_day(transactional_db):
+    MigrationRecorder.Migration.objects.filter(app="backups").update(applied=NIGHT - 2 * DAY)
     said = at_once(6, lambda: services.check_backups(now=NIGHT))
     assert sorted(said) == [[]] * 5 + [["backups.backup.missed"]]
     assert services.check_backups(now=NIGHT + timedelta(hours=23)) == []

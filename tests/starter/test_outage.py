@@ -27,7 +27,7 @@ from django.contrib.auth import get_user_model
 get_user_model().objects.create_superuser(email={ADA["email"]!r}, password={ADA["password"]!r})
 """
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-PROGRAM = "*/*"
+PROGRAM = "application/json"
 REQUESTS = [("GET", BROWSER), ("POST", BROWSER)]
 REQUESTS += [(method, PROGRAM) for method in ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE")]
 pytestmark = pytest.mark.postgresql
