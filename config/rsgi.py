@@ -31,6 +31,7 @@ from config.request_body import BodyReader
 from config.wsgi import application as wsgi_application
 from garrison import client_ip, context
 from garrison.errors import PROBLEM_JSON, Refusal
+from garrison.middleware import LONGEST_PATH
 from http_hardening.headers import NOTHING_LOADS
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class RSGIApplication:
                 address=_counted_address(environ),
             )
         except Refusal as refusal:
-            _refuse(protocol, refusal, request_id=context.new_request_id())
+            _refuse(protocol, refusal, environ)
             return
         except ProtocolClosed:  # the client has gone: there is nobody to answer
             return
@@ -225,11 +226,26 @@ def _counted_address(environ: dict[str, Any]) -> str:
 
 def _answer_broken(protocol: HTTPProtocol, broken: BaseException) -> None:
     request_id = context.new_request_id()
-    logger.error("The application broke, request %s", request_id, exc_info=broken)
-    _refuse(protocol, Broken(), request_id=request_id)
+    fields = {"request_id": request_id}
+    logger.error("The application broke", exc_info=broken, extra={"fields": fields})
+    _send_refusal(protocol, Broken(), request_id=request_id)
 
 
-def _refuse(protocol: HTTPProtocol, refusal: Refusal, *, request_id: str) -> None:
+def _refuse(protocol: HTTPProtocol, refusal: Refusal, environ: dict[str, Any]) -> None:
+    request_id = context.new_request_id()
+    fields = {
+        "request_id": request_id,
+        "ip": client_ip.client_ip(environ),
+        "method": environ["REQUEST_METHOD"],
+        "path": environ["PATH_INFO"].encode("latin-1").decode(errors="replace")[:LONGEST_PATH],
+        "status": refusal.status,
+        "code": refusal.code,
+    }
+    logger.warning("A request was refused unread", extra={"fields": fields})
+    _send_refusal(protocol, refusal, request_id=request_id)
+
+
+def _send_refusal(protocol: HTTPProtocol, refusal: Refusal, *, request_id: str) -> None:
     body = json.dumps(refusal.problem(request_id=request_id)).encode()
     fields = [*REFUSAL_FIELDS, ("X-Request-ID", request_id)]
     if refusal.retry_after_seconds is not None:

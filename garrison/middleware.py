@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import JsonResponse
 from django.utils import timezone
+from django.utils.log import log_response
 
 from garrison import client_ip, context, proxies
 from garrison.deferral import Deferral
@@ -137,8 +138,19 @@ def _request_scope(
             request.request_context = context.current()  # type: ignore[attr-defined]
             for response in answers:
                 response["X-Request-ID"] = known.request_id
+                _log_refusal(request, response)
             if logger.isEnabledFor(logging.INFO):
                 _log(request, answers, milliseconds=(perf_counter() - started) * 1000)
+
+
+def _log_refusal(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Log a 503 that was meant, and says when to come back, before Django logs it as an error.
+
+    A host's AdminEmailHandler would mail each sign-in that finds every hashing slot taken.
+    """
+    if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "Retry-After" in response.headers:
+        words = (response.reason_phrase, request.path)
+        log_response("%s: %s", *words, response=response, request=request, level="warning")
 
 
 def _log(request: HttpRequest, answers: list[HttpResponseBase], *, milliseconds: float) -> None:

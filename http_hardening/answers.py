@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
@@ -16,7 +16,7 @@ from http_hardening.headers import NOTHING_LOADS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponseBase
 
 PAGE = "text/html"
 FORMS = (PAGE, PROBLEM_JSON, "application/json")  # a page, as Django does, for who takes anything
@@ -117,3 +117,14 @@ def answer(request: HttpRequest, *, status: int, code: str = "", detail: str = "
     if not _is_api(request):
         patch_vary_headers(response, ["Accept"])
     return response
+
+
+def complete(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Give Django's 405, which is empty, the body of an error; ``Allow`` stays."""
+    if not isinstance(response, HttpResponseNotAllowed) or response.content:
+        return
+    told = answer(request, status=response.status_code)
+    response.content = told.content
+    for name, value in told.items():
+        response.headers[name] = value
+    response.headers["Content-Length"] = str(len(told.content))

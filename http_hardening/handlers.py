@@ -20,7 +20,7 @@ from django.core.exceptions import RequestDataTooBig
 
 from http_hardening.answers import answer
 from http_hardening.errors import BodyTooLarge
-from http_hardening.outages import is_outage, unavailable
+from http_hardening.outages import logged_answer
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -54,9 +54,9 @@ def internal_error(request: HttpRequest) -> HttpResponse:
 
     Django calls this while the exception is handled, of a view as well as of a middleware.
     """
-    if is_outage(sys.exc_info()[1]):
-        return unavailable(request)
-    return answer(request, status=500, detail="Tell us the request id, and we find the cause.")
+    return logged_answer(request, sys.exception()) or answer(
+        request, status=500, detail="Tell us the request id, and we find the cause."
+    )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - for the log

@@ -27,6 +27,7 @@ NOTHING_LOADS = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; fo
 PAGES = ("text/html", "application/xhtml+xml")
 # Not "cookies": browsers would clear those of sibling hosts, and the one that a sign-in form needs.
 CLEAR_SITE_DATA = '"cache", "storage"'
+CLEAR_CACHE = '"cache"'  # a cookie session's pages; the storage holds the admin's theme
 SIGNED_OUT = "_http_hardening_signed_out"  # an attribute of the request
 TELLTALE = ("X-Powered-By", "X-Generator")
 
@@ -37,7 +38,8 @@ class Preset:
 
     ``always`` is for every answer, ``frames`` for those that ``xframe_options_exempt`` does
     not let into frames, ``no_page`` for those a browser does not show as a page,
-    ``personal`` for those no cache may keep, and ``tls`` for those that come over TLS.
+    ``personal`` for errors and what else no cache may keep, and ``tls`` for those that come over
+    TLS.
     """
 
     always: tuple[Entry, ...]
@@ -118,12 +120,12 @@ def _wanted(known: Preset, request: HttpRequest, response: HttpResponseBase) -> 
     if response.status_code != 304 and not is_page(response):
         # A 304 says nothing anew: it would change the policy of the page a browser has kept.
         yield from known.no_page
-    if is_personal(request, response, known.api_prefixes):
+    if response.status_code >= 400 or is_personal(request, response, known.api_prefixes):
         yield from known.personal
     if not getattr(response, "xframe_options_exempt", False):
         yield from known.frames
     if hasattr(request, SIGNED_OUT):
-        yield ("clear-site-data", "Clear-Site-Data", CLEAR_SITE_DATA)
+        yield ("clear-site-data", "Clear-Site-Data", CLEAR_CACHE)
 
 
 def is_page(response: HttpResponseBase) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from garrison.middleware import SyncAsyncMiddleware
-from http_hardening.answers import answer
+from http_hardening.answers import answer, complete
 from http_hardening.errors import LengthRequired, NulCharacter
 from http_hardening.headers import harden
 from http_hardening.outages import logged_answer
@@ -23,18 +23,21 @@ class HeadersMiddleware(SyncAsyncMiddleware):
     hardened too. Two kinds of requests are answered before any view sees them: a NUL character in
     an address (400; no column of PostgreSQL takes one, so it would end as an error of ours), and a
     body without a length (411; WSGI and DRF read it as empty, and would obey half a request).
-    A view that has lost the database is answered 503, with ``DEBUG`` on too.
+    A view that has lost the database is answered 503, with ``DEBUG`` on too; an empty 405 of Django
+    is filled in.
     """
 
     def serve(self, request: HttpRequest) -> HttpResponseBase:
         """Serve one request."""
         response: HttpResponseBase = _turned_away(request) or self.get_response(request)  # type: ignore[assignment]
+        complete(request, response)
         harden(request, response)
         return response
 
     async def aserve(self, request: HttpRequest) -> HttpResponseBase:
         """Serve one request."""
         response: HttpResponseBase = _turned_away(request) or await self.get_response(request)  # type: ignore[misc]
+        complete(request, response)
         harden(request, response)
         return response
 

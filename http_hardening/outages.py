@@ -8,6 +8,7 @@ the other side has hung up.
 
 from __future__ import annotations
 
+import logging
 import selectors
 import sqlite3
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.http import HttpRequest, HttpResponse
 
+# Not below "django", where a host's AdminEmailHandler would mail each request of an outage.
+logger = logging.getLogger("garrison.outages")
 # SQLite has one class for a lost file and for a missing table; only its code tells them apart.
 SQLITE_LOST = frozenset(
     {
@@ -64,20 +67,15 @@ def _is_outage(failure: BaseException) -> bool:
     return state == READ_ONLY
 
 
-def unavailable(request: HttpRequest) -> HttpResponse:
-    """Answer 503, with ``Retry-After``."""
-    return answer(
+def logged_answer(request: HttpRequest, failure: BaseException | None) -> HttpResponse | None:
+    """Answer an outage by 503 and log its traceback, once; ``None`` where it is something else."""
+    if not is_outage(failure):
+        return None
+    response = answer(
         request,
         status=503,
         detail=f"The database cannot be reached. Try again in {RETRY_AFTER_SECONDS} seconds.",
     )
-
-
-def logged_answer(request: HttpRequest, failure: Exception) -> HttpResponse | None:
-    """Answer an outage and log its traceback, once; ``None`` where it is something else."""
-    if not is_outage(failure):
-        return None
-    response = unavailable(request)
     # As Django logs what no view has caught; it marks the answer, so that it is not logged again.
     log_response(
         "%s: %s",
@@ -86,6 +84,7 @@ def logged_answer(request: HttpRequest, failure: Exception) -> HttpResponse | No
         response=response,
         request=request,
         exception=failure,
+        logger=logger,
     )
     return response
 

@@ -41,6 +41,12 @@ class Unsigned(Refusal):
     title = "The token is not valid"
 
 
+class Busy(Refusal):
+    code = "busy"
+    status = 503
+    title = "Busy"
+
+
 class OwnError(exceptions.APIException):
     status_code = 409
     default_detail = "In use."
@@ -50,6 +56,7 @@ class OwnError(exceptions.APIException):
 RAISED = {
     "refusal": lambda: Locked("Wait.", retry_after_seconds=7, errors=[FieldError("c", "m", "f")]),
     "unsigned": Unsigned,
+    "busy": Busy,
     "parse": lambda: exceptions.ParseError("broken"),
     "own": OwnError,
     "throttled": lambda: exceptions.Throttled(wait=0.2),
@@ -181,6 +188,14 @@ def fails(request):
     raise RuntimeError("secret cause")
 
 
+def busy(request):
+    raise Busy
+
+
+def own_error(request):
+    return HttpResponse("gone", status=410)
+
+
 def session(request):
     request.session["a"] = 1
     return HttpResponse("x", content_type="text/plain")
@@ -200,5 +215,7 @@ urlpatterns = [
     path("framed", framed),
     path("unchanged", unchanged),
     path("fails", fails),
+    path("busy", busy),
+    path("own-error", own_error),
     path("session", session),
 ]

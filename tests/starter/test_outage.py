@@ -1,4 +1,4 @@
-"""The real server, and a PostgreSQL that is stopped, killed and started again under it."""
+"""The real server, and a PostgreSQL and a Valkey that are stopped and started again under it."""
 
 import http.client
 import itertools
@@ -18,6 +18,7 @@ from django.urls import URLPattern, get_resolver
 
 from config.starter import ports
 from config.starter.postgresql import EmbeddedPostgreSQL
+from tests.rate_limiting.conftest import OwnValkey
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = 4
@@ -38,11 +39,14 @@ class Site:
 
     def __init__(self, folder):
         self.database = EmbeddedPostgreSQL(folder / "servers", options={"fsync": "off"})
+        self.store = OwnValkey(folder)
+        self.store.start()
         self.log = folder / "log"
         self.port = ports.free_port()
         self.known = {}
         self.environment = os.environ | {
             "DATABASE_URL": self.database.start(),
+            "REDIS_URL": self.store.url,
             "GARRISON_ENV": "development",
             "VAR_DIR": str(folder / "var"),
             "WEB_THREADS": str(THREADS),
@@ -108,6 +112,7 @@ def site(tmp_path_factory):
     yield site
     site.server.terminate()
     assert site.server.wait(timeout=20) == 0
+    site.store.stop()
     site.database.destroy()
 
 
@@ -121,6 +126,18 @@ def paths(patterns=None, before="/"):
             yield re.sub(r"\.\*|\(\?:.*", "nothing", address)
         else:
             yield from paths(entry.url_patterns, address)
+
+
+def walk(site):
+    """Ask every route, and a few that are none, in each way."""
+    routes = [*dict.fromkeys(paths()), "/nothing", "/api/nothing", "/admin/nothing/"]
+    assert len(routes) > 100
+    for path, (method, accept) in itertools.product(routes, REQUESTS):
+        body = ADA if method in {"POST", "PATCH"} else None
+        answer = site.ask(method, path, accept=accept, body=body)
+        what = (method, path, accept, answer.status, answer.text[:300])
+        verify_answer(answer, what)
+        yield what, answer
 
 
 def verify_answer(answer, what):
@@ -153,17 +170,12 @@ def test_connections_that_the_server_ended_are_never_used(site):
 
 
 def test_no_route_answers_a_lost_database_by_500(site):
-    routes = [*dict.fromkeys(paths()), "/nothing", "/api/nothing", "/admin/nothing/"]
-    assert len(routes) > 100
     site.database.stop()
     began = len(site.log.read_text())
     lost = 0
     try:
-        for path, (method, accept) in itertools.product(routes, REQUESTS):
-            body = ADA if method in {"POST", "PATCH"} else None
-            answer = site.ask(method, path, accept=accept, body=body)
-            what = (method, path, accept, answer.status, answer.text[:300])
-            verify_answer(answer, what)
+        for what, answer in walk(site):
+            method, path, accept = what[:3]
             if answer.status == 503 and path != "/health/ready":
                 lost += 1
                 is_page = accept is BROWSER and not path.startswith("/api/")
@@ -183,3 +195,53 @@ def test_no_route_answers_a_lost_database_by_500(site):
     assert len(re.findall("Service Unavailable: /(?!health)", log)) == lost + 1, "once each"
     assert "raised an exception" not in log, log[:3000]
     assert site.ask("POST", "/api/auth/login", headers={}, body=ADA).status == 200
+
+
+def test_no_route_answers_a_lost_store_by_500(site):
+    site.sign_in()
+    site.store.stop()
+    try:
+        answers = {what[:3]: answer.status for what, answer in walk(site)}
+        sign_in = site.ask("POST", "/api/auth/login", headers={}, body=ADA)
+        assert (sign_in.status, json.loads(sign_in.text)["code"]) == (
+            503,
+            "rate_limiter_unavailable",
+        )
+    finally:
+        site.store.start()
+    assert answers["GET", "/api/auth/me", PROGRAM] == 200, "reads go on"
+    assert answers["GET", "/health", PROGRAM] == 200
+
+
+NO_HOST_OF_OURS = {
+    "none": [],
+    "empty": [""],
+    "two": ["localhost", "localhost"],
+    "joined": ["localhost,localhost"],
+    "unknown": ["evil.example"],
+    "malformed": ["a b/@["],
+}
+
+
+@pytest.mark.parametrize("hosts", NO_HOST_OF_OURS.values(), ids=NO_HOST_OF_OURS)
+def test_health_needs_no_host_and_anything_else_does(site, hosts):
+    def ask(path):
+        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=6)) as line:
+            line.putrequest("GET", path, skip_host=True)
+            for host in hosts:
+                line.putheader("Host", host)
+            line.putheader("Accept", PROGRAM)
+            line.endheaders()
+            answer = line.getresponse()
+            return answer.status, answer.headers["Content-Type"], json.loads(answer.read())
+
+    status, _, body = ask("/health")
+    assert (status, body) == (200, {"status": "alive"})
+    status, _, body = ask("/health/ready")
+    assert status == site.ask("GET", "/health/ready").status, body
+    assert body["checks"]
+    for path in ("/", "/api/auth/me", "/admin/", "/static/x.css", "/.well-known/jwks.json"):
+        status, kind, body = ask(path)
+        assert (status, kind, body["code"]) == (400, "application/problem+json", "bad_request"), (
+            path
+        )

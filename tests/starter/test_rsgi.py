@@ -20,12 +20,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def port():
+def log(tmp_path_factory):
+    return tmp_path_factory.mktemp("log") / "stderr"
+
+
+@pytest.fixture(scope="module")
+def port(log):
     port = ports.free_port()
     command = [sys.executable, "-m", "granian", "--interface", "rsgi", "--no-ws"]
     command += ["--log-level", "critical", "--port", str(port)]
     command += ["tests.starter.rsgi_echo:application"]
-    server = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"TRUSTED_PROXIES": PROXY})
+    environment = os.environ | {"TRUSTED_PROXIES": PROXY, "LOG_FORMAT": "json"}
+    with log.open("wb") as stderr:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=stderr)
     deadline = time.monotonic() + 30
     while ports.is_free(port):
         assert time.monotonic() < deadline
@@ -118,12 +125,21 @@ def test_a_length_that_is_none_reaches_nobody(port, length):
     assert head.startswith("HTTP/1.1 400")
 
 
-def test_a_body_that_comes_too_slowly_is_given_up(port):
+def logged(log, body):
+    """Return the one line that holds the request id of an answer."""
+    (line,) = [n for n in log.read_text().splitlines() if json.loads(body)["request_id"] in n]
+    return json.loads(line)
+
+
+def test_a_body_that_comes_too_slowly_is_given_up(port, log):
     began = time.monotonic()
     head, body = send(port, post(100, "half"))
     assert head.startswith("HTTP/1.1 408")
     assert "content-type: application/problem+json" in head
     assert json.loads(body)["code"] == "body_too_slow"
+    line = logged(log, body)
+    assert (line["level"], line["status"], line["code"]) == ("warning", 408, "body_too_slow")
+    assert (line["ip"], line["method"], line["path"]) == ("127.0.0.1", "POST", "/")
     assert "x-content-type-options: nosniff" in head
     assert "content-security-policy: default-src 'none'" in head
     assert time.monotonic() - began < 10
@@ -219,9 +235,10 @@ def test_a_reader_that_leaves_frees_the_thread_and_closes_the_answer(port):
         time.sleep(0.05)
 
 
-def test_an_application_that_breaks_is_a_500_and_the_next_request_is_served(port):
+def test_an_application_that_breaks_is_a_500_and_the_next_request_is_served(port, log):
     head, body = send(port, "GET /broken HTTP/1.1\nHost: h\nConnection: close\n\n")
     assert head.startswith("HTTP/1.1 500")
     assert "content-type: application/problem+json" in head.lower()
     assert json.loads(body)["code"] == "internal_error"
+    assert "ZeroDivisionError" in logged(log, body)["exception"]
     assert environ(port)["REQUEST_METHOD"] == "GET"
