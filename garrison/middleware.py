@@ -13,7 +13,7 @@ import sys
 from contextlib import contextmanager
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import JsonResponse
@@ -27,7 +27,7 @@ from garrison.errors import PROBLEM_JSON, Refusal
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from django.http import HttpRequest, HttpResponseBase
+    from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 logger = logging.getLogger("garrison.requests")
 
@@ -150,7 +150,8 @@ def _log_refusal(request: HttpRequest, response: HttpResponseBase) -> None:
     """
     if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "Retry-After" in response.headers:
         words = (response.reason_phrase, request.path)
-        log_response("%s: %s", *words, response=response, request=request, level="warning")
+        answer = cast("HttpResponse", response)
+        log_response("%s: %s", *words, response=answer, request=request, level="warning")
 
 
 def _log(request: HttpRequest, answers: list[HttpResponseBase], *, milliseconds: float) -> None:
