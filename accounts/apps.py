@@ -25,6 +25,7 @@ class AccountsConfig(AppConfig):
         register(checks.check_axes)
         register(checks.check_user_model)
         register(checks.check_admins)
+        register(checks.check_mail_timeout, deploy=True)
         privileges.connect()
         user_logged_in.connect(
             receivers.complete_cookie_sign_in, dispatch_uid="accounts.complete_sign_in"

@@ -22,9 +22,11 @@ W002 = "accounts.W002"  # passwords are hashed in another way
 W003 = "accounts.W003"  # several hashers: every sign-in pays for each of them
 W004 = "accounts.W004"  # django-axes with a handler that stores what was posted
 E005 = "accounts.E005"  # ModelBackend beside ours: a second door without a lockout
+W008 = "accounts.W008"  # a mail server that falls silent is waited for without end
 W007 = "accounts.W007"  # an admin that lets staff give themselves what they do not have
 I006 = "accounts.I006"  # a user model without the fields that registering needs
 
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
 MODEL_BACKENDS = {
     "django.contrib.auth.backends.ModelBackend",
     "django.contrib.auth.backends.AllowAllUsersModelBackend",
@@ -106,6 +108,25 @@ def check_user_model(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa:
             "verifying an address and renaming are not offered; signing in works.",
             hint="Nothing, where the host makes accounts itself; else add the fields.",
             id=I006,
+        )
+    ]
+
+
+def check_mail_timeout(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Warn where the threads that send mails would wait for a silent server for ever."""
+    mailers = getattr(django_settings, "MAILERS", None)  # from Django 6.1 on
+    if mailers:
+        mailer = mailers.get("default", {})
+        backend, timeout = mailer.get("BACKEND"), mailer.get("OPTIONS", {}).get("timeout")
+    else:
+        backend, timeout = django_settings.EMAIL_BACKEND, django_settings.EMAIL_TIMEOUT
+    if backend != SMTP or timeout is not None:
+        return []
+    return [
+        Warning(
+            "A mail server that falls silent is waited for without end, and no mail is sent after.",
+            hint="Set EMAIL_TIMEOUT, or the mailer's option `timeout`, to 10 seconds.",
+            id=W008,
         )
     ]
 

@@ -108,7 +108,7 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
     )
     mails_per_hour = Setting(
         5,
-        "How many mails an hour strangers can make the site send to one account.",
+        "How many mails of each kind an hour strangers can make the site send to one account.",
         minimum=1,
     )
     self_service_url = Setting(

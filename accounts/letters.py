@@ -6,6 +6,7 @@ whether its owner may be mailed once more, is looked up afterwards.
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from accounts.models import OutgoingMail
 
     Letter = tuple[str, Mapping[str, Any]]  # the address, and what the template shows besides
+
+logger = logging.getLogger("accounts.mails")
 
 MAIL_WINDOW = timedelta(hours=1)
 LOCKOUT_WINDOW = timedelta(days=1)
@@ -84,9 +87,11 @@ def _may_mail(mail: OutgoingMail, account: Any, *, now: datetime) -> bool:
     """Return whether strangers may make the site mail this person once more; counts the mail.
 
     The limit is the account's, whatever the address the requests come from: nobody's mailbox is
-    flooded through us.
+    flooded through us. Each mail has its own: notices of repeated registrations must not use up
+    the codes by which an owner comes back.
     """
-    return _counts(mail, f"mail:{account.pk}", settings.mails_per_hour, window=MAIL_WINDOW, now=now)
+    key = f"mail:{mail.template}:{account.pk}"
+    return _counts(mail, key, settings.mails_per_hour, window=MAIL_WINDOW, now=now)
 
 
 def _counts(mail: OutgoingMail, key: str, places: int, *, window: timedelta, now: datetime) -> bool:
@@ -95,6 +100,7 @@ def _counts(mail: OutgoingMail, key: str, places: int, *, window: timedelta, now
     try:
         lockout.reserve(buckets=[lockout.Bucket(key, places)], now=now, window=window)
     except LockedOut:  # no lock of anybody's: the window's mails are used up
+        logger.warning("The mail %s is not sent: its limit is reached.", mail.template)
         return False
     return True
 

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import RequestDataTooBig
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # re-exported unannounced
 
 from garrison.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterable, Iterator
 
 BODY_SECONDS = 10  # to begin with, and then
 BODY_BYTES_A_SECOND = 16 * 1024  # as slow as a body may come
@@ -59,6 +60,20 @@ class UnreadBody(io.RawIOBase):
         raise RequestDataTooBig("The body is longer than DATA_UPLOAD_MAX_MEMORY_SIZE.")
 
 
+async def _gather(chunks: AsyncIterable[bytes]) -> bytes:
+    """Gather a body for as long as it keeps to the rate: what has come buys the time for more."""
+    body = bytearray()
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(BODY_SECONDS) as deadline:
+            async for chunk in chunks:
+                body += chunk
+                deadline.reschedule(began + BODY_SECONDS + len(body) / BODY_BYTES_A_SECOND)
+    except TimeoutError:
+        raise BodyTooSlow("Send the request again, over a faster line.") from None
+    return bytes(body)
+
+
 class BodyReader:
     """Reads bodies of up to ``longest`` bytes: so many at once for an address, and in all."""
 
@@ -70,11 +85,12 @@ class BodyReader:
         self.open: Counter[str] = Counter()  # the event loop of the process alone touches it
 
     async def read(
-        self, read: Callable[[], Awaitable[bytes]], *, told_length: str, address: str
+        self, chunks: AsyncIterable[bytes], *, told_length: str, address: str
     ) -> io.IOBase:
         """Read a body whose length is told; raises one of the refusals above.
 
-        A body of no told length is left unread, as WSGI has it.
+        A body of no told length is left unread, as WSGI has it. Raises ``ProtocolClosed`` where the
+        client has gone before its end.
         """
         length = int(told_length) if told_length.isascii() and told_length.isdigit() else 0
         if self.longest is not None and length > self.longest:
@@ -82,11 +98,10 @@ class BodyReader:
         if not length:
             return io.BytesIO()
         with self._counted(address):
-            try:
-                async with asyncio.timeout(BODY_SECONDS + length / BODY_BYTES_A_SECOND):
-                    return io.BytesIO(await read())
-            except TimeoutError:
-                raise BodyTooSlow("Send the request again, over a faster line.") from None
+            body = await _gather(chunks)
+        if len(body) < length:
+            raise ProtocolClosed
+        return io.BytesIO(body)
 
     @contextmanager
     def _counted(self, address: str) -> Iterator[None]:

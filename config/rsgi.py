@@ -60,7 +60,18 @@ REFUSAL_FIELDS = [  # of an answer that no middleware sees
     ("X-Content-Type-Options", "nosniff"),
     ("Server", ""),
 ]
+# With one byte that is no ASCII granian hands a field over by name only. Where the proxy has added
+# the client's address to it, the request would count as the proxy's own.
+FORWARDED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 UNPREFIXED = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+
+
+class UnreadableField(Refusal):
+    """A field that says where the request comes from cannot be read."""
+
+    code = "field_unreadable"
+    status = 400
+    title = "A field of the request cannot be read"
 
 
 class Broken(Refusal):
@@ -92,6 +103,12 @@ def environ_of(scope: Scope) -> dict[str, Any]:
             environ[key] = f"{environ[key]}{joint}{value}" if key in environ else value
     environ.setdefault("HTTP_HOST", scope.authority or "")
     return environ
+
+
+def _require_readable(scope: Scope, environ: dict[str, Any]) -> None:
+    for name in scope.headers.keys():  # noqa: SIM118 - no dict: it alone names what is no ASCII
+        if name in FORWARDED and f"HTTP_{name.replace('-', '_').upper()}" not in environ:
+            raise UnreadableField(f"{name} holds a byte that is no ASCII.")
 
 
 def _address(text: str) -> tuple[str, str]:
@@ -150,6 +167,7 @@ class RSGIApplication:
         """Serve one request."""
         environ = environ_of(scope)
         try:
+            _require_readable(scope, environ)
             environ["wsgi.input"] = await self.bodies.read(
                 protocol,
                 told_length=scope.headers.get("content-length") or "",

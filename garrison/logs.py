@@ -66,7 +66,8 @@ def _as_text(_logger: Any, _method: str, line: EventDict) -> str:
         line.pop(name) for name in ("timestamp", "level", "logger", "event")
     )
     rest = "".join(f" {name}={_word(value)}" for name, value in line.items() if value or value == 0)
-    head = _printable(f"{stamp} {level.upper():<8} {logger}: {event}{rest}")
+    words = json.dumps(event, ensure_ascii=False) if "=" in event else event  # no field of theirs
+    head = _printable(f"{stamp} {level.upper():<8} {logger}: {words}{rest}")
     mark = line.get("request_id") or ""
     return "\n".join((head, *(f"{mark} | {_printable(row)}" for row in quoted.splitlines())))
 

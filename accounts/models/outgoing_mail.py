@@ -36,7 +36,7 @@ class OutgoingMail(models.Model):
     template = models.CharField(max_length=LONGEST_TEMPLATE_NAME)
     address = models.CharField(max_length=LONGEST_LOGIN_NAME, blank=True)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
     facts = models.JSONField(encoder=DjangoJSONEncoder)
     tries = models.PositiveSmallIntegerField(default=0)

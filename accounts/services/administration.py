@@ -63,8 +63,8 @@ def _unlock(key: str, *, account: AbstractBaseUser | None = None, by: Any) -> bo
 
 def forget_lockout(*, login_name: str | None, ip: str | None) -> None:
     """Forget what ``axes_reset`` and its like ask for; with neither name nor address, all of it."""
-    keys = [lockout.account_key(login_name)] if login_name else []
-    keys += [lockout.address_key(ip)] if ip else []
+    keys = [] if login_name is None else [lockout.account_key(login_name)]
+    keys += [] if ip is None else [lockout.address_key(ip)]
     buckets = LockoutBucket.objects.filter(key__in=keys) if keys else LockoutBucket.objects.all()
     account = find_account(login_name) if login_name else None
     with transaction.atomic():

@@ -69,7 +69,8 @@ def _repeat(email: str, *, is_same_password: bool, now: datetime) -> None:
         if account.is_email_verified or not account.is_active:
             mails.queue("registration_notice", address=account.email)
             return
-        if not is_same_password:
+        is_new = account.last_login is None and not account.is_staff
+        if is_new and not is_same_password:
             # Whoever enters the code is the owner, and which password was the owner's nobody can
             # tell: an account prepared by a stranger must not open to the stranger's password.
             account.set_unusable_password()

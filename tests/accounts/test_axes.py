@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts import axes_records, lockout
 from accounts.attempt import Attempt
 from accounts.models import LockoutBucket
+from accounts.services.administration import forget_lockout
 from audit.models import SecurityEvent
 from garrison import context
 from garrison.context import RequestContext
@@ -185,3 +186,11 @@ def test_without_axes_everything_works_but_the_records(client, ada, monkeypatch)
 
 def test_an_attempt_does_not_show_what_was_typed():
     assert "secret" not in repr(Attempt.of("secret", now=timezone.now()))
+
+
+@pytest.mark.parametrize("nobody", [{"login_name": "", "ip": None}, {"login_name": None, "ip": ""}])
+def test_an_empty_name_or_address_is_not_everybody(client, ada, nobody):
+    fail(client)
+    before = LockoutBucket.objects.count()
+    forget_lockout(**nobody)
+    assert LockoutBucket.objects.count() == before > 0

@@ -57,3 +57,16 @@ def test_a_user_model_without_the_fields_is_described(monkeypatch):
     assert message.id == "accounts.I006"
     assert "name, email_verified_at" in message.msg
     assert not message.is_serious()
+
+
+@pytest.mark.parametrize(
+    ("mailers", "found"),
+    [
+        ({"default": {"BACKEND": checks.SMTP}}, {checks.W008}),
+        ({"default": {"BACKEND": checks.SMTP, "OPTIONS": {"timeout": 10}}}, set()),
+        ({"default": {"BACKEND": "django.core.mail.backends.dummy.EmailBackend"}}, set()),
+    ],
+)
+def test_a_mail_server_that_may_fall_silent_is_found(settings, mailers, found):
+    settings.MAILERS = mailers
+    assert {message.id for message in checks.check_mail_timeout(None)} == found

@@ -16,6 +16,7 @@ from accounts.admin.changes import emit_changes
 from accounts.forms import PasswordByStaffForm
 from accounts.models import OutgoingMail
 from accounts.schedule import SCHEDULE
+from accounts.services import register, request_reset
 from accounts.tasks import send_mails
 from audit.models import SecurityEvent
 from config import celery_app
@@ -77,7 +78,7 @@ def broker(request, monkeypatch):
 def test_the_time_of_an_answer_tells_nothing_where_the_mail_server_is_slow(
     client, ada, deliver_to, settings, broker
 ):
-    settings.ACCOUNTS_MAILS_PER_HOUR = ROUNDS  # ada's are used up on the way, which is no tell
+    settings.ACCOUNTS_MAILS_PER_HOUR = ROUNDS
     taken = {}
     with smtp.running(delay_seconds=DELAY_SECONDS) as server:
         deliver_to(server.port)
@@ -91,7 +92,7 @@ def test_the_time_of_an_answer_tells_nothing_where_the_mail_server_is_slow(
                     took = seconds(client, path, email=f"{who}@example.org", **more)
                     taken.setdefault((path, who == "ada"), []).append(took)
         assert waits_until(lambda: not OutgoingMail.objects.exists())
-        assert len(server.messages) == 2 * ROUNDS
+        assert len(server.messages) == 3 * ROUNDS  # notices and codes of ada, codes of the new
     # The shortest of each: a busy machine only adds, and a mail adds to every one.
     least = {case: min(times) for case, times in taken.items()}
     for path in ("register", "password/reset", "verify-email/resend"):
@@ -265,3 +266,18 @@ def test_a_site_without_such_a_page_links_to_none(ada):
     (sent,) = mail.outbox
     assert "http" not in sent.body
     assert "href" not in sent.alternatives[0][0]
+
+
+def test_a_notice_outlives_the_account_it_is_about(ada, nothing_at_once):
+    mails.queue("email_notice", address="ada@example.org", user_id=ada.pk, after="eve@example.org")
+    ada.delete()
+    assert mails.send_due() == 1
+    assert mail.outbox[-1].to == ["ada@example.org"]
+
+
+def test_notices_that_strangers_cause_use_up_no_code_of_the_owner(ada):
+    for _ in range(6):
+        register(email="ada@example.org", password=NEW)
+    mail.outbox.clear()
+    request_reset(email="ada@example.org")
+    assert ["code" in sent.body for sent in mail.outbox] == [True]

@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import is_password_usable
 from django.core import mail
 from django.template import TemplateSyntaxError
+from django.utils import timezone
 
 from accounts.errors import EmailUnverified, InvalidCredentials, PasswordRejected
 from accounts.models import MailedCode
@@ -195,3 +196,11 @@ def test_where_somebody_is_faster_the_answer_is_the_same(send, monkeypatch):
     send()
     assert get_user_model().objects.count() == 1
     assert is_password_usable(get_user_model().objects.get().password)
+
+
+@pytest.mark.parametrize("used", [{"is_staff": True}, {"last_login": timezone.now()}])
+def test_an_account_in_use_keeps_its_password_whoever_registers_its_unverified_address(send, used):
+    owner = get_user_model().objects.create_user("ada@example.org", PASSWORD, **used)
+    send(password=OTHER)
+    owner.refresh_from_db()
+    assert owner.check_password(PASSWORD)

@@ -7,15 +7,17 @@ import random
 import secrets
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from pyrage import x25519
 
@@ -28,6 +30,20 @@ from tests.backups import hosting
 from tests.backups.rich import schema
 
 MARKER = "plain-text-marker-7f3a"  # must never be found on a target
+
+
+@pytest.fixture
+def installed() -> Iterator[Callable[[datetime], None]]:
+    """Let the app have been installed at another time; no flush undoes what Django noted of it."""
+    rows = MigrationRecorder.Migration.objects.filter(app="backups")
+    before = dict(rows.values_list("pk", "applied"))
+
+    def move(at: datetime) -> None:
+        rows.update(applied=at)
+
+    yield move
+    for key, applied in before.items():
+        rows.filter(pk=key).update(applied=applied)
 
 
 @dataclass

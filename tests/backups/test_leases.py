@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
-from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from backups import creation, leases, manifest, services
@@ -225,8 +224,8 @@ def test_one_queued_backup_is_claimed_once(transactional_db):
 
 
 @pytest.mark.postgresql
-def test_what_is_overdue_is_said_once_a_day(transactional_db):
-    MigrationRecorder.Migration.objects.filter(app="backups").update(applied=NIGHT - 2 * DAY)
+def test_what_is_overdue_is_said_once_a_day(transactional_db, installed):
+    installed(NIGHT - 2 * DAY)
     said = at_once(6, lambda: services.check_backups(now=NIGHT))
     assert sorted(said) == [[]] * 5 + [["backups.backup.missed"]]
     assert services.check_backups(now=NIGHT + timedelta(hours=23)) == []

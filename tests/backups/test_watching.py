@@ -4,7 +4,6 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from backups import schedule, services, tasks
@@ -51,11 +50,9 @@ def finding():
     return next(result for result in health.run() if result.name == "backups")
 
 
-def test_health_follows_what_is_proven(site):
+def test_health_follows_what_is_proven(site, installed):
     assert finding().status == "degraded", "installed a moment ago: nothing is overdue"
-    MigrationRecorder.Migration.objects.filter(app="backups").update(
-        applied=timezone.now() - timedelta(hours=27)
-    )
+    installed(timezone.now() - timedelta(hours=27))
     assert finding().status == "unhealthy"
     backup = site.back_up()
     assert finding().status == "healthy"

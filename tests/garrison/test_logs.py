@@ -221,3 +221,10 @@ def test_a_trace_goes_on_only_where_a_trusted_proxy_s_field_is_well_formed(setti
     assert seen.trace_flags == ("01" if is_kept else "00")
     assert "traceparent" not in response
     assert seen.request_id == "edge-0123456789"
+
+
+def test_words_of_a_stranger_are_no_fields(written, form):
+    logging.getLogger("any").error("Not found: %s", "/x request_id=deadbeef")
+    (line,) = written()
+    said = "Not found: /x request_id=deadbeef"
+    assert json.loads(line)["event"] == said if form == "json" else f'any: "{said}"' in line

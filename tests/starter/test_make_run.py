@@ -124,7 +124,7 @@ def test_a_site_starts_survives_kills_keeps_its_data_and_stops_with_one_ctrl_c(s
     password = re.search(r"Password: +(\S+) +\(shown this once\)", said)[1]
     assert "first@example.com" in said
     secrets = [v for n, v in dotenv_values(site.folder / ".env").items() if "IDENTITY" not in n]
-    assert len(secrets) == 6
+    assert len(secrets) == 9
     assert not [secret for secret in secrets if secret in said]
     addresses = dotenv_values(site.var / "servers.env")
     assert addresses.pop("GARRISON_ENV") == "development"

@@ -131,6 +131,31 @@ def logged(log, body):
     return json.loads(line)
 
 
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "x-forwarded-proto", "Forwarded"])
+def test_a_forwarded_field_that_cannot_be_read_is_refused_and_not_dropped(port, log, name):
+    sent = f"GET / HTTP/1.1\nHost: site.example\n{name}: \xff, 203.0.113.9\nConnection: close\n\n"
+    head, body = send(port, sent)
+    assert head.startswith("HTTP/1.1 400 ")
+    assert json.loads(body)["code"] == "field_unreadable"
+    assert logged(log, body)["status"] == 400
+
+
+def test_a_body_that_is_told_to_be_long_and_does_not_come_is_given_up_as_soon(port):
+    began = time.monotonic()
+    head, _ = send(port, post(90_000, "half"))
+    assert head.startswith("HTTP/1.1 408")
+    assert time.monotonic() - began < 6
+
+
+def test_a_body_that_comes_slowly_and_keeps_to_the_rate_arrives(port):
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as line:
+        line.sendall(post(80_000, "").encode().replace(b"\n", b"\r\n"))
+        for _ in range(8):  # four seconds: longer than a body may take to begin with
+            time.sleep(0.5)
+            line.sendall(b"x" * 10_000)
+        assert b"".join(iter(lambda: line.recv(65_536), b"")).startswith(b"HTTP/1.1 201")
+
+
 def test_a_body_that_comes_too_slowly_is_given_up(port, log):
     began = time.monotonic()
     head, body = send(port, post(100, "half"))
