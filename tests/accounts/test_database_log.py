@@ -26,6 +26,7 @@ LOG = Path(os.environ["VAR_DIR"]).parent / "servers" / "log" / "postgresql.log"
 pytestmark = [
     pytest.mark.postgresql,
     pytest.mark.django_db(transaction=True),
+    # With TEST_DATABASE_URL the server is somebody else's, and its log is out of this test's reach.
     pytest.mark.skipif(not LOG.exists(), reason="the log of a server that runs elsewhere"),
 ]
 TABLES = ["accounts_user", "accounts_mailedcode", "accounts_pendingsignin", "django_session"]

@@ -42,4 +42,5 @@ def test_pictures(site, watch, sign_in, administrator):
                 page.goto(site + address)
                 path = folder / f"{name}-{device}-{scheme}.png"
                 page.screenshot(path=path, full_page=name != "events")
+                assert path.stat().st_size > 10_000, "an empty page is no picture"
     append_only.permit_flush(connection)
