@@ -59,8 +59,11 @@ def _background_at_once(monkeypatch: pytest.MonkeyPatch, request: pytest.Fixture
 
 
 @pytest.fixture
-def real_background() -> None:
-    """Do background work on its threads, as in production."""
+def real_background() -> Iterator[None]:
+    """Do background work on its threads, as in production; none of it outlives the test."""
+    yield
+    background._pool().shutdown()  # before the tables are emptied under a job
+    background._pool.cache_clear()
 
 
 @pytest.fixture(autouse=True, scope="session")
