@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import IO, TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,7 +51,7 @@ class Dumper(abc.ABC):
         """Make a :meth:`describe` in another thread end soon, with an error."""
 
     @abc.abstractmethod
-    def stream(self) -> Program:
+    def stream(self) -> Program | IO[bytes]:
         """Start the dump; it reads to an empty end only if all of it was right."""
 
     @abc.abstractmethod

@@ -1,5 +1,7 @@
 """The main file of a SQLite database stays the snapshot, whatever others write and checkpoint."""
 
+import resource
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -11,7 +13,8 @@ import pytest
 
 from backups.dumpers import dumper
 from backups.dumpers import sqlite as sqlite_dumper
-from backups.errors import BackupBusy, EngineUnsupported
+from backups.errors import BackupBusy, BackupsRefusal, EngineUnsupported
+from tests.backups import hosting
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
@@ -99,18 +102,50 @@ def test_a_snapshot_is_consistent_under_writers_and_checkpoints(bank, tmp_path, 
                 before = sha256_of(bank.database)
                 state = dump.describe()
                 writes = writers.writes
-                if mode == "wal":
-                    writers.require_going_on(writes)
+                writers.require_going_on(writes)
                 copy_of(dump, tmp_path / f"copy-{number}")
                 after = sha256_of(bank.database)
-            assert before == after, "the main file does not change while the snapshot is held"
-            writers.require_going_on(writers.writes)  # without a log they have waited until now
+            if mode == "wal":
+                assert before == after, "the main file does not change while the snapshot is held"
+            assert not list(Path(bank.database).parent.glob(".garrison-*"))
             with closing(sqlite3.connect(tmp_path / f"copy-{number}")) as found:
                 assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
                 assert found.execute("SELECT sum(money) FROM account").fetchone() == (51_000,)
                 rows = found.execute("SELECT count(*) FROM account").fetchone()[0]
             assert {t.name: t.rows for t in state.tables}["account"] == rows
     assert writers.failures == []
+
+
+def test_stock_settings_back_up_the_database_that_holds_the_index(engine, tmp_path, key_pair):
+    """Django's default has no log: a reader that stays keeps our own lease and progress out."""
+    (tmp_path / "identity.txt").write_text(key_pair[0])
+    more = {"HOST_STOCK_SQLITE": "1", "HOST_LEASE_SECONDS": "4"}
+    host = hosting.migrated(tmp_path, key_pair[1], tmp_path / "identity.txt", engine, **more)
+    hosting.fill(host, engine)
+    assert host.sql("PRAGMA journal_mode") == [("delete",)]
+    host.run("backup_create")
+    host.run("backup_verify")
+    name = hosting.database_of(host)
+    host.sql("DELETE FROM bulk")
+    host.run("backup_restore", "--yes", "--confirm-database", name)
+    assert host.sql("SELECT count(*) FROM bulk") == [(hosting.ROWS,)]
+    assert len(host.good()) == 2
+
+
+def test_a_copy_that_finds_no_room_is_refused_and_leaves_nothing(bank):
+    """The limit of the file size is a full disk's likeness; see ``test_catastrophes``."""
+    bank.script("PRAGMA journal_mode=delete")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limits[1]))
+    try:
+        with pytest.raises(BackupsRefusal, match="journal_mode=WAL"), dumper("source"):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(Path(bank.database).parent.glob(".garrison-*"))
+    bank.execute("UPDATE account SET money = 1 WHERE id = 1")
 
 
 def test_a_reader_that_never_ends_is_told_instead_of_waited_for(bank, monkeypatch):

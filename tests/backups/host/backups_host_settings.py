@@ -27,7 +27,9 @@ def _database(url: str) -> dict[str, object]:
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": parts.path,
-            "OPTIONS": {
+            "OPTIONS": {}
+            if "HOST_STOCK_SQLITE" in os.environ
+            else {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
                 "init_command": "PRAGMA journal_mode=WAL",
