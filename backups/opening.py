@@ -99,7 +99,7 @@ class Reading:
     def __init__(self, target: Target, name: str) -> None:
         """Open it."""
         self._name = name
-        self._target = target.alias
+        self._target = target
         try:
             self._file = target.open(name)
         except Exception as failure:
@@ -107,9 +107,11 @@ class Reading:
 
     def _refusal(self, failure: Exception) -> BackupsRefusal:
         if isinstance(failure, FileNotFoundError | NotADirectoryError):
-            return BackupDamaged(f"{self._name} is no file on the target {self._target!r}.")
+            if self._target.is_away():
+                return _away(self._target)
+            return BackupDamaged(f"{self._name} is no file on the target {self._target.alias!r}.")
         return TargetFailed(
-            f"{self._name} cannot be read from the target {self._target!r}: "
+            f"{self._name} cannot be read from the target {self._target.alias!r}: "
             f"{type(failure).__name__}."
         )
 
@@ -127,6 +129,13 @@ class Reading:
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self._file.close()
+
+
+def _away(target: Target) -> TargetFailed:
+    return TargetFailed(
+        f"The folder of the target {target.alias!r} is not there, or holds no backup at all; it "
+        "may not be mounted."
+    )
 
 
 def _listed(target: Target, folder: str) -> tuple[list[str], list[str]]:
@@ -152,6 +161,8 @@ def manifest_name(target: Target, folder: str) -> str:
     _folders, names = _listed(target, folder)
     found = [match for name in names if (match := MANIFEST_NAME.match(name))]
     if not found:
+        if target.is_away():
+            raise _away(target)
         raise BackupNotFound(
             f"The target {target.alias!r} has no whole backup in {folder}: there is no manifest."
         )

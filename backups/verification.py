@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backups.targets import Target
 
 MOST_DAMAGED = 100  # files; after so many the target itself is away or lost
+PAGE = 500  # rows
 
 
 @dataclass
@@ -110,6 +111,9 @@ def _verify_files(opened: OpenedBackup, findings: VerificationReport) -> None:
 
     opened.each_file(look)
     damaged.require_none()
+    for row in StoredFile.objects.lost_on(opened.target.alias):
+        if row.name in seen:
+            row.hold([opened.target.alias])
     expected = opened.manifest.files
     if expected is None or findings.files != expected.count:
         raise BackupDamaged("The list of files has not as many lines as the manifest says.")
@@ -134,15 +138,21 @@ def verify_intact(backup: Backup, target: Target) -> VerificationReport:
 
 
 def _verify_stored_files(backup: Backup, target: Target, findings: VerificationReport) -> None:
+    """Read every file that the target holds or has lost: one that is whole again is held again."""
     needed = StoredFile.objects.filter(
         first_used_at__lte=backup.snapshot_at, last_used_at__gte=backup.snapshot_at
-    )
-    damaged = DamagedFiles()
-    for row in needed.iterator():
-        if target.alias in row.targets:
-            with damaged.noting(row.name):
-                _require_hash(target, row.name, row.sha256)
-            findings.files += 1
+    ).order_by("pk")
+    damaged, last = DamagedFiles(), 0
+    # By pages: a cursor that stays open keeps every writer out of a SQLite without a log.
+    while page := list(needed.filter(pk__gt=last)[:PAGE]):
+        for row in page:
+            if target.alias in (*row.targets, *row.lost):
+                with damaged.noting(row.name):
+                    _require_hash(target, row.name, row.sha256)
+                    if target.alias in row.lost:
+                        row.hold([target.alias])
+                findings.files += 1
+        last = page[-1].pk
     damaged.require_none()
 
 

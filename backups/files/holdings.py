@@ -58,8 +58,7 @@ class Holdings:
             if each.alias in row.targets and not self._holds(each, row.name)
         ]
         if lost:
-            row.targets = [alias for alias in row.targets if alias not in lost]
-            row.save(update_fields=["targets"])
+            row.lose(lost)
             emit(events.FILE_LOST, target=f"file:{row.name}", data={"targets": lost})
 
     def _holds(self, target: Target, name: str) -> bool:
@@ -91,8 +90,7 @@ class Holdings:
             raise
         except Exception:  # noqa: BLE001 - storages raise what they like; it is sealed anew
             return False
-        row.targets = [*row.targets, *out.holders]
-        row.save(update_fields=["targets"])
+        row.hold(out.holders)
         return True
 
     def _pour(self, row: StoredFile, source: Target, out: GroupWriter) -> None:

@@ -109,6 +109,9 @@ class Copy(models.Model):
     size_bytes = models.PositiveBigIntegerField(default=0)
     verified_at = models.DateTimeField(null=True, blank=True)
     failure = models.CharField(max_length=500, blank=True)
+    needs_opening = models.BooleanField(
+        default=False, help_text="An identity found it damaged; only one can find it whole again."
+    )
 
     objects: ClassVar[models.Manager[Copy]] = models.Manager()
 

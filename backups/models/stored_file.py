@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 class StoredFileManager(models.Manager["StoredFile"]):
     """Changes to what is known of the encrypted files."""
 
-    def forget(self, names: Iterable[str], *, target: str) -> None:
+    def lose(self, names: Iterable[str], *, target: str) -> None:
         """Count on these files on a target no more: the next backup sends or copies them again."""
         for row in self.filter(name__in=names):
-            if target in row.targets:
-                row.targets = [alias for alias in row.targets if alias != target]
-                row.save(update_fields=["targets"])
+            row.lose([target])
+
+    def lost_on(self, target: str) -> list[StoredFile]:
+        """Return the files that were found missing or damaged on a target."""
+        return [row for row in self.exclude(lost=[]) if target in row.lost]
 
 
 class StoredFile(models.Model):
@@ -35,6 +37,9 @@ class StoredFile(models.Model):
     sha256 = models.CharField(max_length=64, help_text="Of the encrypted bytes.")
     size = models.PositiveBigIntegerField(help_text="Of the encrypted bytes.")
     targets = models.JSONField(default=list, help_text="Aliases of the targets that hold it.")
+    lost = models.JSONField(
+        default=list, help_text="Aliases of the targets that held it, until its bytes are read."
+    )
     first_used_at = models.DateTimeField()
     last_used_at = models.DateTimeField(db_index=True)
 
@@ -48,6 +53,22 @@ class StoredFile(models.Model):
     def __str__(self) -> str:
         """Name it as the targets do."""
         return self.name
+
+    def hold(self, aliases: Iterable[str]) -> None:
+        """Record that these targets hold it: its bytes were written or read there."""
+        self.targets = list(dict.fromkeys([*self.targets, *aliases]))
+        self.lost = [alias for alias in self.lost if alias not in self.targets]
+        self.save(update_fields=["targets", "lost"])
+
+    def lose(self, aliases: Iterable[str]) -> None:
+        """Record that these targets held it and do not any more, or not whole.
+
+        That stands until :meth:`hold`: backups of before need it there all the same.
+        """
+        gone = [alias for alias in aliases if alias in self.targets]
+        self.targets = [alias for alias in self.targets if alias not in gone]
+        self.lost = [*self.lost, *gone]
+        self.save(update_fields=["targets", "lost"])
 
 
 class WaitingDeletion(models.Model):

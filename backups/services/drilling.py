@@ -20,12 +20,12 @@ from backups.conf import settings
 from backups.drill_files import BackupFiles
 from backups.dumpers import postgresql_state
 from backups.dumpers.connection import connect
-from backups.errors import BackupNotFound
-from backups.models import Backup, Copy, Drill, State, StoredFile
+from backups.errors import BackupDamaged, BackupNotFound, FilesDamaged
+from backups.models import Backup, Copy, Drill, State
 from backups.models.backup import CopyState
 from backups.models.run import LONGEST_FAILURE
 from backups.services import running
-from backups.services.verifying import good_backup, require_identity
+from backups.services.verifying import good_backup, mark_damaged, require_identity
 from garrison.drills import DRILLS, DrillResult, Restored
 from garrison.errors import Refusal
 from garrison.events import emit
@@ -105,13 +105,20 @@ def _drill(drill: Drill, held: HeldLease) -> None:
         drill.pk, owner=held.owner, backup=backup, target=copy.target, scratch=name
     )
     began = time.monotonic()
-    opened = opening.open_backup(
-        targets.target(copy.target),
-        backup.folder,
-        keys.identities() if backup.recipients else [],
-        sha256=backup.manifest_sha256,
-    )
-    found = _findings(opened, name)
+    try:
+        opened = opening.open_backup(
+            targets.target(copy.target),
+            backup.folder,
+            keys.identities() if backup.recipients else [],
+            sha256=backup.manifest_sha256,
+        )
+    except BackupDamaged as refusal:
+        mark_damaged(backup, copy, refusal, by_opening=True)
+        raise
+    damage: list[BackupDamaged] = []
+    found = _findings(opened, name, damage)
+    for each in damage:
+        mark_damaged(backup, copy, each, by_opening=True)
     held.require_now()
     _end(drill, backup, held, found, time.monotonic() - began)
 
@@ -135,8 +142,10 @@ def _newest_with_database() -> Backup:
     return found
 
 
-def _findings(opened: OpenedBackup, name: str) -> dict[str, DrillResult]:
-    """Restore, and run every check: ours, and then what the apps brought."""
+def _findings(
+    opened: OpenedBackup, name: str, damage: list[BackupDamaged]
+) -> dict[str, DrillResult]:
+    """Restore, and run every check: ours, and then what the apps brought; note ``damage``."""
     described = opened.manifest.database
     try:
         with scratch.restored(opened, source=settings.database, name=name) as alias:
@@ -145,10 +154,11 @@ def _findings(opened: OpenedBackup, name: str) -> dict[str, DrillResult]:
             return {
                 "database": _database(opened, alias),
                 "migrations": _migrations(opened, alias),
-                **({} if files is None else {"files": _files(files, opened.target.alias)}),
+                **({} if files is None else {"files": _files(files, damage)}),
                 **{what: _checked(what, check, restored) for what, check in DRILLS.items()},
             }
     except Refusal as refusal:
+        damage += [refusal] if isinstance(refusal, BackupDamaged) else []
         rows = described.rows if described else 0
         return {"database": DrillResult(is_whole=False, looked_at=rows, detail=refusal.detail)}
 
@@ -193,11 +203,11 @@ def _migrations(opened: OpenedBackup, alias: str) -> DrillResult:
     return DrillResult(is_whole=True, looked_at=len(applied), detail=detail)
 
 
-def _files(files: BackupFiles, target: str) -> DrillResult:
+def _files(files: BackupFiles, damage: list[BackupDamaged]) -> DrillResult:
     lost = files.damaged()
-    StoredFile.objects.forget({entry.blob for entry in lost}, target=target)
     shown = ", ".join(entry.shown_path for entry in lost[:5])
     detail = f"{len(lost)} not whole: {shown}" if lost else "Every file was read; all hashes equal."
+    damage += [FilesDamaged(detail, [entry.blob for entry in lost])] if lost else []
     return DrillResult(is_whole=not lost, looked_at=len(files), detail=detail)
 
 

@@ -41,7 +41,7 @@ def rebuild(*, identities: Sequence[x25519.Identity] | None = None, now: datetim
     """Read every manifest on every target, and make the index say what is there; returns how many.
 
     Rows are added and corrected, never removed. A manifest that cannot be opened or is not genuine
-    is passed over: it becomes no row.
+    is passed over: it becomes no row. What was found damaged stays so: no file is read here.
     """
     if identities is None:
         identities = keys.identities() if settings.identity_file else []
@@ -73,11 +73,9 @@ def _index(opened: OpenedBackup, now: datetime) -> None:
         )
         Backup.objects.filter(pk=backup.pk, ended_at=None).update(ended_at=at)
         Backup.objects.filter(pk=backup.pk).update(opened_at=now)
-        Copy.objects.update_or_create(
-            backup=backup,
-            target=opened.target.alias,
-            defaults={"state": CopyState.GOOD, "size_bytes": backup.size_bytes, "failure": ""},
-        )
+        Copy.objects.get_or_create(backup=backup, target=opened.target.alias)
+        copies = backup.copies.filter(target=opened.target.alias).exclude(state=CopyState.DAMAGED)
+        copies.update(state=CopyState.GOOD, size_bytes=backup.size_bytes, failure="")
         if "files" in described.parts:
             _index_files(opened, at)
 
@@ -116,8 +114,9 @@ def _store(batch: dict[str, Entry], target: Target, fingerprint: str, at: dateti
     for name, row in known.items():
         del batch[name]
         row.first_used_at, row.last_used_at = min(row.first_used_at, at), max(row.last_used_at, at)
-        row.targets = sorted({*row.targets, target.alias})
-        row.save(update_fields=["first_used_at", "last_used_at", "targets"])
+        row.save(update_fields=["first_used_at", "last_used_at"])
+        if target.alias not in row.lost:
+            row.hold([target.alias])
     StoredFile.objects.bulk_create(
         StoredFile(
             name=entry.blob,

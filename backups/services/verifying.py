@@ -79,7 +79,8 @@ def verify(
         try:
             found[copy.target] = _verify_copy(backup, copy, identity_file, now)
         except (BackupDamaged, BackupNotFound) as refusal:
-            damage.append(_mark_damaged(backup, copy, refusal))
+            opened = _identities(identity_file) is not None
+            damage.append(mark_damaged(backup, copy, refusal, by_opening=opened))
         except OUT_OF_REACH as refusal:
             out_of_reach[copy.target] = refusal
     if not (found or damage or out_of_reach):
@@ -105,22 +106,32 @@ def _verify_copy(
     where, identities = targets.target(copy.target), _identities(identity_file)
     if identities is None and backup.recipients:
         findings = verification.verify_intact(backup, where)
+        if copy.needs_opening:
+            raise IdentityMissing(
+                "An identity has found it damaged, and the bytes are now as written; verify it "
+                "with the identity."
+            )
     else:
         opened = opening.open_backup(
             where, backup.folder, identities or [], sha256=backup.manifest_sha256
         )
         findings = verification.verify_opened(opened)
-    Copy.objects.filter(pk=copy.pk).update(state=CopyState.GOOD, verified_at=now, failure="")
+    Copy.objects.filter(pk=copy.pk).update(
+        state=CopyState.GOOD, verified_at=now, failure="", needs_opening=False
+    )
     return findings
 
 
-def _mark_damaged(
-    backup: Backup, copy: Copy, refusal: BackupDamaged | BackupNotFound
+def mark_damaged(
+    backup: Backup, copy: Copy, refusal: BackupDamaged | BackupNotFound, *, by_opening: bool
 ) -> BackupDamaged:
+    """Record damage of a copy, until it is read and found whole; ``by_opening``, by an identity."""
     told = refusal.detail[:500]
     if isinstance(refusal, FilesDamaged):
-        StoredFile.objects.forget(refusal.blobs, target=copy.target)
-    Copy.objects.filter(pk=copy.pk).update(state=CopyState.DAMAGED, failure=told)
+        StoredFile.objects.lose(refusal.blobs, target=copy.target)
+    Copy.objects.filter(pk=copy.pk).update(
+        state=CopyState.DAMAGED, failure=told, needs_opening=by_opening or copy.needs_opening
+    )
     Backup.objects.filter(pk=backup.pk).update(damage=told)
     emit(
         events.VERIFICATION_FAILED,

@@ -82,6 +82,17 @@ class Target:
             with contextlib.suppress(OSError):  # not empty: something that is not ours
                 path.rmdir()
 
+    def is_away(self) -> bool:
+        """Return whether a folder is not there, or holds nothing of ours: not mounted, perhaps."""
+        root = self._path(".")
+        if root is None:
+            return False
+        try:
+            names = [path.name for path in root.iterdir()]
+        except OSError:
+            return True
+        return not any(name == FILES or FOLDER_NAME.match(name) for name in names)
+
     def sweep_partials(self) -> None:
         """Delete what dead runs have left half-written; object stores have nothing of the kind."""
         root = self._path(".")

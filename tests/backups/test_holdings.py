@@ -6,8 +6,9 @@ import pytest
 from django.utils import timezone
 
 from backups import services
-from backups.errors import BackupDamaged
+from backups.errors import BackupDamaged, BackupsRefusal, VerificationIndeterminate
 from backups.models import StoredFile
+from backups.services import indexing
 from tests.backups.conftest import engines
 from tests.backups.conftest import storages as storages_of
 
@@ -45,6 +46,65 @@ def test_a_file_that_verification_found_damaged_is_not_counted_on_again(site, id
     site.settings.BACKUPS_IDENTITY_FILE = where
     again = site.back_up(content="files")
     services.verify(backup_id=again.pk, now=timezone.now())
+
+
+@one_engine
+@pytest.mark.parametrize("finder", ["intact", "opened", "drill"])
+def test_what_was_found_damaged_stays_so_until_it_is_read_and_whole(site, finder):
+    """Looking twice, a new backup, a rebuilt index heal nothing."""
+    where = site.settings.BACKUPS_IDENTITY_FILE
+    backup = site.back_up()
+    blob = blob_of(site, backup)
+    whole = blob.read_bytes()
+    blob.unlink()
+
+    def verify(*, identity):
+        site.settings.BACKUPS_IDENTITY_FILE = where if identity else ""
+        try:
+            services.verify(backup_id=backup.pk, now=timezone.now())
+        except BackupsRefusal as refusal:
+            code = refusal.code
+        else:
+            code = ""
+        site.settings.BACKUPS_IDENTITY_FILE = where
+        backup.refresh_from_db()
+        return code, backup.copies.get().state, bool(backup.verified_at), bool(backup.damage)
+
+    damaged = ("backup_damaged", "damaged", False, True)
+    if finder == "drill":
+        assert services.drill_now(now=timezone.now()).state == "failed"
+    else:
+        assert verify(identity=finder == "opened") == damaged
+    assert verify(identity=False) == damaged
+    site.back_up()
+    indexing.rebuild(now=timezone.now())
+    assert verify(identity=False) == damaged
+    blob.write_bytes(whole)
+    if finder == "intact":
+        assert verify(identity=False) == ("", "good", True, False)
+    else:
+        undecided = ("backup_verification_indeterminate", "damaged", False, True)
+        assert verify(identity=False) == undecided
+        assert verify(identity=True) == ("", "good", True, False)
+    assert StoredFile.objects.lost_on("backups") == []
+
+
+@one_engine
+def test_a_target_whose_folder_is_not_mounted_proves_nothing(site):
+    """Neither damage for a verification, nor that a dead run's folder is gone."""
+    backup = site.back_up()
+    away = site.target.rename(site.target.with_name("away"))
+    for _ in ("no folder", "an empty one"):
+        for identity in (site.settings.BACKUPS_IDENTITY_FILE, ""):
+            site.settings.BACKUPS_IDENTITY_FILE = identity
+            with pytest.raises(VerificationIndeterminate, match="mounted"):
+                services.verify(now=timezone.now())
+        site.settings.BACKUPS_IDENTITY_FILE = str(site.identity_file)
+        assert backup.copies.get().state == "good"
+        site.target.mkdir(exist_ok=True)
+    site.target.rmdir()
+    away.rename(site.target)
+    services.verify(now=timezone.now())
 
 
 @one_engine
