@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
@@ -131,14 +132,19 @@ class Creation:
         self.progress.begin("manifest")
         sealed = manifest.write(described, self.outlet.recipients)
         name = manifest.NAME + self.outlet.recipients.suffix
+        size = self.sent + len(sealed)
+        row = recording.row_of(described, manifest_sha256=manifest.sha256(sealed))
+        # Before the manifest: a run that is killed behind it is then known to be whole.
+        still = {"state": self.backup.state, "stage": self.progress.stage, "size_bytes": size}
+        self.progress.change(**row | still)
         with self.group.writer(self._name(name)) as out:
             out.write(sealed)
             self.held.require_now()
             out.commit()
         close_old_connections()  # ours may have idled for hours
-        self._record(described, sealed, out.holders)
+        self._record(row, sealed, out.holders)
 
-    def _record(self, described: Manifest, sealed: bytes, holders: list[str]) -> None:
+    def _record(self, row: dict[str, Any], sealed: bytes, holders: list[str]) -> None:
         size = sum(part.sealed.size for part in self.parts.values()) + len(sealed)
         for each in self.group.targets:
             copies = Copy.objects.filter(backup=self.backup, target=each.alias)
@@ -148,14 +154,13 @@ class Creation:
                 why = self.group.failures.get(each.alias, "")
                 copies.update(state=CopyState.FAILED, size_bytes=0, failure=why)
                 self._delete_folder(each)
-        self.progress.change(
-            ended_at=timezone.now(),
-            size_bytes=self.sent + len(sealed),
-            **recording.row_of(described, manifest_sha256=manifest.sha256(sealed)),
-        )
+        self.progress.change(ended_at=timezone.now(), **row)
 
     def _clear_away(self) -> None:
-        """Delete this run's own folder everywhere; files stay, whole ones can be used again."""
+        """Delete this run's own folder everywhere; files stay, the next attempt can use them."""
+        with suppress(DatabaseError, InterfaceError):  # the database may be what has gone
+            if Backup.objects.good().filter(pk=self.backup.pk).exists():
+                return  # whoever took over has found it whole
         for each in self.group.targets:
             self._delete_folder(each)
         try:
