@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from backups import services, tasks
@@ -37,7 +38,7 @@ def request_backup(*, user: Any, content: str = Content.ALL, now: datetime) -> B
 
 def request_verification(*, backup_id: uuid.UUID) -> Backup:
     """Have a worker verify a good backup."""
-    found = good_backup(backup_id)
+    found = good_backup(backup_id, now=timezone.now())
     transaction.on_commit(partial(tasks.verify.delay, str(found.pk)))
     return found
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from backups.times import SKEW
+
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Iterable
@@ -39,10 +41,11 @@ def keepers(
     """Return each backup that is kept, with the reason; every other one may go.
 
     The newest N whole ones are never let go, nor the last one that a drill has proven, whatever
-    their age; a damaged one earns no such place.
+    their age; a damaged one earns no such place, nor one stamped in the future: that one is kept
+    beside them, until its time has come.
     """
     ordered = sorted(candidates, key=lambda c: c.snapshot_at)
-    whole = [c for c in ordered if c.is_whole]
+    whole = [c for c in ordered if c.is_whole and c.snapshot_at <= now + SKEW]
     kept: dict[uuid.UUID, str] = {}
 
     def keep(chosen: Iterable[Candidate], reason: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
+SKEW = timedelta(hours=1)  # by which two clocks may differ; a stamp further ahead is a mistake
+
 
 def latest_daily(*, now: datetime, hour: int, zone: tzinfo) -> datetime:
     """Return the latest instant at or before ``now`` at which the clock in ``zone`` said ``hour``.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
 
 from backups.models.run import Run, RunQuerySet, State
+from backups.times import SKEW
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Kind(models.TextChoices):
@@ -28,9 +32,13 @@ class Content(models.TextChoices):
 class BackupQuerySet(RunQuerySet["Backup"]):
     """Questions about backups."""
 
-    def newest_good(self) -> Backup | None:
-        """Return the good backup with the latest snapshot."""
-        return self.filter(state=State.GOOD).order_by("-snapshot_at").first()
+    def newest_good(self, *, now: datetime) -> Backup | None:
+        """Return the good backup with the latest snapshot.
+
+        One that a wrong clock has stamped in the future hides no other one.
+        """
+        good = self.filter(state=State.GOOD).order_by("-snapshot_at")
+        return good.filter(snapshot_at__lte=now + SKEW).first() or good.first()
 
     def with_database(self) -> BackupQuerySet:
         """Return the backups that hold a database."""

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+def _misdated(until: datetime) -> models.Q:
+    """Match what a clock that ran ahead has stamped: nobody may hold anything for so long."""
+    return models.Q(expires_at__gt=until + timedelta(days=1))
+
+
 class LeaseManager(models.Manager["Lease"]):
     """Decides who holds a lease; each decision is one conditional UPDATE."""
 
@@ -22,9 +27,10 @@ class LeaseManager(models.Manager["Lease"]):
         successor for ever.
         """
         self.get_or_create(name=name)
-        free = models.Q(owner=None) | models.Q(expires_at__lt=now)
+        until = now + timedelta(seconds=seconds)
+        free = models.Q(owner=None) | models.Q(expires_at__lt=now) | _misdated(until)
         taken = self.filter(free, name=name).update(
-            owner=owner, fence=models.F("fence") + 1, expires_at=now + timedelta(seconds=seconds)
+            owner=owner, fence=models.F("fence") + 1, expires_at=until
         )
         return self.get(name=name, owner=owner).fence if taken else None
 
@@ -47,8 +53,8 @@ class LeaseManager(models.Manager["Lease"]):
     def claim_notice(self, name: str, *, hours: float, now: datetime) -> bool:
         """Return whether this is the first call in so many hours, over all processes."""
         self.get_or_create(name=name)
-        quiet = models.Q(expires_at=None) | models.Q(expires_at__lte=now)
         until = now + timedelta(hours=hours)
+        quiet = models.Q(expires_at=None) | models.Q(expires_at__lte=now) | _misdated(until)
         return bool(self.filter(quiet, name=name).update(expires_at=until))
 
     def end_notice(self, name: str) -> bool:

@@ -48,7 +48,7 @@ def request_drill(
     now: datetime,
 ) -> Drill:
     """Put a drill into the queue, of a certain backup or of the newest good one."""
-    backup = good_backup(backup_id) if backup_id is not None else None
+    backup = good_backup(backup_id, now=now) if backup_id is not None else None
     return Drill.objects.create(backup=backup, slot=slot, requested_by=user, queued_at=now)
 
 
@@ -136,7 +136,7 @@ def _copy_whose_turn_it_is(backup: Backup) -> Copy:
 
 
 def _newest_with_database() -> Backup:
-    found = Backup.objects.with_database().good().order_by("-snapshot_at").first()
+    found = Backup.objects.with_database().newest_good(now=timezone.now())
     if found is None:
         raise BackupNotFound("There is no good backup of a database to drill.")
     return found

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backups import keys, opening, targets
+from django.utils import timezone
+
+from backups import keys, layout, opening, targets
 from backups.conf import settings
 from backups.errors import BackupDamaged, BackupNotFound, SignerUnknown, TargetFailed
 from backups.layout import FOLDER_NAME
 from backups.models import Backup
 from backups.models.backup import Content, CopyState, Kind
 from backups.services import indexing
+from backups.times import SKEW
 
 if TYPE_CHECKING:
     from pyrage import x25519
@@ -62,6 +65,12 @@ def _newest(
         raise failures[passed_over]
     if best is None:
         raise BackupNotFound("The targets hold no backup of the kind asked for.")
+    if layout.made_at(best.folder) > timezone.now() + SKEW:
+        raise BackupNotFound(
+            f"The newest backup, {best.folder}, is stamped in the future: a clock is or was wrong, "
+            "and a newer one may stand behind it. Look at `manage.py backup_list --on-targets`, "
+            "and name the one you want."
+        )
     _require_newest(best, content, [each.alias for each in chosen])
     return best
 

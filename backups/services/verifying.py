@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings as django_settings
 from django.db.models import Q
 
 from backups import events, keys, opening, targets, verification
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
 LOOKED_AT = (CopyState.GOOD, CopyState.DAMAGED)
 
 
-def good_backup(backup_id: uuid.UUID | str | None) -> Backup:
+def good_backup(backup_id: uuid.UUID | str | None, *, now: datetime) -> Backup:
     """Return a good backup by id or folder, or the newest for ``None``; refuses anything else."""
     if backup_id is None:
-        found = Backup.objects.newest_good()
+        found = Backup.objects.newest_good(now=now)
     else:
         found = Backup.objects.good().filter(_named(str(backup_id))).first()
     if found is None:
@@ -66,16 +67,18 @@ def verify(
     for what it is, the first damaged one raises; where none is, but a key or a target is out of
     reach, :class:`~backups.errors.VerificationIndeterminate`: that marks no copy, damaged or good.
     """
-    backup = good_backup(backup_id)
+    backup = good_backup(backup_id, now=now)
     if identity_file is not None:
         keys.identities(identity_file)  # one that was asked for and is not there decides nothing
-    copies = backup.copies.filter(state__in=LOOKED_AT)
+    copies = list(backup.copies.filter(state__in=LOOKED_AT).order_by("target"))
     if target is not None:
-        copies = copies.filter(target=target)
+        copies = [copy for copy in copies if copy.target == target]
+    elif configured := [copy for copy in copies if copy.target in django_settings.STORAGES]:
+        copies = configured  # one on a target that was taken out is pruning's to report
     found: dict[str, VerificationReport] = {}
     damage: list[BackupDamaged] = []
     out_of_reach: dict[str, BackupsRefusal] = {}
-    for copy in copies.order_by("target"):
+    for copy in copies:
         try:
             found[copy.target] = _verify_copy(backup, copy, identity_file, now)
         except (BackupDamaged, BackupNotFound) as refusal:

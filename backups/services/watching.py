@@ -15,6 +15,7 @@ from django.db.models import Count, Max, Min, Q
 from backups import events
 from backups.conf import settings
 from backups.models import Backup, Drill, Lease, State
+from backups.times import SKEW
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -47,16 +48,17 @@ class BackupStatus:
 
 def status(*, now: datetime) -> BackupStatus:
     """Look at the index; at most five queries of one row each."""
-    newest = Backup.objects.newest_good()
+    newest = Backup.objects.newest_good(now=now)
     newest_at = newest.snapshot_at if newest else None
     good = Q(state=State.GOOD)
     seen = Backup.objects.aggregate(
         first_at=Min("snapshot_at", filter=good),
-        opened_at=Max("opened_at"),
+        opened_at=Max("opened_at", filter=Q(opened_at__lte=now + SKEW)),
         damaged=Count("pk", filter=good & ~Q(damage="")),
         indeterminate=Count("pk", filter=good & ~Q(indeterminate="")),
     )
-    passed_at = Drill.objects.good().aggregate(at=Max("ended_at"))["at"]
+    passed = Drill.objects.good().filter(ended_at__lte=now + SKEW)
+    passed_at = passed.aggregate(at=Max("ended_at"))["at"]
     failed = Backup.objects.filter(state=State.FAILED)
     backup_limit = timedelta(hours=settings.overdue_hours)
     drill_limit = timedelta(days=settings.drill_overdue_days)
@@ -84,7 +86,8 @@ def _installed_at() -> datetime | None:
 
 
 def _is_older(at: datetime | None, limit: timedelta, now: datetime) -> bool:
-    return at is None or now - at > limit
+    """Return whether it is too long ago, or at a time that has not come: a clock was wrong."""
+    return at is None or not -SKEW <= now - at <= limit
 
 
 def check_backups(*, now: datetime) -> list[str]:

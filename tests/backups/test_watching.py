@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from backups import schedule, services, tasks
+from backups.errors import BackupsRefusal
 from backups.models import Backup, Drill, Lease, State
 from garrison import health, panels
 from garrison.events import security_event
@@ -82,6 +83,39 @@ def test_a_key_that_opened_nothing_for_a_month_is_said_to_be_nearly_lost(site):
     services.verify(now=now)
     Lease.objects.all().delete()
     assert "backups.identity.unproven" not in services.check_backups(now=now)
+
+
+def test_a_stamp_in_the_future_hides_nothing(site):
+    """A clock was wrong for one night; a hundred days without a backup follow."""
+    now = timezone.now()
+    real = site.back_up()
+    services.drill_now(now=now)
+    wrong = site.back_up()
+    Backup.objects.filter(pk=real.pk).update(snapshot_at=now - timedelta(days=100))
+    Backup.objects.filter(pk=wrong.pk).update(
+        snapshot_at=now + timedelta(days=200), opened_at=now + timedelta(days=200)
+    )
+    Drill.objects.update(ended_at=now + timedelta(days=200))
+    found = services.status(now=now)
+    assert found.newest_at == now - timedelta(days=100)
+    assert (found.is_backup_overdue, found.is_drill_overdue) == (True, True)
+    Lease.objects.claim_notice(
+        "said:backups.backup.missed", hours=24, now=now + timedelta(days=200)
+    )
+    Lease.objects.acquire("backup", owner=uuid.uuid4(), seconds=90, now=now + timedelta(days=200))
+    assert "backups.backup.missed" in services.check_backups(now=now)
+    assert site.back_up().state == State.GOOD, "nor does a lease that was taken then"
+    Backup.objects.filter(pk=real.pk).delete()
+    Backup.objects.exclude(pk=wrong.pk).delete()
+    assert services.status(now=now).is_backup_overdue
+
+
+def test_a_restore_does_not_take_a_future_stamp_for_the_newest(site):
+    real = site.back_up()
+    ahead = site.target / real.folder.replace(real.folder[:4], "2999", 1)
+    (site.target / real.folder).rename(ahead)
+    with pytest.raises(BackupsRefusal):
+        services.find()
 
 
 def test_a_drill_that_is_overdue_is_said_once_a_day(site):
