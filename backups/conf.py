@@ -77,6 +77,11 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
     keep_weekly = Setting(8, "Weeks for which the first good backup of each is kept.", minimum=0)
     keep_monthly = Setting(12, "Months for which the first good backup of each is kept.", minimum=0)
     keep_last = Setting(3, "Number of the newest good backups that are never pruned.", minimum=1)
+    prune_percent = Setting(
+        25,
+        "Most percent of the good backups that one pruning may delete without being told to.",
+        minimum=1,
+    )
 
     # When an event reports it
     overdue_hours = Setting(

@@ -65,6 +65,16 @@ FILE_LOST = EventKind(
 BACKUP_PRUNED = EventKind(
     "backups.backup.pruned", Severity.INFO, "A backup was deleted because its time had come."
 )
+PRUNING_HELD = EventKind(
+    "backups.pruning.held",
+    Severity.HIGH,
+    "Two clocks differ, or more backups than usual would have been pruned; none was.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
+)
+TARGET_FORGOTTEN = EventKind(
+    "backups.target.forgotten", Severity.HIGH, "The copies on a target were given up."
+)
 DRILL_PASSED = EventKind(
     "backups.drill.passed", Severity.INFO, "A backup was restored into a scratch database, whole."
 )

@@ -179,9 +179,7 @@ def open_backup(
     """
     if not FOLDER_NAME.match(folder):
         raise BackupNotFound(f"{folder[:40]!r} is not the name of a backup's folder.")
-    name = manifest_name(target, folder)
-    with Reading(target, f"{folder}/{name}") as source:
-        sealed = _at_most(source, manifest.LARGEST)
+    name, sealed = _sealed_manifest(target, folder)
     found = manifest.sha256(sealed)
     if sha256 and found != sha256:  # needs no key: what is not ours is damage, whoever signed it
         raise BackupDamaged(
@@ -192,6 +190,17 @@ def open_backup(
         sealed, folder=folder, identities=identities, encrypted=name.endswith(".age")
     )
     return OpenedBackup(target, folder, described, found, identities)
+
+
+def manifest_sha256(target: Target, folder: str) -> str:
+    """Return the hash of a folder's manifest as it lies there; believes and opens nothing."""
+    return manifest.sha256(_sealed_manifest(target, folder)[1])
+
+
+def _sealed_manifest(target: Target, folder: str) -> tuple[str, bytes]:
+    name = manifest_name(target, folder)
+    with Reading(target, f"{folder}/{name}") as source:
+        return name, _at_most(source, manifest.LARGEST)
 
 
 def _at_most(source: Reading, most: int) -> bytes:

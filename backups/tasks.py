@@ -10,7 +10,6 @@ from celery import shared_task
 from django.utils import timezone
 
 from backups import deletions, services
-from backups.errors import BackupBusy
 from backups.models import Drill, State
 from garrison.errors import Refusal
 
@@ -26,7 +25,7 @@ def tick() -> None:
     now = timezone.now()
     services.queue_due(now=now)
     services.queue_due_drill(now=now)
-    deletions.carry_out(now=now)
+    deletions.carry_out()
     services.check_backups(now=now)
     work_off.delay()
 
@@ -36,17 +35,10 @@ def work_off() -> None:
     """Make the backups and do the drills that wait; a run that goes on elsewhere is left alone."""
     with _refusals_logged("A backup"):
         while services.run_queued(now=timezone.now()):
-            _prune()
+            pass
     for drill in Drill.objects.filter(state=State.QUEUED).order_by("queued_at"):
         with _refusals_logged("A drill"):
             services.run_drill(drill_id=drill.pk, now=timezone.now())
-
-
-def _prune() -> None:
-    try:
-        services.prune(now=timezone.now())
-    except BackupBusy:
-        logger.info("Pruning waits: a backup is running.")
 
 
 @shared_task(acks_late=False)

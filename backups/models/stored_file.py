@@ -70,6 +70,13 @@ class StoredFile(models.Model):
         self.lost = [*self.lost, *gone]
         self.save(update_fields=["targets", "lost"])
 
+    def give_up(self, alias: str) -> None:
+        """Record that nobody will look for it on this target any more."""
+        if alias in self.targets or alias in self.lost:
+            self.targets = [each for each in self.targets if each != alias]
+            self.lost = [each for each in self.lost if each != alias]
+            self.save(update_fields=["targets", "lost"])
+
 
 class WaitingDeletion(models.Model):
     """A file whose deletion was asked for while a backup still needed it."""

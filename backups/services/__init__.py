@@ -10,7 +10,7 @@ from backups.services.backing_up import (
 from backups.services.drilling import drill_now, queue_due_drill, request_drill, run_drill
 from backups.services.finding import find
 from backups.services.planning import plan
-from backups.services.pruning import prune
+from backups.services.pruning import forget_target, prune, pruning_after
 from backups.services.rescuing import bring_table
 from backups.services.resealing import reseal_manifests
 from backups.services.restoring import restore
@@ -24,8 +24,10 @@ __all__ = [
     "check_backups",
     "drill_now",
     "find",
+    "forget_target",
     "plan",
     "prune",
+    "pruning_after",
     "queue_due",
     "queue_due_drill",
     "request_backup",

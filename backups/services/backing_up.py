@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from backups import deletions, events, leases, opening, times
+from backups import deletions, events, leases, times
 from backups.conf import settings
 from backups.creation import Creation
 from backups.errors import BackupBusy
-from backups.models import Backup, Copy, State
-from backups.models.backup import Content, CopyState, Kind
+from backups.models import Backup, State
+from backups.models.backup import Content, Kind
 from backups.services import running
-from backups.targets import targets
+from backups.services.pruning import pruning_after
+from backups.services.sweeping import sweep
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -68,12 +69,13 @@ def queue_due(*, now: datetime) -> Backup | None:
 
 
 def run_queued(*, now: datetime) -> Backup | None:
-    """Make the oldest queued backup; ``None`` where there is none or a run goes on."""
+    """Make the oldest queued backup, and prune; ``None`` where there is none or a run goes on."""
     queued = Backup.objects.filter(state=State.QUEUED).order_by("queued_at").first()
     if queued is None:
         return None
     try:
-        return run_backup(backup_id=queued.pk, now=now)
+        with pruning_after():
+            return run_backup(backup_id=queued.pk, now=now)
     except BackupBusy:
         return None
 
@@ -102,7 +104,7 @@ def run_backup(
     leaves a failed row with a sentence, no file, and an event; the older backups stay as they are.
     """
     backups = Backup.objects.all()
-    with running.claimed(backups, backup_id, lease=leases.BACKUP, clean_up=_sweep, now=now) as (
+    with running.claimed(backups, backup_id, lease=leases.BACKUP, clean_up=sweep, now=now) as (
         backup,
         held,
     ):
@@ -111,7 +113,7 @@ def run_backup(
         except BaseException as failure:
             running.record_failure(backups, backup, held, failure, kind=events.BACKUP_FAILED)
             raise
-    deletions.carry_out(now=timezone.now())
+    deletions.carry_out()
     backup.refresh_from_db()
     return backup
 
@@ -136,27 +138,3 @@ def _folder_of(backup: Backup, *, at: datetime) -> str:
     """Name the folder of a backup: sorts by time, to the millisecond, and is unique."""
     utc = at.astimezone(UTC)
     return f"{utc:%Y%m%dT%H%M%S}{utc.microsecond // 1000:03}Z-{backup.pk.hex[:12]}"
-
-
-def _sweep() -> None:
-    """Delete what dead runs have left on the targets; only for the holder of the lease.
-
-    A folder with a manifest stays: it is written last, so the backup is whole, whatever the index
-    says. An index that came out of that very backup says "running", until a restore has rebuilt it;
-    a restore that was killed in between must not cost the backup it came from.
-    """
-    dead = Backup.objects.filter(state=State.FAILED).exclude(folder="")
-    for each in targets():
-        try:
-            each.sweep_partials()
-            for backup in dead.filter(
-                copies__target=each.alias, copies__state__in=(CopyState.WRITING, CopyState.FAILED)
-            ):
-                if opening.is_whole(each, backup.folder):
-                    continue
-                each.delete_folder(backup.folder)
-                Copy.objects.filter(backup=backup, target=each.alias).update(state=CopyState.PRUNED)
-        except Exception as failure:
-            if isinstance(failure, DatabaseError):
-                raise
-            continue  # a target that is away is swept when it is back

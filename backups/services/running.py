@@ -59,13 +59,18 @@ def claimed(
     while another run holds the lease, and a run that is not queued.
     """
     with leases.hold(lease, now=now) as held:
-        for dead in runs.declare_dead(now=now, except_owner=held.owner):
-            data = {"fence": dead.fence}
-            emit(events.LEASE_EXPIRED, target=f"{lease}:{dead.pk}", data=data, now=now)
+        declare_dead(runs, held, now=now)
         clean_up()
         if not runs.claim(run_id, owner=held.owner, fence=held.fence, now=now):
             raise BackupNotFound(f"There is no {lease} {run_id} that is queued.")
         yield runs.get(pk=run_id), held
+
+
+def declare_dead(runs: RunQuerySet[R], held: HeldLease, *, now: datetime) -> None:
+    """Fail the runs whose lease ``held`` took over."""
+    for dead in runs.declare_dead(now=now, except_owner=held.owner):
+        target = f"{held.name}:{dead.pk}"
+        emit(events.LEASE_EXPIRED, target=target, data={"fence": dead.fence}, now=now)
 
 
 def record_failure(

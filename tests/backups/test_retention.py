@@ -4,18 +4,22 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.db.models import F
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit.models import SecurityEvent
 from backups import leases, retention, services
-from backups.errors import BackupBusy
+from backups.errors import BackupBusy, VerificationIndeterminate
 from backups.models import Backup, StoredFile
 from backups.models.backup import CopyState
 from backups.retention import Candidate, Policy
-from tests.backups.conftest import storages, tree
+from tests.backups.conftest import engines, storages, tree
 from tests.backups.storages import Objects
 
+one_engine = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 POLICY = Policy(days=30, weekly=8, monthly=12, last=3)
 
@@ -51,6 +55,12 @@ def test_a_damaged_backup_takes_no_place_among_the_last_good_ones():
     policy = Policy(days=30, weekly=0, monthly=0, last=2)
     damaged = [made(100, whole=False), made(110, whole=False)]
     assert ages([*damaged, made(120), made(130), made(140)], policy) == [120, 130]
+
+
+def test_a_backup_stamped_in_the_future_takes_no_place_of_one_that_is_not():
+    policy = Policy(days=30, weekly=0, monthly=0, last=2)
+    ahead = [made(-300), made(-301), made(-302)]
+    assert ages([*ahead, made(120), made(130), made(140)], policy) == [-302, -301, -300, 120, 130]
 
 
 def test_the_last_drilled_one_is_kept_however_old():
@@ -133,6 +143,121 @@ def test_a_file_shared_with_a_kept_backup_stays(site):
     assert services.verify(now=timezone.now())["backups"].files == 2
 
 
+def old_backups(site, count):
+    """Enter nightly backups of before into the index; their folders need not be there."""
+    newest = site.back_up()
+    for days in range(1, count):
+        at = newest.snapshot_at - timedelta(days=days)
+        row = Backup.objects.create(state="good", queued_at=at, snapshot_at=at, folder="")
+        row.copies.create(target="backups", state=CopyState.GOOD)
+    return newest
+
+
+@one_engine
+def test_a_clock_that_runs_ahead_prunes_nothing(site, capsys):
+    """Neither this machine's alone, nor the database's with it; unless an operator insists."""
+    old_backups(site, 60)
+    a_year_ahead = timezone.now() + timedelta(days=365)
+    pruned = services.prune(now=a_year_ahead)
+    assert (pruned.backups, "1 year" in pruned.held or "365 d" in pruned.held) == ([], True)
+
+    Backup.objects.update(snapshot_at=F("snapshot_at") - timedelta(days=365))
+    site.back_up()
+    with pytest.raises(CommandError, match=r"of 61 backups would go at once.*--allow") as held:
+        call_command("backup_prune")
+    assert held.value.returncode == 3
+    going = int(str(held.value).split()[0])
+    assert going > 40
+    assert Backup.objects.good().count() == 61
+    assert SecurityEvent.objects.of_kinds(["backups.pruning.held"]).count() == 2
+    with pytest.raises(CommandError):
+        call_command("backup_prune", f"--allow={going - 1}")
+    call_command("backup_prune", f"--allow={going}")
+    assert Backup.objects.good().count() == 61 - going
+
+
+@one_engine
+def test_every_night_one_goes_unasked(site):
+    old_backups(site, 60)
+    assert len(services.prune(now=timezone.now(), allow=60).backups) > 3
+    Backup.objects.update(snapshot_at=F("snapshot_at") - timedelta(days=1))
+    site.back_up()
+    night = services.prune(now=timezone.now())
+    assert (night.held, 1 <= len(night.backups) <= 3) == ("", True)
+
+
+@one_engine
+def test_a_target_taken_out_is_one_sentence_and_can_be_ended(site, capsys):
+    disk = "django.core.files.storage.FileSystemStorage"
+    other = {"BACKEND": disk, "OPTIONS": {"location": site.root / "other"}}
+    site.settings.STORAGES = storages(site.root, other=other)
+    site.settings.BACKUPS_TARGETS = ["backups", "other"]
+    both = [site.back_up(), site.back_up()]
+    site.settings.BACKUPS_TARGETS = ["other"]
+    only_there = site.back_up()
+    with pytest.raises(CommandError, match="Take it out of BACKUPS_TARGETS"):
+        call_command("backup_prune", "--forget-target", "other")
+
+    site.settings.STORAGES = storages(site.root)
+    site.settings.BACKUPS_TARGETS = ["backups"]
+    only_the_newest(site)
+    (site.media / "one.txt").unlink()
+    age_all(40)
+    newest = site.back_up()
+    done = services.prune(now=timezone.now())
+    assert len(done.backups) == 3
+    (sentence,) = done.failures
+    assert "--forget-target other" in sentence
+    assert "3 backups have a copy there" in sentence
+
+    with pytest.raises(CommandError, match="No backup has a copy"):
+        call_command("backup_prune", "--forget-target", "nope")
+    call_command("backup_prune", "--forget-target", "other")
+    assert services.prune(now=timezone.now()).failures == []
+    assert {row.name for row in StoredFile.objects.all() if "other" in row.targets} == set()
+    assert [b.pk for b in Backup.objects.good()] == [newest.pk]
+    assert only_there.pk not in {b.pk for b in both}
+
+
+@one_engine
+def test_a_target_that_is_gone_leaves_the_rest_verifiable_until_it_is_ended(site):
+    disk = "django.core.files.storage.FileSystemStorage"
+    other = {"BACKEND": disk, "OPTIONS": {"location": site.root / "other"}}
+    site.settings.STORAGES = storages(site.root, other=other)
+    site.settings.BACKUPS_TARGETS = ["backups", "other"]
+    backup = site.back_up()
+    site.settings.BACKUPS_TARGETS = ["other"]
+    lost = site.back_up()
+    site.settings.STORAGES = storages(site.root)
+    site.settings.BACKUPS_TARGETS = ["backups"]
+    assert set(services.verify(backup_id=backup.pk, now=timezone.now())) == {"backups"}
+    with pytest.raises(VerificationIndeterminate, match="not in STORAGES"):
+        services.verify(backup_id=lost.pk, now=timezone.now())
+    call_command("backup_prune", "--forget-target", "other")
+    lost.refresh_from_db()
+    assert (lost.state, backup.copies.get(target="other").state) == ("pruned", "pruned")
+
+
+@one_engine
+def test_pruning_lets_alone_a_target_that_is_not_mounted(site):
+    only_the_newest(site)
+    old = site.back_up()
+    age_all(40)
+    away = site.target.rename(site.target.with_name("away"))
+    site.settings.STORAGES = storages(site.root) | {
+        "other": storages(site.root)["backups"] | {"OPTIONS": {"location": site.root / "other"}}
+    }
+    site.settings.BACKUPS_TARGETS = ["other"]
+    site.back_up()
+    (sentence,) = services.prune(now=timezone.now()).failures
+    assert "mounted" in sentence
+    assert old.copies.get().state == CopyState.GOOD
+    away.rename(site.target)
+    assert services.prune(now=timezone.now()).failures == []
+    assert old.copies.get().state == CopyState.PRUNED
+    assert tree(site.target) == {}
+
+
 def test_pruning_waits_for_a_running_backup(site):
     site.back_up()
     with leases.hold(leases.BACKUP, now=timezone.now()), pytest.raises(BackupBusy):
@@ -152,7 +277,7 @@ def test_a_deletion_that_is_refused_is_tried_again(site):
     age_all(40)
     site.back_up()
     done = services.prune(now=timezone.now())
-    assert len(done.failures) == 2
+    assert done.failures == ["bucket: 2 deletions failed: PermissionError"]
     assert old.copies.get().state == CopyState.GOOD
     assert not Backup.objects.good().filter(pk=old.pk).exists(), "it is off the list all the same"
 

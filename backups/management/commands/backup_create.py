@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backups import services
 from backups.management.commands._base import BackupCommand, human
-from backups.models.backup import Content
+from backups.models.backup import Content, CopyState
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
     from backups.models import Backup
+
+INCOMPLETE = 3  # exit code, as restic's
 
 
 class Command(BackupCommand):
@@ -22,7 +25,8 @@ class Command(BackupCommand):
     help = (
         "Make an encrypted backup of the database and the files, now, on every target. "
         "With --if-due (for cron, where no beat runs) make last night's only if it is missing, and "
-        "do whatever waits in the queue."
+        "do whatever waits in the queue, and prune. Exit code 1: there is no backup; 3: there is "
+        "one, and not every target holds it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -43,9 +47,10 @@ class Command(BackupCommand):
             services.check_backups(now=now)
             made = services.run_queued(now=now)
         else:
-            made = services.backup_now(
-                content=options["only"] or Content.ALL, now=now, on_progress=self.progress
-            )
+            with services.pruning_after():
+                made = services.backup_now(
+                    content=options["only"] or Content.ALL, now=now, on_progress=self.progress
+                )
         self._tell(made)
 
     def _tell(self, made: Backup | None) -> None:
@@ -53,6 +58,8 @@ class Command(BackupCommand):
             self.report("Nothing is due.", id=None)
             return
         copies = {copy.target: copy.state for copy in made.copies.all()}
+        lacking = made.copies.exclude(state=CopyState.GOOD)
+        failures = {copy.target: copy.failure for copy in lacking}
         self.report(
             f"{made.folder}: {human(made.raw_bytes)} in {made.seconds or 0:.1f} s, "
             f"{human(made.size_bytes)} sent, {made.rows} rows, {made.files} files; "
@@ -65,4 +72,10 @@ class Command(BackupCommand):
             rows=made.rows,
             files=made.files,
             copies=copies,
+            failures=failures,
         )
+        if failures:
+            told = "; ".join(f"{target}: {why}" for target, why in failures.items())
+            raise CommandError(
+                f"INCOMPLETE: the backup is not on every target. {told}", returncode=INCOMPLETE
+            )

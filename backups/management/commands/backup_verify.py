@@ -59,7 +59,8 @@ class Command(BackupCommand):
             except VerificationIndeterminate as refusal:
                 undecided.append(refusal.detail)
         if undecided:
-            raise VerificationIndeterminate(" ".join(undecided))
+            more = f" So are {len(undecided) - 1} more." if undecided[1:] else ""
+            raise VerificationIndeterminate(undecided[0] + more)
 
     def exit_code(self, refusal: Refusal) -> int:
         """Tell the outcomes apart, and both from a question that cannot be asked."""
