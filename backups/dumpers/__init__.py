@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import connections
 
 from backups.dumpers.base import Dumper
-from backups.dumpers.postgresql import PostgreSQLDumper
 from backups.dumpers.sqlite import SQLiteDumper
 from backups.errors import EngineUnsupported
 
@@ -16,6 +15,8 @@ def dumper(using: str) -> Dumper:
     """Return the dumper for a database alias; a context manager that holds the snapshot."""
     vendor = connections[using].vendor
     if vendor == "postgresql":
+        from backups.dumpers.postgresql import PostgreSQLDumper  # a site on SQLite has no driver
+
         return PostgreSQLDumper(using)
     if vendor == "sqlite":
         return SQLiteDumper(using)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
-from psycopg import sql
 
 from backups import events, leases, scratch, tools
 from backups.conf import settings
@@ -147,6 +146,8 @@ SELECT a.attname, CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace
 def _copy(
     source: psycopg.Connection[Any], into: psycopg.Connection[Any], entry: Table, schema: str
 ) -> int:
+    from psycopg import sql  # a site on SQLite has no driver
+
     columns = source.execute(_COLUMNS, (entry.name,)).fetchall()
     _schema, name = _plain(entry.name)
     side = sql.Identifier(schema, name)
