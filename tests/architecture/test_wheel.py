@@ -11,7 +11,9 @@ from django.conf import settings
 
 from tests.architecture.house import APPS, PACKAGES, ROOT
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["tool"]
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 CONTRACTS = PROJECT["importlinter"]["contracts"]
 
 
@@ -28,8 +30,9 @@ def floors():
         (PROJECT["importlinter"]["root_packages"], [*PACKAGES, "config"]),
         (floors(), [*PACKAGES, "config"]),
         (CONTRACTS[1]["containers"], APPS),
+        (EXTRAS.keys() & set(PACKAGES), APPS),
     ],
-    ids=["wheel", "coverage", "contracts", "floors", "doors"],
+    ids=["wheel", "coverage", "contracts", "floors", "doors", "extras"],
 )
 def test_a_list_of_apps_in_pyproject_names_every_app(listed, meant):
     assert sorted(listed) == sorted(meant)

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from django.core.management import call_command
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = ROOT / "docs"
+from tests.projects import wheel
+
+DOCS = wheel.ROOT / "docs"
 BLOCK = re.compile(
     r"^```(\w+)\n(?:(?:# |\{# )(\S+\.\w+)(?: #\})?\n)?(.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -54,6 +55,12 @@ def requests(page: Path) -> list[tuple[str, str, int, str]]:
     return [(m, path, int(status), *(rest or [""])) for m, path, status, *rest in lines]
 
 
+def extras(*pages: Path) -> tuple[str, ...]:
+    """Return the extra of every ``pip install`` of the pages."""
+    text = "".join(page.read_text() for page in pages)
+    return tuple(sorted(set(re.findall(r"pip install 'django-garrison\[(\w+)\]'", text))))
+
+
 def installed(page: Path) -> set[str]:
     """Return every text of a list that the page makes INSTALLED_APPS of."""
     return {
@@ -74,13 +81,19 @@ class Host:
     """A project in a folder of its own, called ``mysite``."""
 
     folder: Path
+    extras: tuple[str, ...] | None = None
 
     def run(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
-        """Run a program in the folder and return what it wrote; raise where it fails."""
+        """Run a program in the folder and return what it wrote; raise where it fails.
+
+        With ``extras`` it imports the wheel and what they bring, else all of this environment.
+        """
+        alone = self.extras is not None
+        ours = wheel.installed(*self.extras) if alone else wheel.ROOT
         ran = subprocess.run(
-            [sys.executable, *arguments],
+            [sys.executable, *(["-S"] if alone else []), *arguments],
             cwd=self.folder,
-            env={**_environment(), **(environment or {}), "PYTHONPATH": f"{self.folder}:{ROOT}"},
+            env={**_environment(), **(environment or {}), "PYTHONPATH": f"{self.folder}:{ours}"},
             capture_output=True,
             text=True,
             check=False,
@@ -94,15 +107,17 @@ class Host:
             file.write(f"\n\n{code}")
 
 
-def start(folder: Path, page: Path, *, foreign_user: bool = False) -> Host:
-    """Make the project with ``startproject`` and write the page's lines into it.
+def start(folder: Path, *pages: Path, foreign_user: bool = False) -> Host:
+    """Make the project with ``startproject`` and write the pages' lines into it.
 
     ``HOST_DEBUG`` in the environment switches ``DEBUG`` on.
     """
-    host = Host(folder)
+    host = Host(folder, extras(*pages))
     call_command("startproject", "mysite", folder)
-    for name, code in blocks(page).items():
-        host.append(name, code)
+    (folder / "tests").symlink_to(wheel.ROOT / "tests")
+    for page in pages:
+        for name, code in blocks(page).items():
+            host.append(name, code)
     host.append(
         "settings.py",
         "import os\n\nDEBUG = 'HOST_DEBUG' in os.environ\nALLOWED_HOSTS = ['testserver']\n",

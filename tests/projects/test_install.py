@@ -1,11 +1,11 @@
-"""Each app installs by its page, line for line, beside any user model."""
+"""Each app installs by its page, line for line: from the wheel, by its extra, beside any user."""
 
 import json
 
 import pytest
 
 from tests.architecture.house import APPS, PACKAGES
-from tests.projects import hosts
+from tests.projects import hosts, wheel
 from tests.projects.visit import AS_WRITTEN
 
 PAGES = hosts.DOCS / "install"
@@ -23,6 +23,7 @@ def test_an_app_installs_by_its_page(tmp_path, app):
     requests = hosts.requests(page)
     assert requests, "a page says how to see that it has worked"
     assert app in hosts.installed(page)
+    assert app == "garrison" or app in hosts.extras(page)
     host = hosts.start(tmp_path, page)
     verify_visit(host, requests)
     verify_visit(host, requests, HOST_DEBUG="on")
@@ -32,6 +33,20 @@ def test_an_app_installs_by_its_page(tmp_path, app):
 def test_an_app_installs_beside_a_foreign_user_model(tmp_path, app):
     page = PAGES / f"{app}.md"
     verify_visit(hosts.start(tmp_path, page, foreign_user=True), hosts.requests(page))
+
+
+def test_backups_install_without_their_api(tmp_path):
+    page = tmp_path / "backups.md"
+    page.write_text((PAGES / "backups.md").read_text().rpartition("```sh\n")[0])
+    host = hosts.start(tmp_path, page)
+    assert host.extras == ("backups",)
+    verify_visit(host, [("GET", "/admin/backups/backup/", 302, "/admin/login/")])
+
+
+def test_encryption_alone_brings_no_queue_no_store_and_no_api():
+    brought = {path.name for path in wheel.installed("encryption").iterdir()}
+    assert {"encryption", "django", "cryptography"} <= brought
+    assert not brought & {"axes", "celery", "kombu", "psycopg", "redis", "rest_framework"}
 
 
 def test_the_list_of_pages_names_what_each_page_installs():
@@ -47,8 +62,7 @@ def test_the_list_of_pages_names_what_each_page_installs():
 
 
 def test_a_project_collects_what_its_apps_propose_to_beat(tmp_path):
-    host = hosts.start(tmp_path, PAGES / "audit.md")
-    (tmp_path / "mysite" / "celery.py").write_text(hosts.blocks(PAGES / "README.md")["celery.py"])
+    host = hosts.start(tmp_path, PAGES / "audit.md", PAGES / "README.md")
     wrote = host.run(
         "-c",
         "import django; django.setup()\n"

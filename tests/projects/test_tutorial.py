@@ -23,7 +23,7 @@ def run(host, command):
 
 
 def test_the_tutorial_works_as_it_stands(tmp_path):
-    host = hosts.Host(tmp_path)
+    host = hosts.Host(tmp_path, hosts.extras(PAGE))
     first, then = commands()[:2], commands()[2:]
     assert first == ["django-admin startproject mysite .", "python manage.py startapp orders"]
     for command in first:
