@@ -12,7 +12,7 @@ import pytest
 
 from tests.backups import hosting
 from tests.backups.conftest import engines, tree
-from tests.backups.page import run, stock, variables, with_pg_restore
+from tests.backups.page import Person, blocks
 
 APPS = "audit encryption keepsakes"
 ROWS = 1000
@@ -124,25 +124,18 @@ def test_our_command_replaces_a_site_whose_evidence_cannot_be_changed(host):
 def test_the_stock_tools_bring_the_whole_site_back(host, engine):
     host.run("backup_create")
     before, kept = told(host), files(host)  # which takes a number from a sequence
-    (folder,) = host.good()
-    known = variables(host, folder)
-    lose(host)
-    run(host, *stock('mkdir "$RESTORED"'), **known)
-    run(host, *stock("openssl"), **known)
-    if engine == "postgresql":
-        block = with_pg_restore(host, stock("# PostgreSQL"))
-        run(host, *block, **known, DATABASE=host.url)
-    else:
-        run(host, *stock("# SQLite"), **known, DATABASE=host.url.removeprefix("sqlite://"))
-    kind, block = stock("files.tsv")
-    for name in ("media", "sealed"):
-        (host.root / name).mkdir()
-    assert "DAMAGED" not in run(host, kind, block, **known)
-    (last,) = [line for line in block.splitlines() if line.startswith("tar ")]
-    run(
-        host, kind, last.replace("/default", "/sealed"),
-        **{**known, "MEDIA": str(host.root / "sealed")},
-    )  # fmt: skip
+    with Person(host) as person:
+        lose(host)
+        for name in ("media", "sealed"):
+            (host.root / name).mkdir()
+        person.follow("manifest.age")
+        assert "It is ours, and whole." in person.follow("openssl")
+        assert "The database is restored." in person.restore_database()
+        assert "DAMAGED" not in person.follow("files.tsv")
+        person.follow("tar --create")
+        (last,) = blocks("tar --create")
+        person.type(f"MEDIA='{host.root / 'sealed'}'")
+        person.type(last.replace("/default", "/sealed"))
     assert told(host) == before
     assert files(host) == kept
     host.run("audit_verify")
