@@ -82,11 +82,10 @@ class Program:
         *,
         environment: Mapping[str, str],
         takes_input: bool = False,
-        timeout_seconds: float | None = None,
     ) -> None:
-        """Start it. ``argv`` must hold no secret: every user of the machine can read it.
+        """Start it, to be killed after ``BACKUPS_TIMEOUT_SECONDS``.
 
-        It is killed after ``timeout_seconds``, or ``BACKUPS_TIMEOUT_SECONDS``.
+        ``argv`` must hold no secret: every user of the machine can read it.
         """
         self.name = os.path.basename(argv[0])  # noqa: PTH119 - a name, not a path operation
         self._process = subprocess.Popen(  # noqa: S603 - argv is ours, and there is no shell
@@ -104,7 +103,7 @@ class Program:
         self._complaint = bytearray()
         self._timed_out = False
         self._drain = BackgroundCall(self._drain_stderr)
-        self._timer = threading.Timer(timeout_seconds or settings.timeout_seconds, self._time_out)
+        self._timer = threading.Timer(settings.timeout_seconds, self._time_out)
         self._timer.daemon = True
         self._timer.start()
 

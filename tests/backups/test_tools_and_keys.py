@@ -105,8 +105,12 @@ def test_the_environment_of_programs_is_minimal(site, monkeypatch):
 
 
 # -- programs --------------------------------------------------------------------------------------
+@pytest.fixture(autouse=True)
+def patience(settings):
+    settings.BACKUPS_TIMEOUT_SECONDS = 30
+
+
 def program(code, **options):
-    options.setdefault("timeout_seconds", 30)
     return Program([sys.executable, "-c", code], environment=dict(os.environ), **options)
 
 
@@ -132,17 +136,15 @@ def test_a_program_that_floods_stderr_does_not_hang():
         assert read_all(running).strip() == b"done"
 
 
-def test_a_program_that_takes_too_long_is_killed_with_its_children(tmp_path):
+def test_a_program_that_takes_too_long_is_killed_with_its_children(settings, tmp_path):
+    settings.BACKUPS_TIMEOUT_SECONDS = 1
     mark = tmp_path / "child"
     child = f"import time; time.sleep(3); open({str(mark)!r}, 'w')"
     code = (
         "import subprocess, sys, time;"
         f"subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
     )
-    with (
-        program(code, timeout_seconds=1) as running,
-        pytest.raises(ProgramFailed, match="too long"),
-    ):
+    with program(code) as running, pytest.raises(ProgramFailed, match="too long"):
         running.read(10)
     time.sleep(3)
     assert not mark.exists()
