@@ -96,6 +96,15 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
         minimum=1,
     )
 
+    # Recovery to a point in time, by another tool
+    point_in_time = Setting[list[str]](
+        [],
+        "Command, as a list, that writes pgBackRest's info or WAL-G's list of backups as JSON.",
+    )
+    point_in_time_overdue_hours = Setting(
+        26, "Hours without a base backup of that tool after which an event reports it.", minimum=1
+    )
+
     # How
     postgresql_tools = Setting(
         "", "Folder of pg_dump, pg_restore and psql; looked for in the known places when empty."

@@ -99,6 +99,13 @@ IDENTITY_UNPROVEN = EventKind(
     Outcome.FAILURE,
     Delivery.WITH_CHANGE,
 )
+POINT_IN_TIME_FAILED = EventKind(
+    "backups.point_in_time.failed",
+    Severity.HIGH,
+    "pgBackRest or WAL-G has no recent base backup, or does not archive the log.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
+)
 CONDITION_ENDED = EventKind(
     "backups.condition.ended",
     Severity.INFO,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from backups import point_in_time
 from backups.services import status
 from garrison import health
 from garrison.health import CheckResult, Status
@@ -36,3 +37,14 @@ def backups() -> CheckResult:
         if is_overdue:
             return CheckResult(Status.DEGRADED, sentence)
     return CheckResult(Status.HEALTHY, "The newest backup is recent and whole.")
+
+
+@health.register("point_in_time")
+def recovery_to_a_point_in_time() -> CheckResult:
+    """Degraded where pgBackRest or WAL-G cannot be relied on."""
+    found = point_in_time.look(now=timezone.now())
+    if found is None:
+        return CheckResult(Status.HEALTHY, "Not used: BACKUPS_POINT_IN_TIME is empty.")
+    if found.problem:
+        return CheckResult(Status.DEGRADED, f"{found.tool}: {found.problem}")
+    return CheckResult(Status.HEALTHY, f"{found.tool} has a recent base backup.")

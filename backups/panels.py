@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
+from backups import point_in_time
 from backups.models import Backup, Drill, State
 from backups.services import status
 from backups.times import duration
@@ -54,4 +55,5 @@ class BackupsAndDrills(panels.Panel):
             "rtos": [round(drill.rto_seconds or 0) for drill in drills],
             "rpos": [round(drill.rpo_seconds or 0) for drill in drills],
             "last_drill": last,
+            "point_in_time": point_in_time.look(now=timezone.now()),
         }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Count, Max, Min, Q
 
-from backups import events
+from backups import events, point_in_time
 from backups.conf import settings
 from backups.models import Backup, Drill, Lease, State
 from backups.times import SKEW
@@ -92,7 +92,8 @@ def _is_older(at: datetime | None, limit: timedelta, now: datetime) -> bool:
 
 def check_backups(*, now: datetime) -> list[str]:
     """Emit what began, lasts another day or ended, once over all processes; returns the kinds."""
-    found = status(now=now)
+    found, other = status(now=now), point_in_time.look(now=now)
+    problem = other.problem if other else ""
     newest_at = found.newest_at.isoformat() if found.newest_at else None
     due: list[tuple[bool, EventKind, dict[str, Any]]] = [
         (found.is_backup_overdue, events.BACKUP_MISSED, {"newest": newest_at}),
@@ -106,6 +107,7 @@ def check_backups(*, now: datetime) -> list[str]:
             events.IDENTITY_UNPROVEN,
             {"limit_days": settings.identity_unproven_days},
         ),
+        (bool(problem), events.POINT_IN_TIME_FAILED, {"why": problem}),
     ]
     emitted = []
     for is_due, kind, data in due:
