@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, transaction
+from django.db.models import Exists, OuterRef
 
 from backups import events, keys, opening, signing, targets
 from backups.conf import settings
 from backups.creation import recording
 from backups.errors import BackupDamaged, BackupNotFound, IdentityWrong, SignerUnknown
-from backups.models import Backup, Copy, StoredFile
+from backups.models import Backup, Copy, State, StoredFile
 from backups.models.backup import Content, CopyState
 from garrison.events import emit
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from backups.targets import Target
 
 BATCH = 500
+MOST_NAMED = 20  # folders in an event
 
 
 def exists() -> bool:
@@ -41,21 +43,43 @@ def rebuild(*, identities: Sequence[x25519.Identity] | None = None, now: datetim
     """Read every manifest on every target, and make the index say what is there; returns how many.
 
     Rows are added and corrected, never removed. A manifest that cannot be opened or is not genuine
-    is passed over: it becomes no row. What was found damaged stays so: no file is read here.
+    is passed over: it becomes no row. What was found damaged stays so: no file is read here. What
+    was pruned after the index was restored from is marked so again, and the event names it.
     """
     if identities is None:
         identities = keys.identities() if settings.identity_file else []
-    found = 0
+    found, gone = 0, list[str]()
     for target in targets.targets():
-        for folder in opening.folders(target):
-            try:
-                opened = opening.open_backup(target, folder, identities)
-                _index(opened, now)
-            except (BackupDamaged, BackupNotFound, IdentityWrong, SignerUnknown):
-                continue
-            found += 1
-    emit(events.INDEX_REBUILT, data={"backups": found}, now=now)
+        folders = opening.folders(target)
+        indexed = sum(_is_indexed(target, folder, identities, now) for folder in folders)
+        found += indexed
+        if indexed:  # an empty folder may be a mount that is not there
+            gone += _mark_pruned(target, set(folders))
+    emit(events.INDEX_REBUILT, data={"backups": found, "gone": gone[:MOST_NAMED]}, now=now)
     return found
+
+
+def _is_indexed(
+    target: Target, folder: str, identities: Sequence[x25519.Identity], now: datetime
+) -> bool:
+    try:
+        _index(opening.open_backup(target, folder, identities), now)
+    except (BackupDamaged, BackupNotFound, IdentityWrong, SignerUnknown):
+        return False
+    return True
+
+
+def _mark_pruned(target: Target, folders: set[str]) -> list[str]:
+    """Mark what the index believes to be on the target and is not; return those folders."""
+    believed = Copy.objects.filter(
+        target=target.alias, state__in=(CopyState.GOOD, CopyState.DAMAGED)
+    )
+    rows = believed.exclude(backup__folder__in=folders).values_list("pk", "backup__folder")
+    gone = dict(rows.filter(backup__state__in=(State.GOOD, State.PRUNED)))
+    Copy.objects.filter(pk__in=gone).update(state=CopyState.PRUNED)
+    left = Copy.objects.filter(backup=OuterRef("pk")).exclude(state=CopyState.PRUNED)
+    Backup.objects.good().filter(~Exists(left), copies__in=gone).update(state=State.PRUNED)
+    return sorted(gone.values())
 
 
 def _index(opened: OpenedBackup, now: datetime) -> None:

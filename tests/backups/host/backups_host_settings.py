@@ -70,7 +70,8 @@ if "keepsakes" in INSTALLED_APPS:
     }
     # What lies in "private" is backed up as it lies there, encrypted once more: keepsakes brings
     # "sealed" itself, in its drills.py.
-    ENCRYPTION_KEYS = [os.environ["HOST_ENCRYPTION_KEY"]]
+if "encryption" in INSTALLED_APPS:
+    ENCRYPTION_KEYS = os.environ["HOST_ENCRYPTION_KEY"].split()
 BACKUPS_RECIPIENTS = [r for r in os.environ.get("HOST_RECIPIENTS", "").split(",") if r]
 BACKUPS_IDENTITY_FILE = os.environ.get("HOST_IDENTITY_FILE", "")
 BACKUPS_RESTORES_RUN_HERE = True

@@ -1,0 +1,1 @@
+"""An app whose one column is encrypted, and decrypted again, while the site is killed."""
