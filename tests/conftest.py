@@ -23,6 +23,12 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("house")
 
 
+if connection.vendor == "sqlite":
+    # A file, as in production: Django closes no connection to a database in memory, so that each
+    # thread of a test would leave one to the collector.
+    connection.settings_dict["TEST"]["NAME"] = f"{connection.settings_dict['NAME']}-test"
+
+
 @pytest.fixture(autouse=True)
 def _empty_store() -> None:
     """Begin with no counters: a limit reached in one test must not refuse the next."""
