@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
-from django.db import IntegrityError, transaction
+from django.db import router, transaction
+from django.db.models.signals import post_save, pre_save
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -21,6 +22,8 @@ from garrison.events import emit
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from django.contrib.auth.base_user import AbstractBaseUser
 
     from accounts.models import User
 
@@ -40,25 +43,41 @@ def register(*, email: str, password: str, name: str = "", now: datetime | None 
         is_same_password = verify(password, account.password if account else None).is_right
         user.password = make_password(password)
     now = now or timezone.now()
-    if account is None and _created(user, now=now):
-        return
-    if account is None:  # somebody else added it in this very moment
-        account = find_account(email)
+    if account is None:
+        account = _create(user, now=now)
+        if account is None:
+            return
         is_same_password = verify(password, account.password if account else None).is_right
     _repeat(user.email, is_same_password=is_same_password, now=now)
 
 
-def _created(user: User, *, now: datetime) -> bool:
-    """Add the account and mail its code; false where the address is taken by now."""
+def _create(user: User, *, now: datetime) -> AbstractBaseUser | None:
+    """Add the account and mail its code; return another, which took the address in this moment."""
     with transaction.atomic():
-        try:
-            with transaction.atomic():
-                user.save(force_insert=True)
-        except IntegrityError:  # somebody was faster; the caller answers as for any known address
-            return False
+        if taken_by := _insert(user):
+            return taken_by
         emit(events.USER_REGISTERED, actor=user, target=target_of(user), now=now)
         mails.queue("verification_code", address=user.email)
-    return True
+    return None
+
+
+def _insert(user: User) -> AbstractBaseUser | None:
+    """Add the row, or return whose the address is; the statement fails in neither case.
+
+    PostgreSQL logs a statement that fails, with the address and, where the host binds no values at
+    the server, the hash. The signals are those of ``save()``, which is not called.
+    """
+    model = type(user)
+    saved = {"sender": model, "instance": user, "raw": False, "update_fields": None}
+    saved["using"] = router.db_for_write(model)
+    pre_save.send(**saved)
+    model._default_manager.bulk_create([user], ignore_conflicts=True)
+    row = model._default_manager.get(email=user.email)
+    if row.password != user.password:  # a hash's salt makes it this one's alone
+        return row
+    user.pk = row.pk  # which the database may have chosen
+    post_save.send(**saved, created=True)
+    return None
 
 
 def _repeat(email: str, *, is_same_password: bool, now: datetime) -> None:

@@ -1,11 +1,13 @@
 """Registering: one answer and one mail for every address, and nobody's password but the owner's."""
 
 import smtplib
+from contextlib import contextmanager
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import is_password_usable
 from django.core import mail
+from django.db.models.signals import post_save, pre_save
 from django.template import TemplateSyntaxError
 from django.utils import timezone
 
@@ -29,6 +31,13 @@ def send(db, django_capture_on_commit_callbacks):
             register(email=email, password=password, **more)
 
     return call
+
+
+@contextmanager
+def connected(signal, receiver):
+    signal.connect(receiver, sender=get_user_model())
+    yield
+    signal.disconnect(receiver, sender=get_user_model())
 
 
 def kinds():
@@ -188,11 +197,23 @@ def test_twenty_registrations_of_one_address_at_once_make_one_account():
     assert MailedCode.objects.count() == 1
 
 
+def test_a_host_hears_of_a_new_account_by_the_signals_of_save(send):
+    heard = []
+
+    def hear(instance, created=None, **_):
+        heard.append((instance.pk, created))
+
+    with connected(pre_save, hear), connected(post_save, hear):
+        send()
+        send()  # known by now, and not added
+    key = get_user_model().objects.get().pk
+    assert heard == [(key, None), (key, True)]
+
+
 def test_where_somebody_is_faster_the_answer_is_the_same(send, monkeypatch):
     """The address was free when it was looked up, and taken when it was written."""
     send()
-    answers = iter([None, get_user_model().objects.get()])
-    monkeypatch.setattr(registration_module, "find_account", lambda _: next(answers))
+    monkeypatch.setattr(registration_module, "find_account", lambda _: None)
     send()
     assert get_user_model().objects.count() == 1
     assert is_password_usable(get_user_model().objects.get().password)
