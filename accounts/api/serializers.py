@@ -21,6 +21,9 @@ from http_hardening.api.serializers import (
 )
 from sessions_tracking.api.serializers import TokenPairOutput
 
+# ``str.isprintable()`` of what ``str.strip()`` leaves, as ECMA-262 has it (flag ``u``).
+_BLANKS = r"[\t-\r\x1c-\x1f\x85\p{Z}]*"
+PRINTABLE = rf"^{_BLANKS}(?:[^\p{{C}}\p{{Z}}]| )*{_BLANKS}$"
 LONGEST_TOKEN = 64  # characters; ours has 43
 LONGEST_METHOD = 32
 LONGEST_CODE = 32  # characters; a code, and blanks that a person may have copied with it
@@ -58,8 +61,9 @@ class CodeField(serializers.CharField):
         return "".join(super().to_internal_value(data).split())
 
 
+@extend_schema_field({"type": "string", "maxLength": LONGEST_NAME, "pattern": PRINTABLE})
 class NameField(serializers.CharField):
-    """A person's name."""
+    """A person's name; blanks around it are not part of it."""
 
     def __init__(self, **kwargs: Any) -> None:
         """Cap it at the column's length."""
