@@ -8,26 +8,19 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.db.models.expressions import Col
 from django.db.models.lookups import IsNull, Lookup
-from django.db.models.sql.compiler import (
-    SQLAggregateCompiler,
-    SQLCompiler,
-    SQLDeleteCompiler,
-    SQLInsertCompiler,
-    SQLUpdateCompiler,
-)
 
 from encryption.ciphertext import Bare, Selected
 from encryption.errors import ExpressionRefused
+from encryption.fields.compiling import require_opened
 from encryption.fields.rows import identity_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.sql.compiler import SQLCompiler
 
     from encryption.fields.encrypted import Encrypted
-
-WRITERS = (SQLUpdateCompiler, SQLInsertCompiler, SQLDeleteCompiler, SQLAggregateCompiler)
 
 
 class Reading(enum.Enum):
@@ -70,8 +63,7 @@ class EncryptedCol(Col):
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
     ) -> tuple[str, tuple[()]]:
         """Select mark, row and envelope; refuse everything that is not a SELECT list."""
-        if not _is_selected(self, compiler):
-            raise ExpressionRefused(self.encrypted.only_readable())
+        require_opened(self)
         is_default = bool(compiler.query.default_cols)
         is_annotation = any(self is a for a in compiler.query.annotation_select.values())
         self.reading = Reading.INSTANCE if is_default and not is_annotation else Reading.VALUE
@@ -117,23 +109,6 @@ def _to_bare(value: Any, expression: Any, connection: Any) -> Bare | None:  # no
 
 def _to_selected(value: Any, expression: Any, connection: Any) -> Selected | None:  # noqa: ARG001
     return None if value is None else Selected(value)
-
-
-def _is_selected(col: EncryptedCol, compiler: SQLCompiler) -> bool:
-    """Return whether the column stands in the SELECT list itself, and not inside an expression.
-
-    The list is compiled first, while ``compiler.select`` is still empty; what comes later is a
-    condition, an order or a group. A nested column is part of an annotation without being one.
-    """
-    if isinstance(compiler, WRITERS):
-        return False
-    if compiler.select is not None:
-        return any(col is chosen for chosen, _, _ in compiler.select)
-    return not any(
-        annotation is not col and any(part is col for part in annotation.flatten())
-        for annotation in compiler.query.annotation_select.values()
-        if hasattr(annotation, "flatten")
-    )
 
 
 class EncryptedIsNull(IsNull):

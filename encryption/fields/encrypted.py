@@ -141,7 +141,8 @@ class Encrypted(Wrapping[_ST, _GT]):
         return (
             f"{self.place} is encrypted, so the database cannot compare, order, combine or "
             "aggregate it. Select it and work in Python; for equality look up a "
-            f"BlindIndex({self.name!r}), and count with filter({self.name}__isnull=False)."
+            f"BlindIndex({self.name!r}), and count with filter({self.name}__isnull=False). Where "
+            "DISTINCT, GROUP BY or a union tells rows apart, select its row's primary key too."
         )
 
     # --- values outside the database --------------------------------------------------------------

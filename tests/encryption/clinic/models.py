@@ -109,3 +109,29 @@ class Plain(Clinical):  # noqa: DJ008
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     clear = models.TextField(default="")
     secret = Encrypted(models.TextField(default=""))
+
+
+class Entry(Clinical):
+    """What a clear and a sealed model share, so that their queries can be compared."""
+
+    number = models.IntegerField()
+    plain = models.TextField(default="")
+    parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="children")
+
+    class Meta(Clinical.Meta):
+        abstract = True
+
+
+class ClearEntry(Entry):  # noqa: DJ008
+    note = models.TextField(null=True)  # noqa: DJ001
+    diary = models.TextField(default="")
+    day = models.DateField(null=True)
+
+
+class SealedEntry(Entry):  # noqa: DJ008
+    row_salt = RowSalt()
+    note = Encrypted(models.TextField(null=True))
+    diary = Encrypted(models.TextField(default=""))
+    day = Encrypted(models.DateField(null=True))
+
+    objects = EncryptedManager()
