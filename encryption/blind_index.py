@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from encryption.fields.encrypted import Encrypted
+    from encryption.fields.wrapping import Wrapping
 
 
 class Digest(bytes):
@@ -160,6 +161,13 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
         """Mark what was read as a digest."""
         return None if value is None else Digest(value)
 
+    def refuse_set(self, value: Any) -> None:
+        """Refuse a value of the caller's; the column follows its source."""
+        if value is not None and not isinstance(value, Digest):
+            raise ExpressionRefused(
+                f"{self.model._meta.label}.{self.name} is made from {self.source!r}; write that."
+            )
+
     def get_lookup(self, lookup_name: str) -> Any:
         """Answer ``exact``, ``in`` and ``isnull``; a digest has no order and no parts."""
         if lookup_name not in {"exact", "in", "isnull"}:
@@ -198,7 +206,7 @@ def index_mac(label: str, key_id: str) -> Mac:
     return known
 
 
-def indexes_of(field: Encrypted[Any, Any]) -> list[BlindIndex]:
+def indexes_of(field: Wrapping[Any, Any]) -> list[BlindIndex]:
     """Every blind index over an encrypted field."""
     return [
         other
@@ -240,14 +248,12 @@ def fill(index: BlindIndex, *, rows_per_batch: int = ROWS_PER_BATCH) -> int:
 
 
 def refuse_double(field: Encrypted[Any, Any], value: Any, instance: models.Model | None) -> None:
-    """Refuse, in forms and ``full_clean``, a value that a unique blind index holds already."""
-    if value is None or instance is None:
-        return
-    for index in indexes_of(field):
+    """Refuse a value that a unique blind index holds for another row than the instance's."""
+    for index in indexes_of(field) if value is not None else ():
         if not index.unique:
             continue
         others = index.model._default_manager.filter(**{index.name: value})
-        if not instance._state.adding:
+        if instance is not None and not instance._state.adding:
             others = others.exclude(pk=instance.pk)
         if others.exists():
             raise ValidationError(
@@ -260,14 +266,20 @@ def refuse_double(field: Encrypted[Any, Any], value: Any, instance: models.Model
             )
 
 
-def refuse_stale(model: type[models.Model], update_fields: Any) -> None:
-    """Refuse ``save(update_fields=[…])`` that names a field and leaves its blind index behind."""
-    named = set(update_fields)
-    for index in model._meta.concrete_fields:
-        if not isinstance(index, BlindIndex):
-            continue
-        if index.source in named and index.name not in named:
-            raise ExpressionRefused(
-                f"save(update_fields=…) names {index.source!r} and not its blind index. "
-                f"Add {index.name!r}, or lookups would find the old value."
-            )
+class UniqueInSerializer:
+    """Refuse doubles where Django REST framework validates; forms and ``full_clean`` do it alone.
+
+    A serializer takes the validators of the model's field, and never calls its ``clean()``.
+    """
+
+    requires_context = True  # be called with the serializer's field
+
+    def __init__(self, field: Encrypted[Any, Any]) -> None:
+        """Take the encrypted field."""
+        self.field = field
+
+    def __call__(self, value: Any, serializer_field: Any = None) -> None:
+        """Look the value up, besides the instance that is changed."""
+        serializer = getattr(serializer_field, "parent", None)
+        if serializer is not None:
+            refuse_double(self.field, value, getattr(serializer, "instance", None))

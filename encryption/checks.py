@@ -64,7 +64,7 @@ def check_blind_indexes(app_configs: Any, **_: Any) -> list[CheckMessage]:  # no
 
 def _one_index(index: BlindIndex) -> Iterator[CheckMessage]:
     options = index.model._meta
-    names = {f.name: f for f in options.get_fields()}
+    names = {f.name: f for f in options.local_concrete_fields}  # of the same row
     if not isinstance(names.get(index.source), Encrypted):
         yield Error(
             f"{index.source!r} is no encrypted field of {options.label}.",

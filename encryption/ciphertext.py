@@ -6,6 +6,8 @@ than it must.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class _Ciphertext(bytes):
     __slots__ = ()
@@ -31,6 +33,9 @@ class Bare(_Ciphertext):
 
 
 class Bound(_Ciphertext):
-    """An envelope made for one row and ready to be written to it; the only type a write takes."""
+    """An envelope made for one row and ready to be written to it; the only type a write takes.
 
-    __slots__ = ()
+    ``subject`` is the value of the row's subject field that it was made for.
+    """
+
+    subject: Any = None

@@ -7,6 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core import exceptions
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from encryption import blind_index
@@ -14,7 +15,7 @@ from encryption.cipher import split
 from encryption.ciphertext import Selected
 from encryption.errors import DecryptionFailed, ExpressionRefused
 from encryption.failures import report
-from encryption.fields import field_checks, saving
+from encryption.fields import field_checks, saving, together
 from encryption.fields.columns import EncryptedCol, EncryptedIsNull, RefusedExact
 from encryption.fields.reading import reader_of
 from encryption.fields.rows import row_of
@@ -22,7 +23,6 @@ from encryption.fields.wrapping import Wrapping
 
 if TYPE_CHECKING:
     from django.core.checks import CheckMessage
-    from django.db import models
 
     from encryption.ciphertext import Bare
 
@@ -66,7 +66,22 @@ class Encrypted(Wrapping[_ST, _GT]):
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001
         """Seal the instance's value for its row; one nobody looked at is written back as it was."""
+        if type(self.base).pre_save is not models.Field.pre_save:
+            self.base.pre_save(model_instance, add)  # auto_now sets the attribute
         return saving.sealed_value(self, model_instance, add=add)
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:  # noqa: ARG002
+        """Refuse expressions, unsafe upserts and half of what belongs together (Django 5.2)."""
+        if hasattr(value, "as_sql"):
+            raise ExpressionRefused(self.no_expression())
+        together.check_written(self, compiler)
+        return "%s"
+
+    def get_placeholder_sql(
+        self, value: Any, compiler: Any, connection: Any
+    ) -> tuple[str, tuple[Any]]:
+        """Refuse the same (Django 6.1)."""
+        return self.get_placeholder(value, compiler, connection), (value,)
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -170,13 +185,17 @@ class Encrypted(Wrapping[_ST, _GT]):
         if type(value) is self.closed_type and self.closed_type is not Selected:
             return value
         cleaned = self.base.clean(value, model_instance)
-        blind_index.refuse_double(self, cleaned, model_instance)
+        if model_instance is not None:
+            blind_index.refuse_double(self, cleaned, model_instance)
         return cleaned
 
     @property
     def validators(self) -> list[Any]:
-        """Those of the wrapped field."""
-        return self.base.validators
+        """Those of the wrapped field, and one for serializers, which clean no model."""
+        indexes = blind_index.indexes_of(self) if hasattr(self, "model") else []
+        is_unique = any(index.unique for index in indexes)
+        own = [blind_index.UniqueInSerializer(self)] if is_unique else []
+        return [*self.base.validators, *own]
 
     def formfield(self, **options: Any) -> Any:
         """Return the wrapped field's form field."""

@@ -1,4 +1,4 @@
-"""What system checks find wrong with an encrypted field, and an upsert that would lose values."""
+"""What system checks find wrong with an encrypted field."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from django.core import checks
 from django.db import models
-from django.db.models.constants import OnConflict
 
-from encryption.errors import ExpressionRefused
-from encryption.fields.rows import RowSalt, identity_field
+from encryption.fields.kinds import unwrappable
+from encryption.fields.rows import identity_field
+from encryption.fields.together import subject_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from encryption.fields.encrypted import Encrypted
-    from encryption.fields.wrapping import Wrapping
 
 E010 = "encryption.E010"  # no UUID primary key and no row salt
 E011 = "encryption.E011"  # a kind of field that cannot be wrapped
 E012 = "encryption.E012"  # unique, indexed or a key
 E013 = "encryption.E013"  # a default that the database makes
-E014 = "encryption.E014"  # the subject names no field
+E014 = "encryption.E014"  # the subject names no column of the same table
 W015 = "encryption.W015"  # a manager without update()
 
 # Errors of the wrapped field that speak of its column, which does not exist.
@@ -30,7 +29,7 @@ COLUMN_ERRORS = ("fields.E150", "fields.W346")
 
 def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMessage]:
     """Return every message about one field."""
-    if problem := _unwrappable(field.base):
+    if problem := unwrappable(field.base):
         yield _error(field, problem, "Encrypt its parts, or use EncryptedStorage for files.", E011)
         return
     for message in field.base.check(**options):
@@ -47,9 +46,10 @@ def run(field: Encrypted[Any, Any], **options: Any) -> Iterator[checks.CheckMess
     if field.base.db_default is not models.NOT_PROVIDED:
         hint = "Use `default`; the database has no key to encrypt with."
         yield _error(field, "An encrypted field cannot have a db_default.", hint, E013)
-    if field.subject and field.subject not in {f.name for f in field.model._meta.get_fields()}:
-        hint = "Name the foreign key, or the field, that tells whose value it is."
-        yield _error(field, f"subject={field.subject!r} is no field of the model.", hint, E014)
+    if field.subject and not field.model._meta.abstract and subject_field(field) is None:
+        problem = f"subject={field.subject!r} is no plain column of the table of {field.name!r}."
+        hint = "Name the foreign key, or the field, of the same model that tells whose value it is."
+        yield _error(field, problem, hint, E014)
     yield from _manager(field)
 
 
@@ -58,18 +58,6 @@ def _named(model: type[models.Model]) -> set[str]:
     options: Any = model._meta
     groups = [getattr(one, "fields", ()) for one in (*options.constraints, *options.indexes)]
     return {name.lstrip("-") for group in (*groups, *options.unique_together) for name in group}
-
-
-def _unwrappable(base: models.Field[Any, Any]) -> str:
-    if base.remote_field is not None:
-        return "A relation cannot be encrypted; the database must follow it."
-    if isinstance(base, models.FileField):
-        return "A file field holds a name, not the file; encrypting it protects nothing."
-    if isinstance(base, models.AutoField | models.BigAutoField | models.SmallAutoField):
-        return "A key that the database assigns cannot be encrypted."
-    if getattr(base, "generated", False) or base.db_parameters is None:
-        return "A generated column cannot be encrypted."
-    return ""
 
 
 def _manager(field: Encrypted[Any, Any]) -> Iterator[checks.CheckMessage]:
@@ -89,29 +77,3 @@ def _manager(field: Encrypted[Any, Any]) -> Iterator[checks.CheckMessage]:
 
 def _error(field: Encrypted[Any, Any], message: str, hint: str, code: str) -> checks.Error:
     return checks.Error(message, hint=hint, obj=field, id=code)
-
-
-def refuse_unsafe_upsert(field: Wrapping[Any, Any], query: Any) -> None:
-    """Refuse an ``ON CONFLICT DO UPDATE`` that would write a value into a row of another identity.
-
-    The row that stays keeps its own key or salt, while the new value is bound to the new one; only
-    where the conflict is on that key itself, or the salt and every encrypted column are replaced
-    together, can the value be read afterwards.
-    """
-    if getattr(query, "on_conflict", None) is not OnConflict.UPDATE:
-        return
-    updated = {getattr(f, "name", f) for f in query.update_fields or ()}
-    if field.name not in updated:
-        return
-    identity = field.identity()
-    conflict = {getattr(f, "name", f) for f in query.unique_fields or ()}
-    if conflict & {identity.name, identity.column, identity.attname}:
-        return
-    if isinstance(identity, RowSalt):
-        encrypted = {f.name for f in field.model._meta.local_fields if isinstance(f, type(field))}
-        if {identity.name, *encrypted} <= updated:
-            return
-    raise ExpressionRefused(
-        f"bulk_create(update_conflicts=True) would write {field.place} into a row that it is not "
-        f"bound to. Name {identity.name!r} in unique_fields, or update the rows one by one."
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from django.core import exceptions
 from django.db import models
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from encryption.ciphertext import Bound, Selected
 from encryption.errors import ExpressionRefused, UnboundValue, ValueRefused
 from encryption.fields.codecs import codec_for
-from encryption.fields.field_checks import refuse_unsafe_upsert
+from encryption.fields.kinds import PlainField, class_for, unwrappable
 from encryption.fields.reading import EncryptedAttribute
 from encryption.fields.rows import as_row, identity_field
 from encryption.keyring import keyring
@@ -25,28 +25,25 @@ _ST = TypeVar("_ST")
 _GT = TypeVar("_GT")
 
 
-if TYPE_CHECKING:
-
-    class _Field(models.Field[_ST, _GT]):
-        """Django's field, which is generic in the stubs alone."""
-
-else:
-
-    class _Field(models.Field, Generic[_ST, _GT]):
-        """Django's field, made generic."""
-
-
-class Wrapping(_Field[_ST, _GT]):
+class Wrapping(PlainField[_ST, _GT]):
     """A column of envelopes that takes its options from the field it wraps, and seals for it."""
 
     empty_strings_allowed = False
     descriptor_class = EncryptedAttribute
     description = _("Encrypted value")
+    auto_now = auto_now_add = False  # the wrapped field's own pre_save does that
+
+    def __new__(cls, base: models.Field[_ST, _GT], **_options: Any) -> Self:
+        """Choose the class by what is wrapped."""
+        if not isinstance(base, models.Field) or isinstance(base, Wrapping):
+            raise TypeError("Encrypted() wraps a field instance, such as models.TextField().")
+        own: Any = cls
+        wrapped: Any = type(base)
+        made: Self = super().__new__(own if unwrappable(base) else class_for(own, wrapped))
+        return made
 
     def __init__(self, base: models.Field[_ST, _GT], *, label: str = "", subject: str = "") -> None:
         """Copy the options of the wrapped field, which stays the one that knows about values."""
-        if not isinstance(base, models.Field):
-            raise TypeError("Encrypted() wraps a field instance, such as models.TextField().")
         self.base: models.Field[_ST, _GT] = base.clone()
         self.explicit_label = label
         self.subject = subject
@@ -70,6 +67,9 @@ class Wrapping(_Field[_ST, _GT]):
             auto_created=base.auto_created,
             error_messages=written.get("error_messages"),
         )
+        for name, value in vars(self.base).items():
+            if name not in vars(self) and not hasattr(type(self), name):
+                setattr(self, name, value)  # max_digits, protocol and the like
 
     def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
         """Serialise for migrations: the wrapped field, and what was written beside it."""
@@ -94,11 +94,6 @@ class Wrapping(_Field[_ST, _GT]):
         """The cipher of this field under the present keys."""
         return keyring().cipher(self.label, self.place)
 
-    @property
-    def _proxy_class(self) -> type:
-        """What Django REST framework maps its serializer fields by."""
-        return type(self.base)
-
     def identity(self) -> models.Field[Any, Any]:
         """Return the column that stands for the row."""
         found = identity_field(self.model)
@@ -122,6 +117,10 @@ class Wrapping(_Field[_ST, _GT]):
             f"{self.model._meta.label} has no UUID primary key to bind {self.name!r} to. Add "
             "`row_salt = RowSalt()` (encryption.fields) to the model."
         )
+
+    def get_default(self) -> Any:
+        """Start as the wrapped field does: an empty text, where it says nothing else."""
+        return self.base.get_default()
 
     def get_internal_type(self) -> str:
         """Be stored as bytes."""
@@ -164,12 +163,24 @@ class Wrapping(_Field[_ST, _GT]):
             raise ValueRefused(
                 f"{self.place} holds {type(self.base).__name__}; a value of type {kind} was given."
             )
+        if self.subject and not subject:
+            raise UnboundValue(f"{self.place} is for one person; give it that subject by saving.")
         if not subject:
             return Bound(self.cipher.seal(plaintext, row))
         from encryption.shredding import key_for  # its table; models may not be loaded yet above
 
         key, key_uuid = key_for(keyring(), subject)
         return Bound(self.cipher.seal_for_subject(plaintext, row, key=key, key_uuid=key_uuid))
+
+    def refuse_too_long(self, instance: models.Model) -> None:
+        """Refuse a text that the wrapped field's own column would not hold (on PostgreSQL)."""
+        if not isinstance(self.base, models.CharField) or self.max_length is None:
+            return
+        length = len(str(getattr(instance, self.attname)))
+        if length > self.max_length:
+            raise ValueRefused(
+                f"{self.place} holds at most {self.max_length} characters; {length} were given."
+            )
 
     def _encode(self, value: Any) -> bytes | str:
         """Return the bytes, or the name of a type that does not fit, so that no value is raised."""
@@ -193,19 +204,6 @@ class Wrapping(_Field[_ST, _GT]):
         )
 
     get_db_prep_save = get_db_prep_value
-
-    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:  # noqa: ARG002
-        """Refuse expressions and unsafe upserts (Django 5.2)."""
-        if hasattr(value, "as_sql"):
-            raise ExpressionRefused(self.no_expression())
-        refuse_unsafe_upsert(self, getattr(compiler, "query", None))
-        return "%s"
-
-    def get_placeholder_sql(
-        self, value: Any, compiler: Any, connection: Any
-    ) -> tuple[str, tuple[Any]]:
-        """Refuse expressions and unsafe upserts (Django 6.1)."""
-        return self.get_placeholder(value, compiler, connection), (value,)
 
     def no_expression(self) -> str:
         """Report why an expression cannot be stored."""

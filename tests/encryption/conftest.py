@@ -58,3 +58,17 @@ def keys(settings):
     use.entries = made
     yield use
     keyring.cache_clear()
+
+
+@pytest.fixture
+def subject_keys(keys, settings, tmp_path):
+    """The storage of people's keys, for one test alone."""
+    folder = tmp_path / "subject_keys"
+    alias = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(folder)},
+    }
+    settings.STORAGES = {**settings.STORAGES, "subject_keys": alias}
+    keyring.cache_clear()
+    yield folder
+    keyring.cache_clear()

@@ -16,7 +16,6 @@ from django.urls import path
 from encryption.admin import MASK, MaskedFieldsMixin
 from encryption.checks import W008, check_admin
 from encryption.errors import DecryptionFailed
-from encryption.fields.wrapping import Wrapping
 from tests.encryption.clinic.models import Patient, Plain
 from tests.encryption.test_tampering import put, said  # noqa: F401 - a fixture
 
@@ -202,32 +201,3 @@ def test_an_admin_that_would_show_values_is_found_by_a_check():
         assert [m.id for m in check_admin(None) if "clinic.Plain" in m.msg] == [W008]
     finally:
         admin.site.unregister(Plain)
-
-
-def test_a_rest_framework_serializer_treats_the_field_as_what_it_wraps(keys):
-    serializers = pytest.importorskip("rest_framework.serializers")
-
-    class PatientSerializer(serializers.ModelSerializer):
-        class Meta:
-            model = Patient
-            fields = ("email", "note")
-
-    made = Patient.objects.create(email="a@example.org", note="n")
-    assert PatientSerializer(made).data == {"email": "a@example.org", "note": "n"}
-    assert isinstance(PatientSerializer().fields["email"], serializers.EmailField)
-    assert not PatientSerializer(data={"email": "no"}).is_valid()
-
-
-def test_without_the_hook_a_serializer_shows_ciphertext(keys, monkeypatch):
-    """The hook is undocumented (ADR 0012); a framework that ignores it must not show more."""
-    serializers = pytest.importorskip("rest_framework.serializers")
-    monkeypatch.delattr(Wrapping, "_proxy_class")
-
-    class PatientSerializer(serializers.ModelSerializer):
-        class Meta:
-            model = Patient
-            fields = ["email"]
-
-    made = Patient.objects.create(email="ann@example.org")
-    shown = PatientSerializer(Patient.objects.get(pk=made.pk)).data["email"]
-    assert shown.startswith("garrison-encrypted:")

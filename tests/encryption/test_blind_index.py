@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+
 import pytest
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, transaction
+from django.core.management import call_command
+from django.db import IntegrityError, connection, models, transaction
+from django.db.models import F
 
 from encryption import blind_index
 from encryption.blind_index import BlindIndex, caseless, digits, exactly
@@ -93,8 +98,50 @@ def test_saving_only_the_field_is_refused_because_the_index_would_go_stale():
 
     with pytest.raises(ExpressionRefused, match="email_index"):
         made.save(update_fields=["email"])
+    with pytest.raises(ExpressionRefused, match="without 'email'"):
+        made.save(update_fields=["email_index"])
     made.save(update_fields=["email", "email_index"])
     assert Patient.objects.get(email_index="bob@example.org").pk == made.pk
+
+
+@pytest.mark.parametrize(
+    "road",
+    [
+        lambda rows, _: rows.update(email_index="bob@example.org"),
+        lambda rows, _: rows.update(email="bob@example.org", email_index="eve@example.org"),
+        lambda rows, _: rows.update(email_index=None),
+        lambda rows, _: rows.update(email_index=F("email_index")),
+        lambda rows, _: models.QuerySet(Patient).update(email_index="bob@example.org"),
+        lambda rows, _: models.QuerySet(Patient).update(email=None),
+        lambda rows, _: models.QuerySet(Patient).update(email=None, email_index="x"),
+        lambda rows, one: rows.bulk_update([one], ["email_index"]),
+        lambda rows, one: rows.bulk_create(
+            [one], update_conflicts=True, unique_fields=["id"], update_fields=["email"]
+        ),
+        lambda rows, one: rows.bulk_create(
+            [one], update_conflicts=True, unique_fields=["id"], update_fields=["email_index"]
+        ),
+    ],
+)
+def test_an_index_is_written_with_its_field_alone(road):
+    made = Patient.objects.create(email="ann@example.org")
+    before = stored(Patient, "email_index", made.pk)
+    made.email = "bob@example.org"
+
+    with pytest.raises(ExpressionRefused, match="email"), transaction.atomic():
+        road(Patient.objects.all(), made)
+
+    assert stored(Patient, "email_index", made.pk) == before
+
+
+def test_a_fixture_in_clear_makes_its_digests(tmp_path):
+    path = tmp_path / "hand.json"
+    fields = {"email": "hand@example.org", "name": "Hand"}
+    path.write_text(
+        json.dumps([{"model": "clinic.patient", "pk": str(uuid.uuid4()), "fields": fields}])
+    )
+    call_command("loaddata", str(path), verbosity=0)
+    assert Patient.objects.get(email_index="HAND@example.org").name == "Hand"
 
 
 def test_the_index_of_an_unopened_value_stays():

@@ -21,21 +21,7 @@ from tests.encryption.clinic.models import Letter, Person
 from tests.encryption.test_fields import stored
 from tests.encryption.test_tampering import said  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _storage(settings, tmp_path):
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "subject_keys": {
-            "BACKEND": "django.core.files.storage.FileSystemStorage",
-            "OPTIONS": {"location": str(tmp_path / "subject_keys")},
-        },
-    }
-    keyring.cache_clear()
-    yield
-    keyring.cache_clear()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("subject_keys")]
 
 
 @pytest.fixture
@@ -80,7 +66,7 @@ def test_erasing_makes_that_persons_values_unreadable_and_no_others(ann, bob, sa
     assert len(list(Letter.objects.all())) == 2, "the rows still load"
     row = Letter.objects.get(pk=gone.pk)
     row.person = bob
-    row.save(update_fields=["person"])
+    row.save()
     kinds = [event.kind.name for event in said]
     assert "encryption.subject.erased" in kinds
     assert "encryption.erased.read" in kinds

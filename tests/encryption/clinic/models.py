@@ -91,6 +91,7 @@ class Sample(Clinical):  # noqa: DJ008
     touched = Encrypted(models.DateTimeField(auto_now=True))
     colour = Encrypted(models.CharField(max_length=5, choices=[("r", "Red")], default="r"))
     document = Encrypted(models.JSONField(default=dict))
+    empty = Encrypted(models.TextField(blank=True))
 
 
 class Letter(Clinical):  # noqa: DJ008
@@ -99,6 +100,54 @@ class Letter(Clinical):  # noqa: DJ008
     row_salt = RowSalt()
     person = models.ForeignKey(Person, models.CASCADE)
     body = Encrypted(models.TextField(), subject="person")
+
+    objects = EncryptedManager()
+
+
+class Record(Clinical):  # noqa: DJ008
+    """Two values and an index for its owner, another value for nobody, and readers of its own."""
+
+    row_salt = RowSalt()
+    owner = models.ForeignKey(
+        Person, models.SET_NULL, null=True, db_column="held_by", related_name="records"
+    )
+    title = models.CharField(max_length=50, default="")
+    text = Encrypted(models.TextField(default=""), subject="owner")
+    iban = Encrypted(models.CharField(max_length=34, null=True), subject="owner")
+    iban_index = BlindIndex("iban")
+    remark = Encrypted(models.TextField(default=""))
+    readers = models.ManyToManyField(Person, through="Reading", related_name="readable")
+
+    objects = EncryptedManager()
+
+    class Meta:
+        app_label = "clinic"
+        base_manager_name = "objects"
+
+
+class PaperRecord(Record):  # noqa: DJ008
+    """A child table; the values and their owner are the parent's."""
+
+    class Meta:
+        app_label = "clinic"
+
+    shelf = models.CharField(max_length=20, default="")  # noqa: DJ012
+    objects = EncryptedManager()  # noqa: DJ012
+
+
+class OldRecord(Record):  # noqa: DJ008
+    class Meta:
+        proxy = True
+        app_label = "clinic"
+
+
+class Reading(Clinical):  # noqa: DJ008
+    """Between people and records, with a value for the reader."""
+
+    row_salt = RowSalt()
+    record = models.ForeignKey(Record, models.CASCADE)
+    reader = models.ForeignKey(Person, models.CASCADE)
+    thoughts = Encrypted(models.TextField(default=""), subject="reader")
 
     objects = EncryptedManager()
 

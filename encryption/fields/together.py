@@ -1,0 +1,162 @@
+"""Columns that are written together: a value, whose key it is under, and its blind indexes.
+
+One of them without the others would leave a value under the key of a person whose it is no longer,
+where that person's erasure misses it, or a digest of another value. Whoever asks for an UPDATE
+(``save()``, ``update()``, related managers, ``bulk_create()`` with conflicts, the deletion of a
+person), Django compiles it field by field, and asks each of these fields for its placeholder.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django.db.models import BinaryField, Field
+from django.db.models.constants import OnConflict
+from django.db.models.sql import UpdateQuery
+
+from encryption.blind_index import BlindIndex, indexes_of
+from encryption.ciphertext import Bound
+from encryption.errors import ExpressionRefused
+from encryption.fields.rows import RowSalt
+from encryption.fields.wrapping import Wrapping
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping
+
+    from django.db.models import Model
+
+AnyField: TypeAlias = "Field[Any, Any]"
+
+
+def subject_field(field: Wrapping[Any, Any]) -> AnyField | None:
+    """Return the column that names whose value it is; only one of the same row can be trusted."""
+    own = {other.name: other for other in field.model._meta.local_concrete_fields}
+    found: Any = own.get(field.subject)
+    return None if isinstance(found, Wrapping | BinaryField) else found
+
+
+def under_key_of(subject: AnyField) -> list[Any]:
+    """Return every field whose values are under the key of the person that a column names."""
+    own: Iterable[Any] = subject.model._meta.local_concrete_fields
+    return [f for f in own if isinstance(f, Wrapping) and f.subject == subject.name]
+
+
+def companions(field: Any) -> list[Any]:
+    """Return the columns that a new value of this one changes too."""
+    if isinstance(field, BlindIndex):
+        return [field.source_field]
+    return indexes_of(field) if isinstance(field, Wrapping) else under_key_of(field)
+
+
+def kin(field: AnyField) -> list[Any]:
+    """Return the person of an encrypted field, or the encrypted fields of a person."""
+    if not isinstance(field, Wrapping):
+        return under_key_of(field)
+    subject = subject_field(field)
+    return [] if subject is None else [subject]
+
+
+def refuse_parted(
+    field: AnyField, written: Container[AnyField], *, among: Iterable[AnyField]
+) -> None:
+    """Refuse to write a column and leave behind what belongs to it."""
+    for other in among:
+        if other not in written:
+            raise ExpressionRefused(parted(field, other))
+
+
+def parted(field: AnyField, other: AnyField) -> str:
+    """Report which of two columns is missing."""
+    return (
+        f"{field.model._meta.label}: {field.name!r} was to be written without {other.name!r}. A "
+        "value, the person whose key it is under and its blind indexes are written together: name "
+        "them all in save(update_fields=[…]) and bulk_update(), load those that were deferred, "
+        "or use update() of an EncryptedManager (Meta.base_manager_name, for related managers)."
+    )
+
+
+def no_expression(field: AnyField) -> str:
+    """Report why an expression cannot be stored."""
+    if isinstance(field, Wrapping):
+        return field.no_expression()
+    return (
+        f"{field.model._meta.label}.{field.name} names the people whose keys values are under, so "
+        "it cannot be set from an expression such as F(). Set it person by person."
+    )
+
+
+def check_written(field: AnyField, compiler: Any) -> None:
+    """Refuse a statement that changes rows in part; an INSERT alone makes whole ones."""
+    query: Any = compiler.query
+    is_update = isinstance(query, UpdateQuery)
+    if is_update:
+        _check_update(field, query, {one: value for one, _, value in query.values})
+    elif getattr(query, "on_conflict", None) is OnConflict.UPDATE and field in query.update_fields:
+        both = [*companions(field), *kin(field)]
+        refuse_parted(field, query.update_fields, among=both)
+        if isinstance(field, Wrapping):
+            _check_upsert(field, query)
+
+
+def _check_update(field: AnyField, query: Any, written: Mapping[AnyField, Any]) -> None:
+    value = written.get(field)
+    if isinstance(field, BlindIndex):
+        field.refuse_set(value)
+    elif value is None and not isinstance(field, Wrapping):
+        return  # nobody's: the values stay under the key of whose they were, whose erasure counts
+    refuse_parted(field, written, among=companions(field))
+    subject = subject_field(field) if isinstance(field, Wrapping) else None
+    if subject is None or subject in written or value is None:
+        return
+    if not isinstance(value, Bound) or value.subject is None:
+        raise ExpressionRefused(parted(field, subject))
+    # The row may be somebody else's by now: then nothing is written, and save() raises.
+    query.add_filter(subject.attname, value.subject)
+
+
+def _check_upsert(field: Wrapping[Any, Any], query: Any) -> None:
+    """Refuse an ``ON CONFLICT DO UPDATE`` that would write a value into a row of another identity.
+
+    The row that stays keeps its own key or salt, while the new value is bound to the new one; only
+    where the conflict is on that key itself, or the salt and every encrypted column are replaced
+    together, can the value be read afterwards.
+    """
+    identity = field.identity()
+    conflict = {getattr(f, "name", f) for f in query.unique_fields or ()}
+    if conflict & {identity.name, identity.column, identity.attname}:
+        return
+    if isinstance(identity, RowSalt):
+        encrypted = {f for f in field.model._meta.local_fields if isinstance(f, Wrapping)}
+        if {identity, *encrypted} <= set(query.update_fields):
+            return
+    raise ExpressionRefused(
+        f"bulk_create(update_conflicts=True) would write {field.place} into a row that it is not "
+        f"bound to. Name {identity.name!r} in unique_fields, or update the rows one by one."
+    )
+
+
+def watch(model: type[Model]) -> None:
+    """Have blind indexes, and the columns that name people, ask before they are written."""
+    for field in model._meta.local_concrete_fields:
+        watched: Any = field if isinstance(field, BlindIndex) else None
+        if isinstance(field, Wrapping):
+            watched = subject_field(field)
+        if watched is not None:
+            watched.get_placeholder = partial(_placeholder, watched)
+            watched.get_placeholder_sql = partial(_placeholder_sql, watched)
+
+
+def _placeholder(field: AnyField, value: Any, compiler: Any, connection: Any) -> str:  # noqa: ARG001
+    check_written(field, compiler)
+    return "%s"
+
+
+def _placeholder_sql(
+    field: AnyField, value: Any, compiler: Any, connection: Any
+) -> tuple[str, tuple[Any, ...]]:
+    placeholder = _placeholder(field, value, compiler, connection)
+    if hasattr(value, "as_sql"):
+        compiled: tuple[str, tuple[Any, ...]] = compiler.compile(value)
+        return compiled
+    return placeholder, (value,)
