@@ -17,6 +17,20 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
         ["default"],
         "Aliases of STORAGES whose files are backed up; names not in STORAGES are refused.",
     )
+    exclude = Setting[list[str]](
+        [],
+        "Patterns (`*.tmp`, `cache/*`) of files and folders that are left out: of a name, or with "
+        "a slash of the path in the storage, where `*` passes slashes.",
+    )
+    follow_links_to = Setting[list[str]](
+        [], "Folders outside of the storages into which symbolic links are followed."
+    )
+    reread_days = Setting(
+        30,
+        "Days within which each file is read again although its size, times and inode are as "
+        "before; 1 is every day.",
+        minimum=1,
+    )
     targets = Setting[list[str]](
         ["backups"],
         "Aliases of STORAGES that backups are written to, each on its own and all at once.",

@@ -62,6 +62,21 @@ FILE_LOST = EventKind(
     Outcome.FAILURE,
     Delivery.WITH_CHANGE,
 )
+FILE_ALTERED = EventKind(
+    "backups.file.altered",
+    Severity.HIGH,
+    "A file's content is another one although its size, times and inode are as before: its disk "
+    "has damaged it, or somebody hides a change.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
+)
+FILES_UNREADABLE = EventKind(
+    "backups.files.unreadable",
+    Severity.HIGH,
+    "A backup was made without some files, which could not be read.",
+    Outcome.FAILURE,
+    Delivery.WITH_CHANGE,
+)
 BACKUP_PRUNED = EventKind(
     "backups.backup.pruned", Severity.INFO, "A backup was deleted because its time had come."
 )

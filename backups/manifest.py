@@ -1,7 +1,8 @@
 """The manifest: what a backup holds, signed by this site and encrypted like everything else.
 
-The file, once decrypted, is one line ``GARRISON-BACKUP-MANIFEST 1 <public key> <signature>`` and
-then the JSON body that is signed. It can be read without this software.
+The file, once decrypted, is one line ``GARRISON-BACKUP-MANIFEST 2 <public key> <signature>`` and
+then the JSON body that is signed. It can be read without this software. Version 1, which is still
+read, knows nothing of what was skipped, and its list of files nothing of modes and times.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 NAME = "manifest"
 MAGIC = b"GARRISON-BACKUP-MANIFEST"
-VERSION = 1
+VERSION, READ = 2, (b"1", b"2")
 LARGEST = 32 * 1024 * 1024  # bytes; a hundred thousand tables need a tenth of it
 
 
@@ -85,12 +86,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class FilesState:
-    """What the file storages held."""
+    """What the file storages held; ``skipped`` counts by kind what was left out.
+
+    ``skipped_files`` are the first thousand of them: kind, storage, and the path as in the list.
+    """
 
     count: int = 0
     raw_bytes: int = 0
     vanished: int = 0
     storages: list[str] = field(default_factory=list)
+    skipped: dict[str, int] = field(default_factory=dict)
+    skipped_files: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +172,9 @@ def _head(head: bytes) -> tuple[str, bytes]:
     words = head.split(b" ")
     if len(words) != 4 or words[0] != MAGIC:
         raise BackupDamaged("The manifest does not begin as one.")
-    if words[1] != str(VERSION).encode():
+    if words[1] not in READ:
         raise BackupDamaged(
-            f"The manifest is of version {words[1][:8]!r}; this software reads {VERSION}."
+            f"The manifest is of version {words[1][:8]!r}; this software reads up to {VERSION}."
         )
     try:
         return words[2].decode("ascii"), base64.b64decode(words[3], validate=True)

@@ -12,6 +12,7 @@ import base64
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from backups.conf import settings
 from backups.errors import BackupDamaged, SignerUnknown
@@ -78,6 +79,16 @@ def require_genuine(*, body: bytes, signer: str, signature: bytes) -> None:
         raise BackupDamaged("The signature of the manifest is wrong: it was altered.") from None
 
 
+def name_mac() -> Mac:
+    """Return the MAC that makes names and contents into names that tell nobody else which."""
+    return Mac(_derived("names")[0])
+
+
 def keyed_digest(sha256: bytes) -> str:
-    """Return the name of a content: the same for the same bytes, and telling nobody else which."""
-    return Mac(_derived("names")[0]).digest(sha256).hex()
+    """Return the name of a content: the same for the same bytes."""
+    return name_mac().digest(sha256).hex()
+
+
+def index_cipher() -> AESSIV:
+    """Return the cipher (RFC 5297) of what the index keeps of files, to hide and to bind it."""
+    return AESSIV(_derived("index")[0])

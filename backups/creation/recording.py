@@ -61,6 +61,7 @@ def row_of(described: Manifest, *, manifest_sha256: str) -> dict[str, Any]:
         "raw_bytes": raw + (files.raw_bytes if files else 0),
         "rows": database.rows if database else 0,
         "files": files.count if files else 0,
+        "skipped": files.skipped if files else {},
         "parts": [
             {
                 "what": what,

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
-from backups import files, keys, manifest, pipeline
+from backups import events, files, keys, manifest, pipeline
 from backups.conf import settings
 from backups.creation import recording
 from backups.creation.progress import Progress
 from backups.dumpers import dumper
+from backups.files.skipped import UNREADABLE
 from backups.models import Backup, Copy
 from backups.models.backup import Content, CopyState
 from backups.outlet import Outlet
 from backups.processes import lower_thread_priority
 from backups.targets import Target, TargetGroup, targets
 from backups.threads import BackgroundCall
+from garrison.events import emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,6 +145,10 @@ class Creation:
             out.commit()
         close_old_connections()  # ours may have idled for hours
         self._record(row, sealed, out.holders)
+        if described.files and (count := described.files.skipped.get(UNREADABLE)):
+            named = [each for each in described.files.skipped_files if each[0] == UNREADABLE]
+            data = {"files": count, "first": named[:5]}
+            emit(events.FILES_UNREADABLE, target=f"backup:{self.backup.pk}", data=data)
 
     def _record(self, row: dict[str, Any], sealed: bytes, holders: list[str]) -> None:
         size = sum(part.sealed.size for part in self.parts.values()) + len(sealed)

@@ -4,10 +4,11 @@ A file whose content a target holds already is not sent again; every backup has 
 its files, so each can be restored alone.
 """
 
-from backups.files.entry import LIST_NAME, LONGEST_LINE, Entry
+from backups.files.entry import LIST_NAME, LONGEST_LINE, Entry, shown
 from backups.files.listing import ListWriter
 from backups.files.sending import FileBackup
-from backups.files.sources import OURS, aliases, names, root, storage
+from backups.files.sources import aliases, root, storage
+from backups.files.walking import OURS
 
 __all__ = [
     "LIST_NAME",
@@ -17,7 +18,7 @@ __all__ = [
     "FileBackup",
     "ListWriter",
     "aliases",
-    "names",
     "root",
+    "shown",
     "storage",
 ]

@@ -15,7 +15,7 @@ from backups.targets import GroupWriter
 from garrison.events import emit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from backups.outlet import Outlet
     from backups.targets import Target
@@ -33,21 +33,23 @@ class Holdings:
         self._step = step
         self._listed: dict[tuple[str, str], array[int]] = {}
 
-    def known(self, digests: set[str]) -> dict[str, StoredFile]:
+    def held(self, **which: Collection[str]) -> list[StoredFile]:
         """Return the rows whose file every live target holds, after copying where one lacks it.
+
+        ``which`` chooses them: by ``name__in``, or by ``digest__in``.
 
         The index is not believed alone: a file that was deleted on a target behind its back must
         not be counted on by one more backup.
         """
         rows = StoredFile.objects.filter(
-            digest__in=digests, sealed_to=self._outlet.recipients.fingerprint
+            **which, sealed_to=self._outlet.recipients.fingerprint
         ).order_by("pk")
-        found: dict[str, StoredFile] = {}
+        found: list[StoredFile] = []
         for row in rows:
             self._look_for(row)
             lacking = [each for each in self._group.live() if each.alias not in row.targets]
             if not lacking or self._copy(row, lacking):
-                found[row.digest] = row
+                found.append(row)
         return found
 
     def _look_for(self, row: StoredFile) -> None:

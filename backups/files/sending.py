@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import secrets
+import time
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from backups import pipeline, signing
-from backups.errors import FileUnreadable
-from backups.files.entry import Entry
+from backups import events, pipeline, signing
+from backups.files.entry import Entry, shown
 from backups.files.holdings import Holdings
-from backups.files.sources import names, storage
+from backups.files.seen import Content, SeenFiles
+from backups.files.skipped import Skipped
+from backups.files.walking import Walk
 from backups.layout import FILES
 from backups.manifest import FilesState
 from backups.models import StoredFile
+from garrison.events import emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from django.core.files.storage import Storage
-
     from backups.files.listing import ListWriter
+    from backups.files.walking import Found
     from backups.outlet import Outlet
 
 BATCH = 200
@@ -37,87 +39,113 @@ class FileBackup:
         self._at = at
         self._step = step
         self._holdings = Holdings(outlet, step)
+        self._seen = SeenFiles(at)
+        self._skipped = Skipped()
+        self._vanished = 0
         self.sent_bytes = 0
 
     def run(self, aliases: list[str], listing: ListWriter) -> FilesState:
-        """Back up every file of the storages."""
-        count = raw_bytes = vanished = 0
+        """Back up every file of the storages; refuses one of which most cannot be read."""
+        count = raw_bytes = 0
         for alias in aliases:
-            of = storage(alias)
-            every = names(of)
+            walk, before = Walk(alias, self._skipped), count
+            every = walk.files()
             while batch := list(islice(every, BATCH)):
-                for entry in self._batch(alias, of, batch):
+                for entry in self._batch(walk, batch):
                     listing.add(entry)
                     count += 1
                     raw_bytes += entry.sealed.raw_size
-                    vanished -= 1
-                vanished += len(batch)
-        return FilesState(count, raw_bytes, vanished, aliases)
+            self._skipped.require_most(alias, read=count - before)
+        self._seen.forget_vanished()
+        skipped = self._skipped
+        return FilesState(
+            count, raw_bytes, self._vanished, aliases, dict(skipped.counts), skipped.named
+        )
 
-    def _batch(self, alias: str, of: Storage, batch: list[str]) -> Iterator[Entry]:
-        hashed = [(name, found) for name in batch if (found := self._hash(of, name))]
-        known = self._holdings.known({digest for _, (digest, _, _) in hashed})
-        used: set[int] = set()
-        for name, (digest, raw_sha256, raw_size) in hashed:
-            row, raw = known.get(digest), (raw_sha256, raw_size)
-            if row is None:
-                try:
-                    row, raw = self._send(of, name)
-                except FileNotFoundError:  # vanished between hashing and sending
-                    continue
-                known[row.digest] = row
-            used.add(row.pk)
-            sealed = pipeline.Sealed(row.sha256, row.size, *raw)
-            yield Entry(row.name, sealed, alias, name)
-        self._keep(used)
+    def _batch(self, walk: Walk, batch: list[Found]) -> Iterator[Entry]:
+        seen = self._seen.recall(walk.alias, batch)
+        blobs = {content.blob for content in seen.values() if not content.is_due}
+        rows = {row.name: row for row in self._holdings.held(name__in=blobs)}
+        contents = {f: c for f, c in seen.items() if c.blob in rows and not c.is_due}
+        contents |= self._read(walk, [f for f in batch if f not in contents], seen, rows)
+        for found, content in contents.items():
+            row, of = rows[content.blob], found.signature
+            sealed = pipeline.Sealed(row.sha256, row.size, content.raw_sha256, content.raw_size)
+            metadata = (of.mode, of.modified_ns) if of else ()
+            yield Entry(row.name, sealed, walk.alias, found.name, *metadata)
+        self._keep([rows[blob] for blob in {content.blob for content in contents.values()}])
 
-    def _keep(self, used: set[int]) -> None:
+    def _read(
+        self,
+        walk: Walk,
+        batch: list[Found],
+        seen: dict[Found, Content],
+        rows: dict[str, StoredFile],
+    ) -> dict[Found, Content]:
+        """Read files, and send those whose content no target holds; adds to ``rows``."""
+        began_ns, read = time.time_ns(), {}
+        hashed = {found: tally for found in batch if (tally := self._hash(walk, found.name))}
+        digests = {found: _digest(tally.sha256) for found, tally in hashed.items()}
+        held = {row.digest: row for row in self._holdings.held(digest__in=set(digests.values()))}
+        for found, digest in digests.items():
+            if digest in held:
+                row, raw = held[digest], (hashed[found].sha256, hashed[found].size)
+            elif sent := self._send(walk, found.name):
+                row, raw = sent
+                held[row.digest] = row
+            else:
+                continue
+            rows[row.name], read[found] = row, Content(*raw, row.name)
+        for found in self._seen.remember(walk, read, began_ns):
+            if found in seen and seen[found].raw_sha256 != read[found].raw_sha256:
+                what = f"file:{walk.alias}:{shown(found.name)}"
+                emit(events.FILE_ALTERED, target=what[:200])
+        return read
+
+    def _keep(self, used: list[StoredFile]) -> None:
         """Let no pruning take these files from this backup, in whatever order clocks run."""
-        rows = StoredFile.objects.filter(pk__in=used)
-        rows.filter(last_used_at__lt=self._at).update(last_used_at=self._at)
-        rows.filter(first_used_at__gt=self._at).update(first_used_at=self._at)
+        for name, moved in (
+            ("last_used_at", [row.pk for row in used if row.last_used_at < self._at]),
+            ("first_used_at", [row.pk for row in used if row.first_used_at > self._at]),
+        ):
+            StoredFile.objects.filter(pk__in=moved).update(**{name: self._at})
 
-    def _hash(self, of: Storage, name: str) -> tuple[str, str, int] | None:
-        """Hash one file; ``None`` if it vanished since it was listed."""
+    @contextmanager
+    def _reading(self, walk: Walk, name: str) -> Iterator[None]:
+        """Count a file that vanishes or cannot be read, and go on without it."""
         try:
-            with of.open(name, "rb") as file:
-                found = pipeline.tally(file, self._step)
+            yield
         except FileNotFoundError:
-            return None
-        except OSError as failure:
-            raise _unreadable(name, failure) from failure
-        return signing.keyed_digest(bytes.fromhex(found.sha256)), found.sha256, found.size
+            self._vanished += 1
+        except OSError as failure:  # the targets' failures are kept by their group
+            self._skipped.note_unreadable(walk.alias, name, failure)
 
-    def _send(self, of: Storage, name: str) -> tuple[StoredFile, tuple[str, int]]:
+    def _hash(self, walk: Walk, name: str) -> pipeline.Tally | None:
+        """Hash one file; ``None`` where it cannot be read."""
+        with self._reading(walk, name), walk.of.open(name, "rb") as file:
+            return pipeline.tally(file, self._step)
+        return None
+
+    def _send(self, walk: Walk, name: str) -> tuple[StoredFile, tuple[str, int]] | None:
         """Seal one file to every live target; what counts is what was read while sealing."""
         blob = f"{secrets.token_hex(16)}.gz{self._outlet.recipients.suffix}"
         blob = f"{FILES}/{blob[:2]}/{blob}"
-        try:
-            with of.open(name, "rb") as file:
-                sealed, holders = self._outlet.seal(
-                    file, blob, on_progress=lambda _size: self._step(0)
-                )
-        except FileNotFoundError:
-            raise
-        except OSError as failure:  # the targets' failures are kept by their group
-            raise _unreadable(name, failure) from failure
-        self.sent_bytes += sealed.size
-        row = StoredFile.objects.create(
-            name=blob,
-            digest=signing.keyed_digest(bytes.fromhex(sealed.raw_sha256)),
-            sealed_to=self._outlet.recipients.fingerprint,
-            sha256=sealed.sha256,
-            size=sealed.size,
-            targets=holders,
-            first_used_at=self._at,
-            last_used_at=self._at,
-        )
-        return row, (sealed.raw_sha256, sealed.raw_size)
+        with self._reading(walk, name), walk.of.open(name, "rb") as file:
+            sealed, holders = self._outlet.seal(file, blob, on_progress=lambda _size: self._step(0))
+            self.sent_bytes += sealed.size
+            row = StoredFile.objects.create(
+                name=blob,
+                digest=_digest(sealed.raw_sha256),
+                sealed_to=self._outlet.recipients.fingerprint,
+                sha256=sealed.sha256,
+                size=sealed.size,
+                targets=holders,
+                first_used_at=self._at,
+                last_used_at=self._at,
+            )
+            return row, (sealed.raw_sha256, sealed.raw_size)
+        return None
 
 
-def _unreadable(name: str, failure: OSError) -> FileUnreadable:
-    return FileUnreadable(
-        f"The file {quote(name, errors='surrogateescape')[:300]} cannot be read: "
-        f"{failure.strerror or type(failure).__name__}. Nothing is left out silently: make it "
-        "readable, or move it out of the storage."
-    )
+def _digest(sha256: str) -> str:
+    return signing.keyed_digest(bytes.fromhex(sha256))

@@ -4,6 +4,7 @@ from backups.models.backup import Backup, BackupQuerySet, Copy
 from backups.models.drill import Drill
 from backups.models.lease import Lease
 from backups.models.run import State
+from backups.models.seen_file import SeenFile
 from backups.models.stored_file import StoredFile, WaitingDeletion
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Copy",
     "Drill",
     "Lease",
+    "SeenFile",
     "State",
     "StoredFile",
     "WaitingDeletion",

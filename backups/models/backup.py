@@ -60,6 +60,9 @@ class Backup(Run):
     raw_bytes = models.PositiveBigIntegerField(default=0)
     rows = models.PositiveBigIntegerField(default=0)
     files = models.PositiveBigIntegerField(default=0)
+    skipped = models.JSONField(
+        default=dict, blank=True, help_text="Files that are not in it, counted by kind."
+    )
     parts = models.JSONField(default=list, blank=True, editable=False)
     recipients = models.JSONField(default=list, blank=True)
     signer = models.CharField(max_length=80, blank=True)

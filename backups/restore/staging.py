@@ -8,7 +8,6 @@ other storage (S3, …) has no rename: there a file whose content differs is rep
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from backups import files, pipeline
 from backups.errors import BackupDamaged
 from backups.files import OURS
+from backups.restore.writing import write_file
 from backups.targets import StreamWriter
 
 if TYPE_CHECKING:
@@ -70,12 +70,7 @@ class StagedFiles:
             self._sent.append(entry)
             return
         mode = getattr(files.storage(entry.storage), "file_permissions_mode", None)
-        path = self._new(root) / entry.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as out:
-            if mode is not None:
-                os.fchmod(out.fileno(), mode)
-            self.opened.file(entry, out)
+        write_file(self.opened, entry, self._new(root) / entry.path, mode=mode)
 
     def swap(self) -> None:
         """Let the new files change places with the old; on failure everything is moved back."""

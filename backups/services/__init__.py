@@ -8,6 +8,7 @@ from backups.services.backing_up import (
     run_queued,
 )
 from backups.services.drilling import drill_now, queue_due_drill, request_drill, run_drill
+from backups.services.extracting import bring_files, find_files
 from backups.services.finding import find
 from backups.services.planning import plan
 from backups.services.pruning import forget_target, prune, pruning_after
@@ -20,10 +21,12 @@ from backups.services.watching import BackupStatus, check_backups, status
 __all__ = [
     "BackupStatus",
     "backup_now",
+    "bring_files",
     "bring_table",
     "check_backups",
     "drill_now",
     "find",
+    "find_files",
     "forget_target",
     "plan",
     "prune",

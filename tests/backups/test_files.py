@@ -3,10 +3,10 @@
 import io
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from django.core.files.storage import storages
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backups import creation, deletions, files, keys, services
-from backups.errors import BackupDamaged, BackupsRefusal, FileUnreadable
+from backups.errors import BackupDamaged, BackupsRefusal
 from backups.files import Entry, sending
 from backups.models import StoredFile, WaitingDeletion
 from backups.pipeline import Sealed
@@ -87,21 +87,6 @@ def test_names_on_the_target_tell_nothing_of_the_content(site):
 
 
 @one_engine
-def test_links_are_not_followed(site):
-    (site.media / "link.txt").symlink_to("/etc/passwd")
-    (site.media / "loop").symlink_to(site.media)
-    assert set(listed(site, site.back_up(content="files"))) == {"one.txt", "deep/er/two.bin"}
-
-
-@one_engine
-def test_a_pipe_or_a_socket_among_the_files_is_passed_over_and_not_waited_for(site):
-    os.mkfifo(site.media / "pipe")
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(site.media / "socket"))
-    assert set(listed(site, site.back_up(content="files"))) == {"one.txt", "deep/er/two.bin"}
-
-
-@one_engine
 def test_folders_may_be_deeper_than_python_recurses(site):
     name = "/".join(["d"] * 1500) + "/deepest.txt"
     here = os.open(site.media, os.O_RDONLY)
@@ -139,8 +124,8 @@ def test_a_file_that_changes_while_it_is_read_is_what_was_read_while_it_was_seal
 ):
     honest = files.FileBackup._hash
 
-    def change(self, of, name):
-        found = honest(self, of, name)
+    def change(self, walk, name):
+        found = honest(self, walk, name)
         site.write("one.txt", "another content")
         return found
 
@@ -174,22 +159,6 @@ def test_a_file_that_grows_for_ever_while_it_is_read_does_not_break_the_backup(s
 
 
 @one_engine
-def test_a_file_that_cannot_be_read_fails_the_backup_and_is_named(site, monkeypatch):
-    honest = storages["default"].__class__._open
-
-    def refuse(self, name, mode="rb"):
-        if name == "one.txt":
-            raise PermissionError(13, "Permission denied")
-        return honest(self, name, mode)
-
-    monkeypatch.setattr(storages["default"].__class__, "_open", refuse)
-    with pytest.raises(FileUnreadable, match=r"one\.txt cannot be read: Permission denied"):
-        site.back_up()
-    left = {path.name for path in site.target.iterdir()}
-    assert left <= {"files"}, "the database's part, whole already, goes with the run"
-
-
-@one_engine
 def test_what_a_restore_has_set_aside_is_not_backed_up(site):
     site.write(".garrison-before-12345678/old.txt", "old")
     assert set(listed(site, site.back_up(content="files"))) == {"one.txt", "deep/er/two.bin"}
@@ -199,8 +168,8 @@ def test_what_a_restore_has_set_aside_is_not_backed_up(site):
 def test_a_file_that_vanishes_while_it_is_backed_up_is_counted_not_fatal(site, monkeypatch):
     honest = files.FileBackup._hash
 
-    def vanish(self, of, name):
-        found = honest(self, of, name)
+    def vanish(self, walk, name):
+        found = honest(self, walk, name)
         (site.media / "one.txt").unlink(missing_ok=True)
         return found
 
@@ -271,13 +240,22 @@ paths = st.text(min_size=1, max_size=60).filter(
 )  # fmt: skip
 
 
-@given(path=paths)
-def test_any_path_survives_the_list(path):
-    entry = Entry("files/aa/b.gz.age", Sealed("0" * 64, 1, "1" * 64, 2), "default", path)
+@given(
+    path=paths,
+    mode=st.none() | st.integers(0, 0o777),
+    modified_ns=st.none() | st.integers(-(10**19) + 1, 10**19 - 1),
+)
+def test_any_path_and_time_survive_the_list(path, mode, modified_ns):
+    entry = Entry(
+        "files/aa/b.gz.age", Sealed("0" * 64, 1, "1" * 64, 2), "default", path, mode, modified_ns
+    )
     line = entry.line()
     assert line.count("\n") == 1
     assert line.isprintable() or line[:-1].replace("\t", "").isprintable()
     assert Entry.parse(line) == entry
+    assert "\t\t" not in line, "a shell takes two for one"
+    before = replace(entry, mode=None, modified_ns=None)
+    assert Entry.parse("\t".join(line.split("\t")[:7])) == before, "a line of version 1"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +268,29 @@ def test_a_path_that_leaves_its_storage_is_refused(path):
 
 
 @pytest.mark.parametrize(
-    "line", ["", "\n", "a\tb", "\t" * 6, "a\tb\tx\td\t1\tdefault\tp", "\t" * 9]
+    "line",
+    [
+        "",
+        "\n",
+        "a\tb",
+        "\t" * 6,
+        "a\tb\tx\td\t1\tdefault\tp",
+        "\t" * 9,
+        *(
+            f"a\tb\t1\td\t1\tdefault\tp\t{end}"
+            for end in (
+                "644",
+                "644\t",
+                "\t-",
+                "888\t-",
+                "-\t1",
+                "-\tNaN",
+                "-\t1e9",
+                "0644\t-",
+                "-\t-\t-",
+            )
+        ),
+    ],
 )
 def test_a_malformed_line_is_refused(line):
     with pytest.raises(BackupDamaged):

@@ -36,10 +36,17 @@ def host(engine, tmp_path, key_pair):
         path = tmp_path / "media" / os.fsdecode(name)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name)
+    (tmp_path / "media" / "0" / "0.txt").chmod(0o640)
     (tmp_path / "manage.py").write_text(MANAGE)
     made.run("backup_create")
     yield made
     hosting.drop(made)
+
+
+def looks(root):
+    """Mode and time of each file."""
+    found = ((path, path.stat()) for path in root.rglob("*") if path.is_file())
+    return {path.name: (status.st_mode, status.st_mtime_ns) for path, status in found}
 
 
 def database_of(host):
@@ -80,7 +87,8 @@ def test_the_commands_replace_what_is_there(host):
     host.sql("INSERT INTO auth_group (id, name) VALUES (1, 'editors')")
     host.run("backup_create")
     (parts,) = blocks("--table")
-    run(host, parts, DATABASE=database_of(host))
+    run(host, parts, DATABASE=database_of(host), FILE="0/0.txt")
+    assert list(tree(host.root / "rescued")) == ["default/0/0.txt"]
     side = "rescue_auth_group" if host.url.startswith("sqlite") else "rescue.auth_group"
     assert host.sql(f"SELECT count(*) FROM {side}") == [(1,)]
 
@@ -88,6 +96,7 @@ def test_the_commands_replace_what_is_there(host):
 def test_the_stock_tools_alone_restore_everything(host, engine):
     """Typed at a terminal, with names that no shell likes."""
     rows, files = host.sql("SELECT count(*), max(text) FROM bulk"), tree(host.root / "media")
+    before = looks(host.root / "media")
     assert len(files) == 20 + len(HOSTILE)
     with Person(host) as person:
         hosting.make_empty(host)
@@ -103,6 +112,7 @@ def test_the_stock_tools_alone_restore_everything(host, engine):
     assert shown == "Every file is restored that is not named above.\n"
     assert host.sql("SELECT count(*), max(text) FROM bulk") == rows
     assert tree(host.root / "media") == files
+    assert looks(host.root / "media") == before
 
 
 def encrypt(host, content, path):

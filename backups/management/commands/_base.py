@@ -71,3 +71,8 @@ def human(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def counted(skipped: dict[str, int]) -> str:
+    """Write what a backup has skipped, by kind."""
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(skipped.items())) or "nothing"

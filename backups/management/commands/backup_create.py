@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backups import services
-from backups.management.commands._base import BackupCommand, human
+from backups.management.commands._base import BackupCommand, counted, human
 from backups.models.backup import Content, CopyState
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Command(BackupCommand):
         failures = {copy.target: copy.failure for copy in lacking}
         self.report(
             f"{made.folder}: {human(made.raw_bytes)} in {made.seconds or 0:.1f} s, "
-            f"{human(made.size_bytes)} sent, {made.rows} rows, {made.files} files; "
+            f"{human(made.size_bytes)} sent, {made.rows} rows, {made.files} files "
+            f"(skipped: {counted(made.skipped)}); "
             + ", ".join(f"{target}: {state}" for target, state in copies.items()),
             id=made.pk,
             folder=made.folder,
@@ -71,6 +72,7 @@ class Command(BackupCommand):
             seconds=made.seconds,
             rows=made.rows,
             files=made.files,
+            skipped=made.skipped,
             copies=copies,
             failures=failures,
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
 from backups import services
-from backups.management.commands._base import BackupCommand
+from backups.management.commands._base import BackupCommand, human
 from backups.models.backup import Content
 from backups.services import rescuing
 from backups.times import duration
@@ -27,7 +28,8 @@ class Command(BackupCommand):
         "Restore the database, the files, or both from a backup: all or nothing. Prints the plan "
         "and stops; --yes carries it out. A database that holds data is replaced only when its "
         "name is typed (--confirm-database NAME), after a safety backup of it. With --table the "
-        "rows of one table are brought into a side schema and nothing else is changed. "
+        "rows of one table are brought into a side schema, with --file one file, or the files of "
+        "one folder, into a new folder (--into), and nothing else is changed. "
         "docs/restore.md is the page for 3 a.m."
     )
 
@@ -60,17 +62,23 @@ class Command(BackupCommand):
             "--table", type=text, help="Bring only this table's rows, into a side schema."
         )
         parser.add_argument("--into-schema", type=text, default="rescue", help="The side schema.")
+        parser.add_argument(
+            "--file", type=text, help="Bring only this file or folder: PATH or STORAGE:PATH."
+        )
+        parser.add_argument("--into", type=text, default="rescue", help="The new folder for it.")
 
     def run(self, **options: Any) -> None:
         """Plan, print, and go on only with ``--yes``."""
+        wanted = "database" if options["table"] else "files" if options["file"] else None
         opened = services.find(
             folder=options["folder"],
             target=options["target"],
             identity_file=options["identity"],
-            content="database" if options["table"] else options["only"] or Content.ALL,
+            content=wanted or options["only"] or Content.ALL,
         )
-        if options["table"]:
-            return self._bring_table(opened, options)
+        if wanted:
+            bring = self._bring_table if options["table"] else self._bring_files
+            return bring(opened, options)
         plan = services.plan(
             opened,
             content=options["only"] or Content.ALL,
@@ -110,18 +118,26 @@ class Command(BackupCommand):
             unapplied_migrations=done.unapplied,
         )
 
-    def _bring_table(self, opened: Any, options: dict[str, Any]) -> None:
-        schema = options["into_schema"]
-        rescuing.require_bringable(opened, table=options["table"], schema=schema)
+    def _bring_table(self, opened: OpenedBackup, options: dict[str, Any]) -> None:
+        table, schema = options["table"], options["into_schema"]
+        rescuing.require_bringable(opened, table=table, schema=schema)
+        if self._is_confirmed(f"bring {table} from {opened.folder} into schema {schema}", options):
+            rows = services.bring_table(opened, table=table, schema=schema, now=timezone.now())
+            told = f"Brought {rows} rows of {table} into schema {schema}."
+            self.report(told, done=True, rows=rows, schema=schema)
+
+    def _bring_files(self, opened: OpenedBackup, options: dict[str, Any]) -> None:
+        entries, into = services.find_files(opened, options["file"]), Path(options["into"])
+        size = human(sum(entry.sealed.raw_size for entry in entries))
+        what = f"{len(entries)} files ({size}) from {opened.folder} into the new folder {into}"
+        if self._is_confirmed(f"bring {what}", options):
+            services.bring_files(opened, entries, into=into)
+            self.report(f"Brought {what}.", done=True, files=len(entries), into=str(into))
+
+    def _is_confirmed(self, what: str, options: dict[str, Any]) -> bool:
         if not options["yes"]:
-            told = f"Would bring {options['table']} from {opened.folder} into schema {schema}."
-            self.report(f"{told}\nAdd --yes to do it.", plan=[told], done=False)
-            return
-        rows = services.bring_table(
-            opened, table=options["table"], schema=schema, now=timezone.now()
-        )
-        told = f"Brought {rows} rows of {options['table']} into schema {schema}."
-        self.report(told, done=True, rows=rows, schema=schema)
+            self.report(f"Would {what}.\nAdd --yes to do it.", plan=[f"Would {what}."], done=False)
+        return bool(options["yes"])
 
 
 def _age(opened: OpenedBackup) -> str:
