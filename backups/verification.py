@@ -33,6 +33,7 @@ class VerificationReport:
     files: int = 0
     raw_bytes: int = 0
     notes: list[str] = field(default_factory=list)
+    blobs: set[str] = field(default_factory=set, repr=False)  # whose bytes were opened
 
 
 class DamagedFiles:
@@ -98,22 +99,18 @@ def _verify_database(opened: OpenedBackup, findings: VerificationReport) -> None
 
 
 def _verify_files(opened: OpenedBackup, findings: VerificationReport) -> None:
-    seen: set[str] = set()
     damaged = DamagedFiles()
 
     def look(entry: Entry) -> None:
         findings.files += 1
-        if entry.blob not in seen:
-            seen.add(entry.blob)
+        if entry.blob not in findings.blobs:
+            findings.blobs.add(entry.blob)
             with damaged.noting(entry.blob):
                 opened.file(entry, pipeline.Discard())
             findings.raw_bytes += entry.sealed.raw_size
 
     opened.each_file(look)
     damaged.require_none()
-    for row in StoredFile.objects.lost_on(opened.target.alias):
-        if row.name in seen:
-            row.hold([opened.target.alias])
     expected = opened.manifest.files
     if expected is None or findings.files != expected.count:
         raise BackupDamaged("The list of files has not as many lines as the manifest says.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.db import models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 
 class StoredFileManager(models.Manager["StoredFile"]):
@@ -17,6 +17,12 @@ class StoredFileManager(models.Manager["StoredFile"]):
         """Count on these files on a target no more: the next backup sends or copies them again."""
         for row in self.filter(name__in=names):
             row.lose([target])
+
+    def hold_again(self, names: Container[str], *, target: str) -> None:
+        """Record that what was lost on a target is whole there again: its bytes were read."""
+        for row in self.lost_on(target):
+            if row.name in names:
+                row.hold([target])
 
     def lost_on(self, target: str) -> list[StoredFile]:
         """Return the files that were found missing or damaged on a target."""

@@ -119,6 +119,7 @@ def _verify_copy(
             where, backup.folder, identities or [], sha256=backup.manifest_sha256
         )
         findings = verification.verify_opened(opened)
+        StoredFile.objects.hold_again(findings.blobs, target=copy.target)
     Copy.objects.filter(pk=copy.pk).update(
         state=CopyState.GOOD, verified_at=now, failure="", needs_opening=False
     )
