@@ -30,6 +30,8 @@ TAIL = 4096  # bytes held back; pg_restore ends with COMMIT and a comment of und
 END = b"\nCOMMIT;\n"
 READ = 256 * 1024
 LOCK_WAIT = "60s"
+# What pg_restore 17 and newer begin with, and an older server refuses.
+NEW_IN_17 = b"\nSET transaction_timeout = 0;\n"
 MISMATCH = "garrison restore mismatch"
 
 # Everything that is not the server's own goes, inside the same transaction.
@@ -76,7 +78,10 @@ def load(  # noqa: PLR0913 - one restore, by keyword
         writer = stack.enter_context(_psql(matching, using, database))
         writer.write(_beginning(clear=clear))
         # If it fails, the reader is killed, or the thread that feeds it would wait for ever.
-        script = BackgroundCall(partial(_pass_on, reader, writer), on_end=partial(_stop, reader))
+        left_out = NEW_IN_17 if matching.major >= 17 > server else b""
+        script = BackgroundCall(
+            partial(_pass_on, reader, writer, left_out), on_end=partial(_stop, reader)
+        )
         try:
             opened.part("database", EarlyStopInput(reader) if not check else reader)
             reader.end_input()
@@ -134,9 +139,14 @@ def _beginning(*, clear: bool) -> bytes:
     return (text + (CLEAR if clear else "")).encode()
 
 
-def _pass_on(reader: Program, writer: Program) -> bytes:
-    """Pass SQL from ``pg_restore`` to ``psql``; returns the end of it, which is held back."""
-    held = b""
+def _pass_on(reader: Program, writer: Program, left_out: bytes) -> bytes:
+    """Pass SQL from ``pg_restore`` to ``psql``; returns the end of it, which is held back.
+
+    ``left_out`` is a line of its head; what rows hold comes later, and is passed on as it is.
+    """
+    held = reader.read(READ)
+    if left_out:
+        held = held.replace(left_out, b"\n", 1)
     while chunk := reader.read(READ):  # the end comes only after exit code zero
         held += chunk
         if len(held) > TAIL:
