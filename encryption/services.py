@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import router, transaction
 from django.utils import timezone
 
-from encryption import key_users, key_versions, shredding
+from encryption import key_users, key_versions, shredding, strays
 from encryption.batches import ROWS_PER_BATCH
 from encryption.errors import KeyInUse, RevealRefused, SubjectUnknown
 from encryption.events import (
@@ -185,10 +185,12 @@ def erase_subject(
     Returns how many keys were destroyed. Running it again after a restore destroys again. Other
     processes may use a key for ``ENCRYPTION_SUBJECT_KEY_CACHE_SECONDS`` more. A key that the
     database names and that was made for somebody else is left alone; ``is_sweep`` looks for keys
-    of this person that the database does not name.
+    of this person that the database does not name. Values in the person's rows that are under
+    somebody else's key, or the site's, are brought under the person's first.
     """
     now, ring = now or timezone.now(), keyring()
     with transaction.atomic():
+        strays.bring_home(subject)
         named = SubjectKey.objects.select_for_update().filter(subject=subject)
         keys = {key.id for key in named if shredding.is_theirs(ring, key.id.bytes, subject)}
         keys |= set(shredding.keys_made_for(ring, subject)) if is_sweep else set()

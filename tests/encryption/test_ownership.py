@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import threading
+import time
 import uuid
 
 import pytest
@@ -292,6 +296,70 @@ def test_values_of_before_the_field_had_a_subject_are_brought_under_the_key_by_s
     assert Record.objects.get().text == "before"
     with pytest.raises(UnboundValue, match="for one person"):
         field.seal("x", row=row.row_salt.bytes)
+
+
+def test_an_erasure_finds_rows_that_were_given_away_behind_the_back_of_the_orm(ann, bob):
+    lost, kept = (Record.objects.create(owner=ann, text=text) for text in ("of Bob", "of Ann"))
+    unreadable = Record.objects.create(owner=bob, text="damaged")
+    damaged = stored(Record, "text", unreadable.pk)[:-1]
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE clinic_record SET held_by = %s WHERE id = %s", [bob.pk, lost.pk])
+        cursor.execute(
+            "UPDATE clinic_record SET text = %s WHERE id = %s",
+            [connection.Database.Binary(b"\x01" + damaged[1:]), unreadable.pk],
+        )
+    assert people_of(Record, lost.pk, "text") == {f"clinic.person:{ann.pk}"}
+
+    services.erase_subject(subject=f"clinic.person:{bob.pk}")
+
+    assert Record.objects.get(pk=kept.pk).text == "of Ann"
+    with pytest.raises(SubjectErased):
+        _ = Record.objects.get(pk=lost.pk).text
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_values_are_their_owners_however_many_write_at_once(ann, bob):
+    """Each reads what may be stale, and writes for two seconds, in every way."""
+    made = [Record.objects.create(owner=ann, text="0", title="t") for _ in range(2)]
+    end, errors = time.monotonic() + 2, []
+
+    def write(number):
+        chance = random.Random(number)
+        whose = Record.objects.filter(pk__in=[row.pk for row in made])
+        try:
+            while time.monotonic() < end:
+                row, owner = chance.choice(list(whose)), chance.choice([ann, bob])
+                time.sleep(chance.random() / 200)
+                chance.choice(
+                    [
+                        lambda: whose.filter(pk=row.pk).update(owner=owner),  # noqa: B023
+                        lambda: whose.filter(pk=row.pk).update(text="u"),  # noqa: B023
+                        lambda: changed(row, owner=owner).save(),  # noqa: B023
+                        lambda: owner.records.add(row),  # noqa: B023
+                        lambda: saved_alone(row),  # noqa: B023
+                    ]
+                )()
+        except Exception as failure:  # noqa: BLE001
+            errors.append(failure)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    for row in made:
+        assert people_of(Record, row.pk, "text") == {f"clinic.person:{owner_of(row.pk)}"}
+        assert Record.objects.get(pk=row.pk).text in {"0", "u", "s"}
+
+
+def saved_alone(row):
+    with contextlib.suppress(DatabaseError):  # somebody gave the row away
+        changed(row, text="s").save(update_fields=["text"])
 
 
 @isolate_apps(CLINIC)

@@ -22,7 +22,9 @@ class Command(EncryptionCommand):
     help = (
         "Destroy a person's key, so that everything encrypted for them is unreadable for ever, in "
         "every copy and backup. There is no way back. Run it again after restoring a backup of "
-        "the key storage, should there be one. Exits with 1 where the person has no key."
+        "the key storage, should there be one. Values in the person's rows that are under another "
+        "key (SQL of your own, an earlier release) are brought under this one first. Exits with 1 "
+        "where the person has no key."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -46,7 +48,7 @@ class Command(EncryptionCommand):
         """Ask, then erase."""
         subject, erased = options["subject"], 0
         count = SubjectKey.objects.filter(subject=subject).count()
-        if (count or options["sweep"]) and not (options["yes"] or options["dry_run"]):
+        if not (options["yes"] or options["dry_run"]):
             more = ", and those that the sweep finds" if options["sweep"] else ""
             self.stdout.write(
                 f"This destroys {count} key(s) of {subject}{more}. There is no way back."
