@@ -319,10 +319,7 @@ REFUSED = {
     "create from F": lambda o: o.create(number=9, note=f.Lower(Value("X"))).number,
     "create from a Subquery": lambda o: o.create(number=9, plain=Subquery(o.filter(number=1).values("note"))).number,
     "delete": lambda o: o.filter(note="a").delete()[0],
-}
-
-# What Django refuses, in a sentence of its own, because the field is of no type it knows.
-REFUSED_BY_TYPE = {
+    # --- forms of one type alone
     "dates": lambda o: list(o.dates("day", "month")),
     "Extract": lambda o: unordered(o.values(x=f.ExtractYear("day"))),
     "Trunc": lambda o: unordered(o.values(x=f.TruncMonth("day"))),

@@ -14,7 +14,7 @@ from encryption.errors import ExpressionRefused
 from encryption.fields import Encrypted, RowSalt
 from tests.encryption.clinic.models import ClearEntry, Clinical, EmergencyVisit, SealedEntry
 from tests.encryption.conftest import CLINIC
-from tests.encryption.query_forms import OPENED, REFUSED, REFUSED_BY_TYPE
+from tests.encryption.query_forms import OPENED, REFUSED
 
 pytestmark = pytest.mark.django_db
 
@@ -58,16 +58,6 @@ def test_a_form_that_compares_an_encrypted_value_is_refused(entries, form):
     with pytest.raises(ExpressionRefused) as refusal, transaction.atomic():
         REFUSED[form](sealed)
     assert "clinic.SealedEntry." in str(refusal.value)
-
-
-@pytest.mark.parametrize("form", REFUSED_BY_TYPE)
-def test_a_form_for_another_type_is_refused_by_django(entries, form):
-    clear, sealed = entries
-
-    REFUSED_BY_TYPE[form](clear)
-
-    with pytest.raises((TypeError, ValueError)):
-        REFUSED_BY_TYPE[form](sealed)
 
 
 @pytest.mark.parametrize(
