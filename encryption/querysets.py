@@ -112,7 +112,7 @@ class EncryptedQuerySet(models.QuerySet[M]):
 
     def _update_rows(self, keys: list[Any], given: Sealing, clear: dict[str, Any]) -> int:
         base, columns = self.model._base_manager.using(self.db), _columns(given)
-        found = base.filter(pk__in=keys).only(*_needed(columns))
+        found = base.filter(pk__in=keys).only(*_needed(columns)).select_related(None).order_by("pk")
         if connections[self.db].features.has_select_for_update:
             found = found.select_for_update()  # the tables of parents too
         rows = list(found)

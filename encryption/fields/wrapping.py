@@ -8,7 +8,7 @@ from django.core import exceptions
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from encryption.ciphertext import Bound, Selected
+from encryption.ciphertext import Bare, Bound, Selected
 from encryption.errors import ExpressionRefused, UnboundValue, ValueRefused
 from encryption.fields.codecs import codec_for
 from encryption.fields.kinds import PlainField, class_for, unwrappable
@@ -173,9 +173,11 @@ class Wrapping(PlainField[_ST, _GT]):
         return Bound(self.cipher.seal_for_subject(plaintext, row, key=key, key_uuid=key_uuid))
 
     def refuse_too_long(self, instance: models.Model) -> None:
-        """Refuse a text that the wrapped field's own column would not hold (on PostgreSQL)."""
+        """Refuse a new text that the wrapped field's own column would not hold (on PostgreSQL)."""
         if not isinstance(self.base, models.CharField) or self.max_length is None:
             return
+        if type(instance.__dict__.get(self.attname)) in (self.closed_type, Bare):
+            return  # stored already
         length = len(str(getattr(instance, self.attname)))
         if length > self.max_length:
             raise ValueRefused(

@@ -123,6 +123,7 @@ class Record(Clinical):  # noqa: DJ008
     class Meta:
         app_label = "clinic"
         base_manager_name = "objects"
+        ordering = ("owner__name",)  # over a nullable relation, which no lock may follow
 
 
 class PaperRecord(Record):  # noqa: DJ008
