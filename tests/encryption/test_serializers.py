@@ -87,7 +87,7 @@ def test_a_unique_blind_index_is_validated():
 
 def test_the_wrapped_fields_validators_and_length_hold():
     wrong = {"char": "x" * 21, "email": "no", "slug": "a b", "url": "x", "ip": "1.2"}
-    wrong |= {"colour": "green", "decimal": "1.2345678", "integer": 2**31}
+    wrong |= {"colour": "green", "decimal": "1.2345678", "integer": 2**63}
     others = {f.name for f in Sample._meta.fields} - set(wrong)
     with pytest.raises(ValidationError) as refusal:
         Sample(**wrong).full_clean(exclude=others)
