@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 
 from encryption.keyring import keyring
+from tests.encryption.clinic.models import Person
 
 CLINIC = "tests.encryption.clinic"
 
@@ -72,3 +73,13 @@ def subject_keys(keys, settings, tmp_path):
     keyring.cache_clear()
     yield folder
     keyring.cache_clear()
+
+
+@pytest.fixture
+def ann(keys):
+    return Person.objects.create(name="Ann")
+
+
+@pytest.fixture
+def bob(keys):
+    return Person.objects.create(name="Bob")

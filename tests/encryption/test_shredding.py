@@ -17,21 +17,11 @@ from encryption.errors import DecryptionFailed, SubjectErased, SubjectUnknown, U
 from encryption.keyring import keyring
 from encryption.models import SubjectKey
 from encryption.shredding import key_for
-from tests.encryption.clinic.models import Letter, Person
+from tests.encryption.clinic.models import Letter
 from tests.encryption.test_fields import stored
 from tests.encryption.test_tampering import said  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("subject_keys")]
-
-
-@pytest.fixture
-def ann(keys):
-    return Person.objects.create(name="Ann")
-
-
-@pytest.fixture
-def bob(keys):
-    return Person.objects.create(name="Bob")
 
 
 def test_values_are_under_the_key_of_the_person(ann, bob):
