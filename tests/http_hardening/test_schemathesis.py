@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import schemathesis
 from django.contrib.auth import get_user_model
+from django.db import connection
 from schemathesis import engine
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import StopReason, events
 
 from sessions_tracking import services as sessions
+from tests.http_hardening import schemathesis_hooks  # noqa: F401 - registers what it holds
 
 CONFIG = Path(__file__).parents[2] / "schemathesis.toml"
 PASSWORD = "seven-lanterns-over-quiet-water"
@@ -24,7 +26,7 @@ def api(settings, live_server):
     """Return the API of a running server, which counts nobody out."""
     settings.RATE_LIMITING_FACTOR = 1_000_000
     return schemathesis.openapi.from_url(
-        f"{live_server.url}/api/schema", config=SchemathesisConfig.from_path(CONFIG)
+        f"{live_server.url}/api/schema", config=SchemathesisConfig.from_path(CONFIG), timeout=60
     )
 
 
@@ -34,7 +36,10 @@ def asked_by(person, api):
     @api.auth(cache_by_key=None, refresh_interval=None)
     class OwnSession:
         def get(self, case, context):
-            return sessions.start_token_session(user=person, amr=["pwd"]).access
+            try:
+                return sessions.start_token_session(user=person, amr=["pwd"]).access
+            finally:
+                connection.close()  # a thread of Schemathesis's own, which closes none
 
         def set(self, case, access, context):
             case.headers["Authorization"] = f"Bearer {access}"
