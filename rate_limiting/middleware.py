@@ -20,6 +20,8 @@ from rate_limiting.policy import counted_views
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
+PAGE = "text/html"
+FORMS = (PAGE, PROBLEM_JSON, "application/json")  # the first is for whoever takes anything
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # Django's sign-in redirects a success, and shows a failure as 200.
 SIGNED_IN = frozenset({302, 303})
@@ -62,8 +64,8 @@ class RateLimitMiddleware(SyncAsyncMiddleware):
 
 
 def answer(request: HttpRequest, refusal: RateLimited | LimiterUnavailable) -> HttpResponse:
-    """Answer a refusal: a page to a browser, problem+json to a program."""
-    if request.get_preferred_type((PROBLEM_JSON, "application/json", "text/html")) == "text/html":
+    """Answer a refusal: a page to a browser or whoever takes anything, else problem+json."""
+    if request.get_preferred_type(FORMS) == PAGE:
         page = render_to_string("rate_limiting/refused.html", {"refusal": refusal}, request)
         response = HttpResponse(page, status=refusal.status)
     else:

@@ -27,9 +27,25 @@ def sign_in(client, password="wrong", **extra):
 def test_the_admin_s_sign_in_is_counted(client):
     answers = [sign_in(client) for _ in range(7)]
     assert [a.status_code for a in answers] == [200] * 5 + [429] * 2
-    assert answers[6]["Content-Type"] == "application/problem+json"
     assert int(answers[6]["Retry-After"]) == 2 * int(answers[5]["Retry-After"])
     assert answers[0]["RateLimit"].startswith('"auth";r=4;')
+
+
+@pytest.mark.parametrize(
+    ("accepts", "form"),
+    [
+        ("*/*", "text/html"),
+        ("text/html, application/json", "text/html"),
+        ("application/json", "application/problem+json"),
+        ("application/json, */*;q=0.5", "application/problem+json"),
+        ("image/png", "application/problem+json"),
+    ],
+)
+def test_a_page_goes_to_whoever_takes_anything_as_everywhere(client, accepts, form):
+    for _ in range(5):
+        sign_in(client)
+    answer = sign_in(client, headers={"Accept": accepts})
+    assert (answer.status_code, answer["Content-Type"].partition(";")[0]) == (429, form)
 
 
 def test_a_browser_is_told_on_a_page(client):
