@@ -41,7 +41,8 @@ USER_DELETED = EventKind(
 PRIVILEGES_CHANGED = EventKind(
     "accounts.privileges.changed",
     Severity.HIGH,
-    "What an account may do was changed: its groups, permissions, staff or superuser status.",
+    "What an account may do was changed: its groups, permissions, staff or superuser status; "
+    "information where it is the first superuser of the site.",
 )
 EMAIL_CHANGED = EventKind(
     "accounts.email.changed",

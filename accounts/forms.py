@@ -15,15 +15,14 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import browser, events, mails, pending
-from accounts.attempt import Attempt, Reason, target_of
+from accounts import browser
+from accounts.attempt import Attempt, Reason
 from accounts.backends import SIGN_IN_ATTRIBUTE, complete_at_login, refusal_of
 from accounts.errors import AccountRefusal, InvalidCredentials, SignInExpired, StepRequired
 from accounts.models import User
 from accounts.password.rules import LONGEST_PASSWORD
-from accounts.services import prove_password, set_own_password
+from accounts.services import conclude_password_set, prove_password, set_own_password
 from garrison.errors import Refusal
-from garrison.events import emit
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -191,7 +190,5 @@ class PasswordByStaffForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
         """Set the password, end the account's sessions, emit; all of it or nothing."""
         with transaction.atomic():
             user: AbstractBaseUser = super().save(commit)
-            pending.end_access(user, reason="password_set_by_staff")
-            emit(events.PASSWORD_SET_BY_STAFF, target=target_of(user))
-            mails.queue("password_set_notice", user_id=user.pk)
+            conclude_password_set(user=user)
         return user

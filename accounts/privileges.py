@@ -112,7 +112,16 @@ def _user_saving(
 def _user_saved(instance: Any, created: bool, raw: bool, **_: Any) -> None:  # noqa: FBT001
     held = {name: True for name in STATUS if getattr(instance, name, False)}
     if created and held and not raw:
-        _emit_privileges(instance, held)
+        # Somebody has to be the first, and an alarm on a fresh site teaches to overlook alarms.
+        severity = Severity.INFO if _is_first_superuser(instance) else None
+        _emit_privileges(instance, held, severity=severity)
+
+
+def _is_first_superuser(user: Any) -> bool:
+    if "is_superuser" not in {field.name for field in user._meta.concrete_fields}:
+        return False
+    others = get_user_model()._base_manager.filter(is_superuser=True).exclude(pk=user.pk)
+    return user.is_superuser and not others.exists()
 
 
 def _user_deleting(instance: Any, **_: Any) -> None:
@@ -129,10 +138,13 @@ def _user_deleting(instance: Any, **_: Any) -> None:
     )
 
 
-def _emit_privileges(user: Any, changed: dict[str, Any]) -> None:
+def _emit_privileges(
+    user: Any, changed: dict[str, Any], *, severity: Severity | None = None
+) -> None:
     actor = _actor()
     data = changed | {"by_themselves": bool(actor and actor.pk == user.pk)}
-    emit(events.PRIVILEGES_CHANGED, actor=actor, target=target_of(user), data=data)
+    target = target_of(user)
+    emit(events.PRIVILEGES_CHANGED, actor=actor, target=target, data=data, severity=severity)
 
 
 # --- Groups ---------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group, Permission
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpResponseRedirect
@@ -16,7 +17,7 @@ from django.urls import reverse
 
 from accounts import services
 from accounts.conf import settings
-from accounts.errors import AccountRefusal
+from accounts.errors import AccountRefusal, LastSuperuser
 from accounts.privileges import STATUS, names_of
 
 if TYPE_CHECKING:
@@ -98,14 +99,41 @@ class PrivilegesGuard(_Admin):
         return changelist
 
 
+class SuperuserLeft:
+    """A form of an account that leaves somebody who can change privileges, in its transaction."""
+
+    instance: Any
+    cleaned_data: dict[str, Any]
+    add_error: Any
+
+    def clean(self) -> Any:
+        """Refuse to deactivate or demote the last superuser who can sign in."""
+        cleaned = super().clean()  # type: ignore[misc]  # the form's own
+        lost = [name for name in ("is_active", "is_superuser") if self._is_taken(name)]
+        if lost and is_superuser(self.instance):
+            try:
+                services.require_superuser_left(accounts=[self.instance])
+            except LastSuperuser as refusal:
+                self.add_error(lost[0], ValidationError(f"{refusal.title}.", code=refusal.code))
+        return cleaned
+
+    def _is_taken(self, name: str) -> bool:
+        return bool(getattr(self.instance, name, False)) and not self.cleaned_data.get(name, True)
+
+
 class AccountGuard(PrivilegesGuard):
     """For the admin of a user model: ``class PersonAdmin(AccountGuard, UserAdmin)``.
 
     The right to change accounts is not the right to become anybody: nobody changes or deletes an
     account that may do more than they, and privileges are given by superusers, or by whom
     ``ACCOUNTS_PRIVILEGES_PERMISSION`` names, of what these hold themselves. Nobody deletes
-    themselves, nor the last superuser.
+    themselves, nor the last superuser, who is not deactivated or demoted either.
     """
+
+    def get_form(self, *args: Any, **kwargs: Any) -> Any:
+        """Leave a superuser, whatever the form."""
+        form: Any = super().get_form(*args, **kwargs)
+        return type(form)(form.__name__, (SuperuserLeft, form), {})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave privileges to those who may grant, and superusers to superusers."""

@@ -1,13 +1,14 @@
 """The verbs of accounts; none of them knows HTTP."""
 
 from accounts.services.administration import (
+    conclude_password_set,
     mark_email_verified,
     set_active,
     unlock_account,
     unlock_address,
     unlock_bucket,
 )
-from accounts.services.deletion import require_deletable
+from accounts.services.deletion import require_deletable, require_superuser_left
 from accounts.services.password_change import change_password, prove_password, set_own_password
 from accounts.services.password_reset import request_reset, reset_password
 from accounts.services.profile import rename, sign_ins_of
@@ -18,6 +19,7 @@ from accounts.services.verification import resend_code, verify_email
 __all__ = [
     "change_password",
     "check_credentials",
+    "conclude_password_set",
     "continue_sign_in",
     "mark_email_verified",
     "prove_password",
@@ -25,6 +27,7 @@ __all__ = [
     "rename",
     "request_reset",
     "require_deletable",
+    "require_superuser_left",
     "resend_code",
     "reset_password",
     "set_active",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import axes_records, events, lockout, pending
+from accounts import axes_records, events, lockout, mails, pending
 from accounts.attempt import target_of
 from accounts.errors import AccountUnknown, AddressMalformed
 from accounts.models import LockoutBucket
+from accounts.services.deletion import require_superuser_left
 from accounts.user_model import find_account
 from garrison import client_ip
 from garrison.events import emit
@@ -75,9 +76,11 @@ def forget_lockout(*, login_name: str | None, ip: str | None) -> None:
 def set_active(*, user: User, is_active: bool, by: Any = None) -> bool:
     """Activate or deactivate an account; deactivating ends its sessions.
 
-    Return whether it changed.
+    Return whether it changed. Raises :class:`~accounts.errors.LastSuperuser`.
     """
     with transaction.atomic():
+        if not is_active:
+            require_superuser_left(accounts=[user])
         rows = type(user)._default_manager.filter(pk=user.pk).exclude(is_active=is_active)
         if not rows.update(is_active=is_active):
             return False
@@ -86,6 +89,14 @@ def set_active(*, user: User, is_active: bool, by: Any = None) -> bool:
         if not is_active:
             pending.end_access(user, reason=DEACTIVATED)
     return True
+
+
+def conclude_password_set(*, user: AbstractBaseUser) -> None:
+    """End the sessions of an account whose password staff have set, and mail its owner."""
+    with transaction.atomic():
+        pending.end_access(user, reason="password_set_by_staff")
+        emit(events.PASSWORD_SET_BY_STAFF, target=target_of(user))
+        mails.queue("password_set_notice", user_id=user.pk)
 
 
 def mark_email_verified(*, user: User, by: Any = None, now: datetime | None = None) -> bool:

@@ -103,6 +103,24 @@ def test_a_session_alone_is_not_deleted(browser, ada):
     assert Session.objects.filter(pk=session.pk).exists()
 
 
+def changed(browser, user, **flags):
+    form = {"email": user.email, "is_active": "on", "is_staff": "on", "is_superuser": "on"} | flags
+    sent = {name: value for name, value in form.items() if value}
+    return browser.post(page_of(user, "change"), sent, secure=True)
+
+
+@pytest.mark.parametrize("taken", ["is_active", "is_superuser"])
+def test_the_last_superuser_is_neither_deactivated_nor_demoted(browser, admin_user, taken):
+    second = User.objects.create_superuser(email="second@example.org")
+    assert changed(browser, second, **{taken: ""}).status_code == 302
+    refused = changed(browser, admin_user, **{taken: ""})
+    assert "This is the last superuser who can sign in" in refused.content.decode()
+    assert list(refused.context["adminform"].form.errors) == [taken]
+    assert User.objects.get(is_superuser=True, is_active=True) == admin_user
+    with pytest.raises(LastSuperuser):
+        services.set_active(user=admin_user, is_active=False)
+
+
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("way", ["its page", "the action"])
 def test_nobody_deletes_themselves(browser, ada, admin_user, way, method):
@@ -129,17 +147,23 @@ def test_the_last_superuser_who_can_sign_in_stays(ada, admin_user):
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
-def test_of_two_superusers_who_delete_each_other_one_stays(admin_user):
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda browser, user: browser.post(page_of(user), {"post": "yes"}, secure=True),
+        lambda browser, user: changed(browser, user, is_superuser=""),
+        lambda browser, user: changed(browser, user, is_active=""),
+        lambda browser, user: browser.post(
+            USERS, {"action": "deactivate", "_selected_action": [user.pk]}, secure=True
+        ),
+    ],
+    ids=["delete", "demote", "deactivate", "deactivate by the action"],
+)
+def test_of_two_superusers_who_do_it_to_each_other_one_stays(admin_user, way):
     second = User.objects.create_superuser(email="second@example.org", password=PASSWORD)
     pairs = [(admin_user, second), (second, admin_user)]
-    browsers = []
-    for by, _ in pairs:
-        browsers.append(Client())
-        browsers[-1].force_login(by)
-
-    def delete(number):
-        url = page_of(pairs[number][1])
-        return browsers[number].post(url, {"post": "yes"}, secure=True).status_code
-
-    all_at_once(delete, times=2)
-    assert User.objects.filter(is_superuser=True).count() == 1
+    browsers = [Client(), Client()]
+    for browser, (by, _) in zip(browsers, pairs, strict=True):
+        browser.force_login(by)
+    all_at_once(lambda number: way(browsers[number], pairs[number][1]), times=2)
+    assert User.objects.filter(is_superuser=True, is_active=True).count() == 1

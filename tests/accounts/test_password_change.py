@@ -1,8 +1,11 @@
 """Changing one's own password: by API and in the admin, with the same consequences."""
 
+from io import StringIO
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.core import mail
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -179,3 +182,16 @@ def test_in_the_admin_guesses_are_limited(browser, settings):
     settings.RATE_LIMITS = {"auth": ["2/h"]}
     answers = [submit(browser, current=WRONG).status_code for _ in range(3)]
     assert answers == [200, 200, 429]
+
+
+@pytest.mark.parametrize("typed", ["ada@example.org", "ADA@Example.org"])
+def test_a_password_set_by_the_command_ends_sessions_and_is_mailed(ada, monkeypatch, typed):
+    client, _ = signed_in()
+    monkeypatch.setattr("getpass.getpass", lambda prompt: NEW)
+    call_command("changepassword", typed, stdout=StringIO())
+    ada.refresh_from_db()
+    assert ada.check_password(NEW)
+    assert client.get("/api/auth/me").status_code == 401
+    (event,) = SecurityEvent.objects.of_kinds(["accounts.password.set_by_staff"])
+    assert event.target == f"user:{ada.pk}"
+    assert mail.outbox[-1].to == [ada.email]

@@ -14,6 +14,7 @@ from accounts import checks
 from accounts.admin.guard import AccountGuard, GuardedGroupAdmin
 from accounts.models import User
 from audit.models import SecurityEvent
+from garrison.events import Severity
 from tests.accounts.conftest import PASSWORD, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_rate_limits")]
@@ -193,6 +194,14 @@ def test_flags_are_events_from_code_and_commands(ada):
     new = User.objects.get(email="new@example.org")
     created = changes(target=f"user:{new.pk}")
     assert created == [{"is_staff": True, "is_superuser": True}]
+
+
+def test_only_the_first_superuser_of_a_site_is_no_alarm(db):
+    for name in ("first", "second"):
+        call_command("createsuperuser", email=f"{name}@example.org", interactive=False, verbosity=0)
+        User.objects.update(is_active=False)  # whoever is switched off was here all the same
+    found = SecurityEvent.objects.of_kinds(["accounts.privileges.changed"]).order_by("pk")
+    assert [event.severity for event in found] == [Severity.INFO, Severity.HIGH]
 
 
 def moves():

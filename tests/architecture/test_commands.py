@@ -49,6 +49,7 @@ ARGUMENTS = {
     },
     "send_mails": {},
     "backup_verify": {"backup": ([], set()), "target": ([], set()), "identity": ([], set())},
+    "changepassword": {"username": ([], set()), "database": ([], set())},
     "clean_sessions": {"days": ([], set())},
     "encryption_erase_subject": {"subject": (["--yes"], set())},
     "encryption_import": {
