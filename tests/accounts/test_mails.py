@@ -21,7 +21,7 @@ from accounts.tasks import send_mails
 from audit.models import SecurityEvent
 from config import celery_app
 from config import mail as mail_settings
-from garrison import background
+from garrison import background, health
 from garrison.context import RequestContext, bound
 from tests import smtp
 from tests.accounts.conftest import PASSWORD, WRONG, post
@@ -281,3 +281,20 @@ def test_notices_that_strangers_cause_use_up_no_code_of_the_owner(ada):
     mail.outbox.clear()
     request_reset(email="ada@example.org")
     assert ["code" in sent.body for sent in mail.outbox] == [True]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "status"), [(9, health.Status.HEALTHY), (11, health.Status.DEGRADED)]
+)
+def test_the_health_report_names_mails_that_wait_too_long(minutes, status):
+    OutgoingMail.objects.create(
+        template="reset_code",
+        address="ada@example.org",
+        facts={},
+        queued_at=timezone.now() - minutes * MINUTE,
+        due_at=timezone.now() + DAY,
+    )
+    found = next(result for result in health.run() if result.name == "mails")
+    assert found.status is status
+    assert ("wait to be sent: 1" in found.detail) is (status is health.Status.DEGRADED)
+    assert "example.org" not in found.detail
