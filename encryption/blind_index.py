@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.db import connections, models, router, transaction
+from django.db import connections, models, router
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
-from encryption.batches import ROWS_PER_BATCH, locked, windows, write_cells
+from encryption.batches import ROWS_PER_BATCH, locked, windows, write_cells, writing
 from encryption.cipher import derived
 from encryption.ciphertext import Bare, Bound
 from encryption.errors import ExpressionRefused
@@ -237,7 +237,7 @@ def fill(index: BlindIndex, *, rows_per_batch: int = ROWS_PER_BATCH) -> int:
     )
     filled = 0
     for after, last in windows(model, using=using, size=rows_per_batch) if gaps.exists() else ():
-        with transaction.atomic(using=using):
+        with writing(model, using=using):
             rows = locked(gaps, after=after, last=last).values_list("pk", source.name)
             cells = [
                 (pk, [index.get_db_prep_value(index.digest(value), connection)])

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.apps import apps
-from django.db import connections, models, transaction
+from django.db import connections, models
 from django.db.models import Count, F
 from django.db.models.functions import Substr
 
-from encryption.batches import ROWS_PER_BATCH, locked, windows, write_cells
+from encryption.batches import ROWS_PER_BATCH, locked, windows, write_cells, writing
 from encryption.cipher import HEADER_BYTES, RING_VERSION, SUBJECT_VERSION, key_id_of
 from encryption.errors import DecryptionFailed
 from encryption.failures import Tally, report
@@ -138,7 +138,7 @@ class RotationPass:
         after = model._meta.pk.to_python(progress.cursor) if progress.cursor else None
         table = windows(model, using=self.using, size=self.rows_per_batch, after=after)
         for first, last in table:
-            with transaction.atomic(using=self.using):
+            with writing(model, using=self.using):
                 written, seen = self._rewrite(first, last, total, skip_locked=skip_locked)
                 progress.cursor = "" if last is None else str(last)
                 if seen:

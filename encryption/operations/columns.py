@@ -22,6 +22,7 @@ class _ExchangeColumn(Operation):
 
     verb: ClassVar[str]
     atomic = False
+    reduces_to_sql = False
     category = OperationCategory.ALTERATION
 
     def __init__(

@@ -1,27 +1,36 @@
-"""One column's exchange: a second column, a trigger, batches, and the moment of the change."""
+"""One column's exchange: a second column, a trigger, batches, and the moment of the change.
+
+What is in the second column is believed only where it was compared with the first: in the batch
+that wrote it, again in the passes over the table, and once more, for every row that has been
+written since, under the lock in which the first column is dropped. So it makes no difference where
+a run was killed, what happened before it was resumed, or who has gone around the trigger.
+"""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.expressions import RawSQL
 
-from encryption.batches import locked, windows, write_cells
-from encryption.errors import ImportRefused
+from encryption.batches import locked, windows, write_cells, writing
+from encryption.errors import DecryptionFailed, ImportRefused
 from encryption.fields import Encrypted, RowSalt
-from encryption.fields.rows import identity_field
-from encryption.operations.stages import field_of
+from encryption.fields.rows import as_row, identity_field
+from encryption.operations.stages import altered, field_of
+from encryption.operations.table import Table
 from garrison.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from django.db import models
+    from collections.abc import Iterable
+
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
     from encryption.operations.stages import Stages
-
-LONGEST_NAME = 60  # bytes; PostgreSQL takes 63
 
 
 @dataclass
@@ -31,147 +40,204 @@ class Exchange:
     stages: Stages
     editor: BaseDatabaseSchemaEditor
     rows_per_batch: int
+    moment: str | None = None  # every row that nobody has written since was compared
 
     def run(self) -> None:
         """Do all of it, or the rest."""
-        stages, connection = self.stages, self.editor.connection
-        if stages.is_done(connection):
-            return
-        if not stages.is_begun(connection):
-            self.editor.add_field(stages.old, field_of(stages.both, stages.beside))
-        self._watch()
-        self._fill_online()
-        with transaction.atomic(using=self.using):
-            self._lock()
-            while self._is_due():
-                self._fill()
-            self._unwatch()
-            self._take_over()
+        self._require_possible()
+        if self.table.alone(self._begin):
+            self.table.alone(self._finish, before=self._compare_online)
 
-    @property
-    def using(self) -> str:
-        """The database."""
-        return str(self.editor.connection.alias)
+    @cached_property
+    def table(self) -> Table:
+        """The table."""
+        return Table(self.editor, self.stages.both, self.stages.name, self.stages.beside)
 
-    # --- filling ----------------------------------------------------------------------------------
-
-    def _fill_online(self) -> None:
-        """Fill while others write, until what they change meanwhile is little, or stays as much."""
-        filled = self._fill()
-        while filled > self.rows_per_batch:
-            before, filled = filled, self._fill()
-            if filled > before // 2:
-                return  # the lock will end it
-
-    def _fill(self) -> int:
-        """Go through the table once; return how many cells were filled."""
-        table = windows(self.stages.both, using=self.using, size=self.rows_per_batch)
-        return sum(self._fill_window(after, last) for after, last in table)
-
-    def _fill_window(self, after: Any, last: Any | None) -> int:
-        """Fill the second column of the rows between two keys, in one transaction."""
-        with transaction.atomic(using=self.using):
-            self._fill_salts(after, last)
-            identity, name = self._identity().attname, self.stages.name
-            rows = locked(self._unfilled(), after=after, last=last).values(*{"pk", name, identity})
-            cells = [(row["pk"], [self._cell(row[identity], row[name])]) for row in rows]
-            self._write(self.stages.beside, cells)
-        return len(cells)
-
-    def _rows(self, **condition: Any) -> models.QuerySet[Any]:
-        return self.stages.both._base_manager.using(self.using).filter(**condition)
-
-    def _unfilled(self) -> models.QuerySet[Any]:
+    def _require_possible(self) -> None:
+        """Refuse, before anything is changed, what could not be ended."""
         stages = self.stages
-        return self._rows(**{f"{stages.name}__isnull": False, f"{stages.beside}__isnull": True})
+        pair = [field_of(model, stages.name) for model in (stages.new, stages.old)]
+        encrypted = [field for field in pair if isinstance(field, Encrypted)]
+        if len(encrypted) != 1:
+            raise ConfigurationError(
+                f"{pair[1]}: one of the two fields must be encrypted, and the other clear. To "
+                "change an encrypted field, decrypt it and encrypt it anew."
+            )
+        if identity_field(stages.both) is None:
+            raise ConfigurationError(encrypted[0].needs_row())
+        if encrypted[0] is pair[0] and encrypted[0].subject:
+            raise ImportRefused(
+                f"{encrypted[0].place}: encrypt the column first, then give it a subject by saving."
+            )
 
-    def _is_due(self) -> bool:
-        return self._unfilled().exists()
+    def _begin(self) -> bool:
+        """Add the second column and its trigger in one step; return whether rows are to be done."""
+        stages, connection = self.stages, self.editor.connection
+        if stages.is_begun(connection) and not stages.is_fit(connection):
+            self.table.unwatch()  # of another field: the migration was changed meanwhile
+            self.editor.remove_field(stages.both, field_of(stages.both, stages.beside))
+        if not stages.is_begun(connection):
+            if stages.is_done(connection):
+                return False
+            self.editor.add_field(stages.old, field_of(stages.both, stages.beside))
+        self.table.watch()
+        return True
 
-    def _fill_salts(self, after: Any, last: Any | None) -> None:
-        """Write a salt into each row without one; the old release goes on making such rows."""
-        salt = self._identity()
-        if not isinstance(salt, RowSalt):
-            return
-        connection = self.editor.connection
-        rows = locked(self._rows(**{f"{salt.name}__isnull": True}), after=after, last=last)
-        self._write(
-            salt.name,
-            [
-                (pk, [salt.get_db_prep_save(uuid.uuid4(), connection)])
-                for pk in rows.values_list("pk", flat=True)
-            ],
+    # --- rows -------------------------------------------------------------------------------------
+
+    def _compare_online(self) -> None:
+        """Compare and fill while others write, until what they change meanwhile is little."""
+        before = None
+        while True:
+            moment = self.table.moment()
+            seen = self._compare_table()
+            self.moment = moment
+            if seen <= self.rows_per_batch or (before is not None and seen > before // 2):
+                return  # the lock will end it
+            before = seen
+
+    def _compare_table(self) -> int:
+        """Go once through what is not compared yet; what is inserted beyond the end comes later."""
+        end = self._rows().order_by("-pk").values_list("pk", flat=True).first()
+        if end is None:
+            return 0
+        rows = self._rows() if self.moment is None else self._rows(self._due())
+        rows = rows.filter(pk__lte=end)
+        table = windows(
+            self.stages.both, using=self.table.using, size=self.rows_per_batch, until=end
         )
+        return sum(self._compare_window(rows, after, last) for after, last in table)
 
+    def _compare_window(self, rows: models.QuerySet[Any], after: Any, last: Any | None) -> int:
+        """Compare the rows between two keys, and fill those that differ; return how many rows."""
+        rows = rows if after is None else rows.filter(pk__gt=after)
+        rows = rows if last is None else rows.filter(pk__lte=last)
+        seen, wrong = self._compare(rows)
+        self._fill(wrong, is_alone=False)
+        return seen
+
+    def _finish(self) -> None:
+        """Compare what was written since, and let the second column take the first one's place."""
+        if not self.stages.is_begun(self.editor.connection):
+            return  # another run has ended it meanwhile
+        due = list(self._rows(self._due()).values_list("pk", flat=True))
+        for start in range(0, len(due), self.rows_per_batch):
+            rows = self._rows(pk__in=due[start : start + self.rows_per_batch])
+            self._fill(self._compare(rows)[1], is_alone=True)
+        self.table.unwatch()
+        self._take_over()
+
+    def _rows(self, *conditions: Q, **exact: Any) -> models.QuerySet[Any]:
+        rows = self.stages.both._base_manager.using(self.table.using)
+        return rows.filter(*conditions, **exact)
+
+    def _due(self) -> Q:
+        """Match the rows that were not compared as they are now."""
+        first, second = (self._is_set(name) for name in (self.stages.name, self.stages.beside))
+        due = Q(first) & ~Q(second)
+        if isinstance(self._identity, RowSalt):
+            due |= Q(**{f"{self._identity.name}__isnull": True})
+        return due | self.table.changed_since(self.moment or "")
+
+    def _compare(self, rows: models.QuerySet[Any]) -> tuple[int, list[Any]]:
+        """Return how many rows there are, and the keys of those whose second column is wrong."""
+        name, beside, seen, wrong = self.stages.name, self.stages.beside, 0, []
+        for pk, identity, has_first, has_second, first, second in rows.values_list(
+            "pk",
+            self._identity.attname,
+            self._is_set(name),
+            self._is_set(beside),
+            self._stored(name),
+            self._stored(beside),
+        ):
+            seen += 1
+            row = as_row(identity)
+            is_kept = row is not None and has_first == has_second
+            if not (is_kept and (not has_first or self._is_same(row, first, second))):
+                wrong.append(pk)
+        return seen, wrong
+
+    def _is_same(self, row: Any, first: Any, second: Any) -> bool:
+        """Return whether both columns of a row hold one value."""
+        target = field_of(self.stages.both, self.stages.beside)
+        if not isinstance(target, Encrypted):
+            value = self._opened(row, first)
+            return bool(value == second or value != value)  # noqa: PLR0124 - not a number
+        try:
+            opened = target.cipher.open(bytes(second), row)
+        except DecryptionFailed:  # a key that is gone since: the first column still has the value
+            return False
+        return bool(opened == target.codec.encode(target.base, first))
+
+    def _opened(self, row: bytes, envelope: Any) -> Any:
+        return field_of(self.stages.both, self.stages.name).open_envelope(bytes(envelope), row)
+
+    def _fill(self, keys: list[Any], *, is_alone: bool) -> None:
+        """Write the second column of some rows, and compare; rows that others hold come later."""
+        if not keys:
+            return
+        both, using = self.stages.both, self.table.using
+        with writing(both, using=using):
+            rows = locked(
+                self._rows(pk__in=keys), after=None, last=None, skip_locked=not is_alone
+            ).values_list(
+                "pk",
+                self._identity.attname,
+                self._is_set(self.stages.name),
+                self._stored(self.stages.name),
+            )
+            filled = self._write(rows)
+            _, wrong = self._compare(self._rows(pk__in=keys if is_alone else filled))
+        if wrong:
+            raise ImportRefused(
+                f"{both._meta.label} {wrong[0]}: its {self.stages.name!r} does not come back from "
+                "the new column as it was. Nothing was dropped. Correct the row, or give the "
+                "migration a field that can hold it, and run it again."
+            )
+
+    def _write(self, rows: Iterable[tuple[Any, ...]]) -> list[Any]:
+        """Write cells of rows that are locked, and a salt into each that has none; return keys."""
+        cells, salts, salt = [], [], self._identity
+        for pk, identity, has_value, stored in rows:
+            known = identity
+            if isinstance(salt, RowSalt) and identity is None:  # a row of the old release
+                known = uuid.uuid4()
+                salts.append((pk, [salt.get_db_prep_save(known, self.editor.connection)]))
+            cells.append((pk, [self._cell(known, stored) if has_value else None]))
+        both, using = self.stages.both, self.table.using
+        write_cells(both, [str(salt.column)], salts, using=using)
+        second = field_of(both, self.stages.beside)
+        write_cells(both, [str(second.column)], cells, using=using)
+        return [pk for pk, _ in cells]
+
+    def _cell(self, identity: Any, stored: Any) -> Any:
+        target, connection = field_of(self.stages.both, self.stages.beside), self.editor.connection
+        if isinstance(target, Encrypted):
+            value = target.seal(stored, row=target.row_of(identity))
+        else:
+            value = self._opened(as_row(identity) or b"", stored)
+        if value is None:  # JSON's null, which is no NULL
+            return target.get_db_prep_value(None, connection)
+        return target.get_db_prep_save(value, connection)
+
+    @cached_property
     def _identity(self) -> models.Field[Any, Any]:
-        """Return the column that stands for the row, whichever of the two is the encrypted one."""
-        both = self.stages.both
-        pair = [field_of(both, name) for name in (self.stages.beside, self.stages.name)]
-        encrypted = next(field for field in pair if isinstance(field, Encrypted))
-        found = identity_field(both)
-        if found is None:
-            raise ConfigurationError(encrypted.needs_row())
+        """The column that stands for the row."""
+        found = identity_field(self.stages.both)
+        assert found is not None  # noqa: S101 - _require_possible has looked
         return found
 
-    def _cell(self, identity: Any, value: Any) -> Any:
-        target = field_of(self.stages.both, self.stages.beside)
-        if isinstance(target, Encrypted):
-            if target.subject:
-                raise ImportRefused(
-                    f"{target.place}: encrypt the column first, then give it a subject by saving."
-                )
-            value = target.seal(value, row=target.row_of(identity))
-        return target.get_db_prep_save(value, self.editor.connection)
+    def _stored(self, name: str) -> Any:
+        """Select a column: a clear one's values, an encrypted one's envelopes."""
+        if not isinstance(field_of(self.stages.both, name), Encrypted):
+            return F(name)
+        return RawSQL(self.table.column(name), (), output_field=models.BinaryField())  # noqa: S611
 
-    def _write(self, name: str, cells: list[tuple[Any, list[Any]]]) -> None:
-        write_cells(self.stages.both, [self._column(name)], cells, using=self.using)
+    def _is_set(self, name: str) -> RawSQL:
+        truth = models.BooleanField()
+        return RawSQL(f"{self.table.column(name)} IS NOT NULL", (), output_field=truth)  # noqa: S611
 
     # --- the moment of the change -----------------------------------------------------------------
-
-    def _column(self, name: str) -> str:
-        return str(field_of(self.stages.both, name).column)
-
-    def _watch(self) -> None:
-        """Empty the second column wherever the first one changes, so that it is filled again."""
-        self._unwatch()
-        quote, execute = self.editor.quote_name, self.editor.execute
-        trigger, table = quote(self._trigger), quote(self.stages.table)
-        first = quote(self._column(self.stages.name))
-        second = quote(self._column(self.stages.beside))
-        if self.editor.connection.vendor == "postgresql":
-            execute(
-                f"CREATE OR REPLACE FUNCTION {trigger}() RETURNS trigger AS $$ BEGIN "
-                f"IF NEW.{first} IS DISTINCT FROM OLD.{first} "
-                f"THEN NEW.{second} := NULL; END IF; RETURN NEW; END $$ LANGUAGE plpgsql"
-            )
-            execute(
-                f"CREATE TRIGGER {trigger} BEFORE UPDATE ON {table} "
-                f"FOR EACH ROW EXECUTE FUNCTION {trigger}()"
-            )
-        else:
-            execute(
-                f"CREATE TRIGGER {trigger} AFTER UPDATE OF {first} ON {table} "  # noqa: S608
-                f"BEGIN UPDATE {table} SET {second} = NULL WHERE rowid = NEW.rowid; END"
-            )
-
-    def _unwatch(self) -> None:
-        quote, execute = self.editor.quote_name, self.editor.execute
-        trigger, table = quote(self._trigger), quote(self.stages.table)
-        if self.editor.connection.vendor == "postgresql":
-            execute(f"DROP TRIGGER IF EXISTS {trigger} ON {table}")
-            execute(f"DROP FUNCTION IF EXISTS {trigger}()")
-        else:
-            execute(f"DROP TRIGGER IF EXISTS {trigger}")
-
-    @property
-    def _trigger(self) -> str:
-        name = f"{self.stages.table}_{self._column(self.stages.name)}_exchange"
-        return name[-LONGEST_NAME:]
-
-    def _lock(self) -> None:
-        if self.editor.connection.vendor == "postgresql":
-            table = self.editor.quote_name(self.stages.table)
-            self.editor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
 
     def _take_over(self) -> None:
         """Drop the old column; the second one takes its name, constraints and indexes."""
@@ -179,3 +245,17 @@ class Exchange:
         self.editor.remove_field(stages.both, field_of(stages.both, stages.name))
         second = field_of(stages.without_old, stages.beside)
         self.editor.alter_field(stages.without_old, second, stages.final())
+        self._settle_salts()
+
+    def _settle_salts(self) -> None:
+        """Refuse rows without a salt from now on, or, on the way back, no longer.
+
+        The old release would go on making them, and the migration's own ``AlterField`` writes one
+        value into all that it finds.
+        """
+        salt = field_of(self.stages.new, self._identity.name)
+        if isinstance(salt, RowSalt) and salt.null:
+            strict = altered(salt, null=False, default=None)
+            is_encrypting = isinstance(self.stages.final(), Encrypted)
+            change = (salt, strict) if is_encrypting else (strict, salt)
+            self.editor.alter_field(self.stages.new, *change)

@@ -45,7 +45,7 @@ def _rewrap(store: EncryptedStorage, name: str) -> bool | None:
     head = store.head(name)
     new = header_for(name, secret_of(head, name), head[WRAPPED_END:])
     path = _path(store, name)
-    return _replace_object(store, name, new) if path is None else _replace_file(path, new)
+    return _replace_object(store, name, head, new) if path is None else _replace_file(path, new)
 
 
 def _path(store: EncryptedStorage, name: str) -> Path | None:
@@ -74,7 +74,7 @@ def _replace_file(path: Path, new: bytes) -> bool:
     return False
 
 
-def _replace_object(store: EncryptedStorage, name: str, new: bytes) -> bool:
+def _replace_object(store: EncryptedStorage, name: str, head: bytes, new: bytes) -> bool:
     """Overwrite an object, where the storage does that in one step (S3 does)."""
     inner = store.inner
     if inner.get_available_name(name) != name:
@@ -87,7 +87,7 @@ def _replace_object(store: EncryptedStorage, name: str, new: bytes) -> bool:
         whole.write(new)
         shutil.copyfileobj(stored, whole, SEALED_CHUNK_BYTES)
         whole.seek(0)
-        if not inner.exists(name):
-            return False  # deleted meanwhile
+        if not inner.exists(name) or store.head(name) != head:
+            return False  # deleted meanwhile, or written anew: what was read must not come back
         inner.save(name, File(whole, name))
     return True

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import os
+import uuid
 from collections.abc import Iterator
 
 import pytest
 from django.apps import apps
 from django.conf import settings as django_settings
-from django.db import connection
+from django.db import connection, migrations, models
+from django.db.migrations.state import ProjectState
 
+from encryption.fields import Encrypted
 from encryption.keyring import keyring
+from encryption.operations import EncryptField
 from tests.encryption.clinic.models import Person
 
 CLINIC = "tests.encryption.clinic"
@@ -83,3 +87,63 @@ def ann(keys):
 @pytest.fixture
 def bob(keys):
     return Person.objects.create(name="Bob")
+
+
+# --- models that migrations make and change ----------------------------------------------------
+
+
+def create(name, key, **columns):
+    return migrations.CreateModel(name, [("id", key), *columns.items()])
+
+
+UUID_KEY = models.UUIDField(primary_key=True, default=uuid.uuid4)
+
+
+class Migrated:
+    """A model in a database, moved by operations as the migration executor would."""
+
+    def __init__(self, *operations):
+        self.state = ProjectState()
+        self.apply(*operations)
+
+    def apply(self, *operations, backwards=False):
+        before = self.state
+        for operation in operations:
+            after = before.clone()
+            operation.state_forwards("ward", after)
+            with connection.schema_editor(atomic=False) as editor:
+                operation.database_forwards("ward", editor, before, after)
+            before = after
+        self.previous, self.state = self.state, before
+
+    def unapply(self, operation):
+        with connection.schema_editor(atomic=False) as editor:
+            operation.database_backwards("ward", editor, self.state, self.previous)
+        self.state = self.previous
+
+    def model(self, name="bed"):
+        return self.state.apps.get_model("ward", name)
+
+
+@pytest.fixture
+def migrated():
+    made = []
+
+    def make(*operations):
+        made.append(Migrated(*operations))
+        return made[-1]
+
+    yield make
+    for one in made:
+        with connection.schema_editor() as editor:
+            for model in one.state.apps.get_models():
+                editor.delete_model(model)
+
+
+def columns(table):
+    with connection.cursor() as cursor:
+        described = connection.introspection.get_table_description(cursor, table)
+    return {column.name: column for column in described}
+
+
+ENCRYPT = EncryptField("bed", "note", Encrypted(models.TextField(default="")), rows_per_batch=10)

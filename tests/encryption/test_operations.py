@@ -7,72 +7,16 @@ import uuid
 
 import pytest
 from django.db import connection, migrations, models, transaction
-from django.db.migrations.state import ProjectState
 from django.db.migrations.writer import MigrationWriter
 
 from encryption.errors import DecryptionFailed
 from encryption.fields import Encrypted, RowSalt
 from encryption.operations import DecryptField, EncryptField, Exchange
+from encryption.operations.table import Table
 from garrison.errors import ConfigurationError
+from tests.encryption.conftest import ENCRYPT, UUID_KEY, columns, create
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def create(name, key, **columns):
-    return migrations.CreateModel(name, [("id", key), *columns.items()])
-
-
-UUID_KEY = models.UUIDField(primary_key=True, default=uuid.uuid4)
-
-
-class Migrated:
-    """A model in a database, moved by operations as the migration executor would."""
-
-    def __init__(self, *operations):
-        self.state = ProjectState()
-        self.apply(*operations)
-
-    def apply(self, *operations, backwards=False):
-        before = self.state
-        for operation in operations:
-            after = before.clone()
-            operation.state_forwards("ward", after)
-            with connection.schema_editor(atomic=False) as editor:
-                operation.database_forwards("ward", editor, before, after)
-            before = after
-        self.previous, self.state = self.state, before
-
-    def unapply(self, operation):
-        with connection.schema_editor(atomic=False) as editor:
-            operation.database_backwards("ward", editor, self.state, self.previous)
-        self.state = self.previous
-
-    def model(self, name="bed"):
-        return self.state.apps.get_model("ward", name)
-
-
-@pytest.fixture
-def migrated():
-    made = []
-
-    def make(*operations):
-        made.append(Migrated(*operations))
-        return made[-1]
-
-    yield make
-    for one in made:
-        with connection.schema_editor() as editor:
-            for model in one.state.apps.get_models():
-                editor.delete_model(model)
-
-
-def columns(table):
-    with connection.cursor() as cursor:
-        described = connection.introspection.get_table_description(cursor, table)
-    return {column.name: column for column in described}
-
-
-ENCRYPT = EncryptField("bed", "note", Encrypted(models.TextField(default="")), rows_per_batch=10)
 
 
 def test_a_clear_column_becomes_an_encrypted_one_and_clear_again(migrated):
@@ -164,9 +108,7 @@ def test_a_model_without_any_row_identity_is_refused(migrated):
 
     with pytest.raises(ConfigurationError, match="row_salt = RowSalt"):
         one.apply(EncryptField("bed", "note", Encrypted(models.TextField())))
-    with connection.schema_editor() as editor:
-        editor.execute("DROP TABLE ward_bed")
-    one.state = ProjectState()
+    assert set(columns("ward_bed")) == {"id", "note"}
 
 
 def test_inside_one_transaction_it_is_refused(migrated):
@@ -187,18 +129,17 @@ def test_values_that_change_meanwhile_are_encrypted_as_they_end(migrated, monkey
     one = migrated(create("bed", UUID_KEY, note=models.TextField(default="", null=True)))
     Bed = one.model()  # noqa: N806
     beds = Bed.objects.bulk_create([Bed(note=f"note {n}") for n in range(20)])
-    fill, calls = Exchange._fill_window, []
+    fill, calls = Exchange._fill, []
 
-    def fill_and_interfere(self, after, last):
-        filled = fill(self, after, last)
-        calls.append(filled)
+    def fill_and_interfere(self, keys, *, is_alone):
+        fill(self, keys, is_alone=is_alone)
+        calls.append(len(keys))
         if len(calls) == 2:
             Bed.objects.filter(pk=beds[0].pk).update(note="changed meanwhile")
             Bed.objects.filter(pk=beds[1].pk).update(note=None)
             Bed.objects.create(note="made meanwhile")
-        return filled
 
-    monkeypatch.setattr(Exchange, "_fill_window", fill_and_interfere)
+    monkeypatch.setattr(Exchange, "_fill", fill_and_interfere)
     one.apply(
         EncryptField(
             "bed", "note", Encrypted(models.TextField(default="", null=True)), rows_per_batch=10
@@ -250,11 +191,18 @@ def test_writers_of_the_old_column_lose_nothing(migrated):
 
 
 @pytest.mark.parametrize(
-    ("step", "calls"),
-    [("_watch", 1), ("_fill_window", 2), ("_lock", 1), ("_unwatch", 1), ("_take_over", 1)],
+    "killed_at",
+    [
+        (Exchange, "_compare_online", 1),
+        (Exchange, "_write", 2),
+        (Table, "_lock", 2),
+        (Table, "unwatch", 1),
+        (Exchange, "_take_over", 1),
+    ],
 )
 @pytest.mark.parametrize("direction", ["encrypt", "decrypt"])
-def test_an_exchange_killed_at_any_step_goes_on(migrated, monkeypatch, step, calls, direction):
+def test_an_exchange_killed_at_any_step_goes_on(migrated, monkeypatch, killed_at, direction):
+    where, step, calls = killed_at
     start, change = {
         "encrypt": (models.TextField(default=""), ENCRYPT),
         "decrypt": (
@@ -265,7 +213,7 @@ def test_an_exchange_killed_at_any_step_goes_on(migrated, monkeypatch, step, cal
     one = migrated(create("bed", UUID_KEY, note=start))
     Bed = one.model()  # noqa: N806
     beds = Bed.objects.bulk_create([Bed(note=f"note {n}") for n in range(30)])
-    done, left = getattr(Exchange, step), [calls]
+    done, left = getattr(where, step), [calls]
 
     def killed(self, *arguments):
         left[0] -= 1
@@ -274,7 +222,7 @@ def test_an_exchange_killed_at_any_step_goes_on(migrated, monkeypatch, step, cal
         return done(self, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Exchange, step, killed)
+        patched.setattr(where, step, killed)
         with pytest.raises(KeyboardInterrupt):
             one.apply(change)
     assert "note_exchanged" in columns("ward_bed")
@@ -314,17 +262,17 @@ def test_rows_that_the_old_release_makes_meanwhile_get_their_salts_too(migrated,
     Bed = one.model()  # noqa: N806
     for n in range(12):
         Bed.objects.create(note=f"note {n}")
-    fill, calls = Exchange._fill_window, []
+    write, calls = Exchange._write, []
 
-    def fill_and_interfere(self, after, last):
-        filled = fill(self, after, last)
+    def write_and_interfere(self, rows):
+        filled = write(self, rows)
         calls.append(filled)
         if len(calls) == 3:
             with connection.cursor() as cursor:  # as code that knows of no salt would
                 cursor.execute("INSERT INTO ward_bed (note) VALUES ('made meanwhile')")
         return filled
 
-    monkeypatch.setattr(Exchange, "_fill_window", fill_and_interfere)
+    monkeypatch.setattr(Exchange, "_write", write_and_interfere)
     one.apply(
         EncryptField("bed", "note", Encrypted(models.TextField()), rows_per_batch=5),
         migrations.AlterField("bed", "row_salt", RowSalt()),
