@@ -15,12 +15,12 @@ from django.db import connection
 from audit.keys import instant_of
 from audit.sealing import horizon, sealer
 from audit.sealing.rows import read_instant
+from audit.verification.heads import SIGNED_WITHIN
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 LAG = timedelta(minutes=1)  # a sealer that works is a second behind
-SIGNED_WITHIN = timedelta(hours=3)  # every hour, and one may be missed
 VERIFIED_WITHIN = timedelta(hours=26)  # every night
 
 # A part that verifies takes back nothing; one that does not counts until everything verifies.
@@ -50,7 +50,7 @@ class ChainStatus:
     signed_at: datetime | None = None
     stored_as: str | None = None  # the copy of the last checkpoint
     verified_at: datetime | None = None
-    is_whole: bool | None = None
+    is_whole: bool | None = None  # of the last verification, where it could conclude
     detail: str | None = None
 
     @property
@@ -74,6 +74,11 @@ class ChainStatus:
     def is_broken(self) -> bool:
         """Return whether the last verification found something."""
         return self.is_whole is False
+
+    @property
+    def is_indeterminate(self) -> bool:
+        """Return whether the last verification found nothing wrong, and could not conclude."""
+        return self.verified_at is not None and self.is_whole is None
 
 
 def chain_status(*, now: datetime) -> ChainStatus:

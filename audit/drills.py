@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from audit.keys import instant_of
 from audit.models import EventSeal, SecurityEvent
+from audit.verification.report import Verdict
 from audit.verification.verify import Question, verify
 from garrison import drills
 from garrison.drills import DrillResult
@@ -35,7 +36,8 @@ def chain_verifies(restored: Restored) -> DrillResult:
             sentence = f"{count:,} events have no seal, although others a day younger have."
             report.add("unsealed", sentence)
     sentence = " ".join([report.summary(), *report.remarks[:3]])
-    return DrillResult(report.is_whole, report.looked_at, sentence)
+    is_whole = report.verdict is not Verdict.BROKEN
+    return DrillResult(is_whole, report.looked_at, sentence)
 
 
 def _newest_sealed(using: str) -> datetime | None:

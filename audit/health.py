@@ -78,3 +78,5 @@ def _overdue(known: ChainStatus) -> Iterator[str]:
     if known.is_unverified:
         when = f"last verified {verified:%Y-%m-%d %H:%M} UTC" if verified else "never verified"
         yield f"The audit log was {when}. Start Celery, or run `manage.py audit_verify`."
+    if known.is_indeterminate and known.detail:
+        yield known.detail

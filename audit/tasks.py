@@ -32,6 +32,7 @@ def seal_events(minutes: int = 15) -> None:
     """Seal what is new, and what of the last minutes was stored later than it happened."""
     now = timezone.now()
     sealer.catch_up(now=now, since=now - timedelta(minutes=minutes))
+    writing.write_first()
 
 
 @shared_task(name="audit.tasks.seal_late")

@@ -57,18 +57,22 @@ def store(signed: Signed) -> str:
 
 @dataclass(slots=True)
 class Copies:
-    """What was found outside the database, what of it is no checkpoint, and what to know of it."""
+    """What was found outside the database, what of it is no checkpoint, and what to know of it.
+
+    ``doubts`` are why it may not be all there is.
+    """
 
     signed: list[Signed] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
 
 def stored() -> Copies:
     """Read every copy in the storage; never raises."""
     found, place = Copies(), storage()
     if place is None:
-        found.remarks.append(
+        found.doubts.append(
             "There are no copies of checkpoints outside the database to compare with: set up "
             "AUDIT_CHECKPOINT_STORAGE, or name files with --checkpoint."
         )
@@ -86,7 +90,7 @@ def stored() -> Copies:
     except Exception as failure:  # whatever a storage raises
         logger.exception("The copies of checkpoints could not be read.")
         sentence = f"The copies of checkpoints could not be read ({type(failure).__name__})."
-        found.remarks.append(f"{sentence} Only the database's own were compared.")
+        found.doubts.append(f"{sentence} Look at the log, and verify again.")
     return found
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.utils import timezone
 
+from audit.attestation import LONGEST, AttestationField
 from audit.keys import TimeOrderedKey, least_key
 from audit.models.evidence import Evidence, EvidenceQuerySet
 from garrison.context import LONGEST_USER_AGENT
@@ -86,6 +87,8 @@ class SecurityEvent(Evidence):
     session_id = models.CharField(max_length=LONGEST_ID, blank=True)
     request_id = models.CharField(max_length=LONGEST_ID, blank=True)
     data = models.JSONField(default=dict, blank=True)
+    # NULL where a release before it wrote the row, or somebody who is no process of this site.
+    attestation = AttestationField(max_length=LONGEST, null=True, editable=False)
 
     objects = SecurityEventQuerySet.as_manager()
 

@@ -10,6 +10,7 @@ from audit.models.event import LONGEST_STREAM, MAIN_STREAM, SecurityEvent
 from audit.models.evidence import Evidence, EvidenceQuerySet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
 LONGEST_KEY_ID = 32  # 23 characters of the operator's choice, a dot, eight of the fingerprint
@@ -22,6 +23,21 @@ class EventSealQuerySet(EvidenceQuerySet["EventSeal"]):
     def last_of(self, stream: str) -> EventSeal | None:
         """Return the newest seal of a stream."""
         return self.filter(stream=stream).order_by("-seq").first()
+
+    def first_from(self, stream: str, holds: Callable[[EventSeal], bool]) -> EventSeal | None:
+        """Return the first seal of a stream from which on something holds, by halving."""
+        found: EventSeal | None = None
+        seals = self.filter(stream=stream)
+        ends = seals.aggregate(first=models.Min("seq"), last=models.Max("seq"))
+        low, high = ends["first"] or 0, ends["last"] or 0
+        while low <= high:
+            middle = (low + high) // 2
+            seal = seals.filter(seq__gte=middle).order_by("seq").first()
+            if seal is None or holds(seal):
+                found, high = seal or found, middle - 1
+            else:
+                low = seal.seq + 1
+        return found
 
     def streams(self) -> list[str]:
         """Name the streams that have seals: one look into the index for each."""
@@ -153,7 +169,7 @@ class ChainVerification(models.Model):
     """That the chain was verified, and what came of it; the health report asks for the newest."""
 
     ended_at = models.DateTimeField()
-    is_whole = models.BooleanField()
+    is_whole = models.BooleanField(null=True)  # NULL: nothing is wrong, and that is not enough
     is_complete = models.BooleanField(default=True)
     looked_at = models.BigIntegerField()
     seconds = models.FloatField()
@@ -166,7 +182,8 @@ class ChainVerification(models.Model):
 
     def __str__(self) -> str:
         """Name the moment and the result."""
-        return f"{self.ended_at:%Y-%m-%d %H:%M:%S} {'whole' if self.is_whole else 'broken'}"
+        words = {True: "whole", False: "broken", None: "indeterminate"}
+        return f"{self.ended_at:%Y-%m-%d %H:%M:%S} {words[self.is_whole]}"
 
 
 class EventReader(models.Model):

@@ -2,7 +2,7 @@
 
 Each part is its length in bytes, a colon, its UTF-8 and a comma; an SQL NULL is ``-,``. So no two
 different events have the same bytes, whatever their texts hold. ``docs/audit.md`` gives a verifier
-of thirty lines.
+of forty lines.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from audit.cleaning import canonical
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION = 2
-FORMATS = {1: "garrison.audit.seal.v1", 2: "garrison.audit.seal.v2"}  # one layout
+VERSION = 3  # the first that covers the attestation; see :mod:`audit.attestation`
+FORMATS = {version: f"garrison.audit.seal.v{version}" for version in (1, 2, VERSION)}
 GENESIS = bytes(32)  # the MAC before the first one
 # Every column of an event, in the order in which they are sealed.
 FIELDS = (
     "id", "stream", "kind", "severity", "outcome", "at", "actor_id", "actor_label", "target", "ip",
-    "location", "user_agent", "session_id", "request_id", "data",
+    "location", "user_agent", "session_id", "request_id", "data", "attestation",
 )  # fmt: skip
 
 OUTCOME, KIND = FIELDS.index("outcome"), FIELDS.index("kind")
+ATTESTATION = FIELDS.index("attestation")  # the last, which versions before 3 did not seal
 # Version 1 sealed these failures with another outcome, because the outcome also told when listeners
 # ran. Migration 0003 corrected the rows, whose seals stay as they are.
 FAILURE = "failure"
@@ -59,10 +60,14 @@ class ChainPosition(NamedTuple):
 def message(
     position: ChainPosition, event: Sequence[str | None], *, version: int = VERSION
 ) -> bytes:
-    """Lay out what is sealed; ``event`` holds the texts of :data:`FIELDS`, ``None`` for NULL."""
+    """Lay out what is sealed; ``event`` holds the texts of :data:`FIELDS`, ``None`` for NULL.
+
+    Its attestation is ``None`` where it did not verify when the event was sealed.
+    """
+    covered = event[:ATTESTATION] if version in {1, 2} else event
     stream, seq, key_id, sealed_at, prev = position
     name = FORMATS.get(version, "")
-    return encoded((name, stream, str(seq), key_id, sealed_at, prev.hex(), *event))
+    return encoded((name, stream, str(seq), key_id, sealed_at, prev.hex(), *covered))
 
 
 def as_sealed_by_version_1(event: list[str | None]) -> list[str | None]:
@@ -105,11 +110,12 @@ def canonical_data(stored: str) -> str:
     """Write the data in its one form, whatever form the database keeps it in.
 
     Keys sorted, no blanks, ASCII: ``json.dumps(data, sort_keys=True, separators=(",", ":"))``.
-    What is no JSON, or names a key twice, stays as it is: it was not sealed so.
+    What is no JSON, names a key twice or is nested beyond reading stays as it is: it was written
+    by somebody else, and sealing goes on.
     """
     try:
         return canonical(json.loads(stored, object_pairs_hook=_pairs))
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"not canonical: {stored}"
 
 

@@ -42,8 +42,13 @@ def labelled(key_id: str, fingerprinted: bytes) -> str:
 
     So another key under a known id is another name: a wrong key is not mistaken for an edit.
     """
-    trace = hmac.digest(fingerprinted, b"garrison.audit.fingerprint.v1", "sha256")
-    return f"{key_id}.{trace[:FINGERPRINT_BYTES].hex()}"
+    return f"{key_id}.{fingerprint(fingerprinted)}"
+
+
+def fingerprint(key: bytes) -> str:
+    """Return a trace of a key, in hexadecimal; it tells keys apart, and nothing of one."""
+    trace = hmac.digest(key, b"garrison.audit.fingerprint.v1", "sha256")
+    return trace[:FINGERPRINT_BYTES].hex()
 
 
 def read(entries: Iterable[object], *, what: str) -> KeyList[Secret | None]:
@@ -66,11 +71,12 @@ def secrets(written: Sequence[str], *, what: str, purpose: str) -> Iterator[tupl
     if found.problems:
         raise AuditKeysUnusable(" ".join(found.problems))
     for key in found.keys:
-        for secret in [key.value] if key.value else _made_from_site(purpose):
+        for secret in [key.value] if key.value else made_from_site(purpose):
             yield key.id, secret
 
 
-def _made_from_site(purpose: str) -> list[Secret]:
+def made_from_site(purpose: str) -> list[Secret]:
+    """Derive a key of ``SECRET_KEY`` and of each of its fallbacks, for one purpose."""
     info = f"garrison.audit.{purpose}.v1"
     return [Secret(keys.derive(secret, info)) for secret in keys.site_secrets()]
 

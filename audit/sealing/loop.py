@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from audit.checkpoints import writing
 from audit.conf import settings
 from audit.models import EventSeal
 from audit.sealing import sealer
@@ -61,6 +62,7 @@ def keep_sealing(
             if sealed := sealer.keep_up(now=timezone.now()):
                 report(sealed)
                 memory.compare_and_renew()
+                writing.write_first()
             pause = settings.seal_seconds
         except Exception as failure:
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

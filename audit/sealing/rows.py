@@ -28,9 +28,14 @@ _AS_TEXT = {
 }
 
 
-def columns(connection: BaseDatabaseWrapper) -> str:
-    """Return the columns to select from ``audit_securityevent e``, one for each field."""
-    texts = _AS_TEXT if connection.vendor == "postgresql" else {}
+def columns(connection: BaseDatabaseWrapper, *, attested: bool = True) -> str:
+    """Return the columns to select from ``audit_securityevent e``, one for each field.
+
+    A database of before migration 0004 is not ``attested``.
+    """
+    texts = dict(_AS_TEXT) if connection.vendor == "postgresql" else {}
+    if not attested:
+        texts["attestation"] = "NULL"
     return ", ".join(texts.get(field, f"e.{field}") for field in FIELDS)
 
 

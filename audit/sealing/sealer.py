@@ -18,12 +18,22 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, transaction
 from django.db.models import Q
 
+from audit.attestation import is_attested
 from audit.events import CHAIN_BROKEN, KEY_ADOPTED
 from audit.keys import instant_of, least_key
 from audit.models import Checkpoint, EventSeal, SealedUntil
 from audit.sealing import horizon, rows
-from audit.sealing.encoding import FIELDS, GENESIS, VERSION, ChainPosition, instant, message
+from audit.sealing.encoding import (
+    ATTESTATION,
+    FIELDS,
+    GENESIS,
+    VERSION,
+    ChainPosition,
+    instant,
+    message,
+)
 from audit.sealing.keyring import keyring
+from audit.sealing.rollout import rollout
 from garrison import events
 
 if TYPE_CHECKING:
@@ -47,6 +57,14 @@ WHERE e.id > %s AND NOT EXISTS (
 
 
 @dataclass(slots=True)
+class Unattested:
+    """Events of a stream that no application wrote: the seal of the first, and how many."""
+
+    first: EventSeal
+    count: int = 0
+
+
+@dataclass(slots=True)
 class SealingPass:
     """One way along the events, from where nothing can appear any more to the newest."""
 
@@ -55,6 +73,7 @@ class SealingPass:
     settles: datetime | None = None  # up to when all is settled once it is over
     sealed: int = 0
     is_over: bool = False
+    unattested: dict[str, Unattested] = field(default_factory=dict)  # by stream
     began: float = field(default_factory=time.monotonic)
 
     def clock(self) -> datetime:
@@ -82,9 +101,11 @@ def catch_up(*, now: datetime, since: datetime | None = None, batch: int = BATCH
     while not sealing.is_over:
         with transaction.atomic():
             if not _begin(sealing, since, is_first=is_first):
-                return sealing.sealed
+                break
             _seal_next(sealing, batch)
         is_first = False
+    for stream, found in sealing.unattested.items():
+        _report_unattested(stream, found)
     return sealing.sealed
 
 
@@ -156,7 +177,7 @@ def _take_mark() -> SealedUntil | None:
 def _seal_next(sealing: SealingPass, batch: int) -> None:
     found = _unsealed(sealing.after, batch)
     if found:
-        insert(_links(found, sealing.clock()))
+        insert(_links(sealing, found))
         sealing.sealed += len(found)
         sealing.after = uuid.UUID(str(found[-1][0]))
     sealing.is_over = len(found) < batch
@@ -184,16 +205,24 @@ def _unsealed(after: uuid.UUID, most: int) -> list[Any]:
         return found
 
 
-def _links(found: list[Any], now: datetime) -> list[EventSeal]:
-    """Chain the events on to the heads of their streams."""
-    key = keyring().active
+def _links(sealing: SealingPass, found: list[Any]) -> list[EventSeal]:
+    """Chain the events on to the heads of their streams.
+
+    An event without the application's attestation is sealed like any other, and sealed as such: to
+    leave it out would let one row stop the sealing of all.
+    """
+    key, now = keyring().active, sealing.clock()
     heads: dict[str, ChainHead] = {}
     links = []
     for row in found:
         texts = rows.as_texts(row, connection)
         stream = str(texts[STREAM])
         head = heads.get(stream) or _head(stream, key, now)
+        if not (attested := is_attested(texts)):
+            texts[ATTESTATION] = None
         seal = _link(texts, stream, head, key, now)
+        if not attested:
+            sealing.unattested.setdefault(stream, Unattested(seal)).count += 1
         heads[stream] = ChainHead(seal.seq, bytes(seal.mac), key.id)
         links.append(seal)
     return links
@@ -250,6 +279,18 @@ def stands(stream: str, seq: int, mac: bytes) -> bool:
     if there is None:
         return seq <= Checkpoint.objects.removed_up_to(stream)
     return hmac.compare_digest(there, mac)
+
+
+def _report_unattested(stream: str, found: Unattested) -> None:
+    first = found.first
+    sealed_at = instant(first.sealed_at)
+    if any(expected.covers(first.seq, sealed_at) for expected in rollout(stream)):
+        return
+    detail = (
+        f"{found.count:,} events that no process of this site wrote were inserted into {stream!r}, "
+        f"and sealed as such: from number {first.seq} on (event {first.event_id})."
+    )
+    emit_broken(stream=stream, detail=detail, number=first.seq, count=found.count)
 
 
 def emit_broken(*, stream: str, detail: str, **data: object) -> None:

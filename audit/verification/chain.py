@@ -11,14 +11,24 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from audit import attestation
 from audit.keys import EPOCH
-from audit.sealing.encoding import FIELDS, FORMATS, KIND, ChainPosition, message
+from audit.sealing.encoding import (
+    ATTESTATION,
+    FIELDS,
+    FORMATS,
+    KIND,
+    VERSION,
+    ChainPosition,
+    message,
+)
 from audit.sealing.rows import read_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from audit.sealing.keyring import SealKey
+    from audit.sealing.rollout import Accepted
     from audit.verification.links import Link, Reader
     from audit.verification.report import Report
     from garrison.keys import Keyring
@@ -46,6 +56,8 @@ class Walk:
     report: Report
     expected: int
     prev: bytes | None  # None where nothing is known of it
+    accepted: Sequence[Accepted] = ()  # what may lack the application's attestation
+    unattested: int = 0  # of those
     neighbours: list[Link] = field(default_factory=list)  # the block we are in
     suspect: Link | None = None  # its MAC does not fit; judged when the next one is seen
     highest: str = ""  # the newest instant so far, as text
@@ -68,6 +80,12 @@ def walk(
     _judge(walk, None)
     for key_id, missing in walk.missing.items():
         _report_missing_key(walk, key_id, missing)
+    if walk.unattested:
+        walk.report.remark(
+            f"{walk.unattested:,} events of {walk.stream!r} carry no attestation, as expected: "
+            "they were sealed while the release that attests rolled out, or before a backup was "
+            "declared restored."
+        )
 
 
 def _step(walk: Walk, link: Link) -> None:
@@ -103,7 +121,18 @@ def _fits(walk: Walk, link: Link) -> bool | None:
         known = walk.missing.setdefault(link.key_id, Missing(link.seq, link.seq, 0))
         known.last, known.count = link.seq, known.count + 1
         return None
-    return hmac.compare_digest(_mac(walk, key, link), link.mac) and link.version in FORMATS
+    if link.version not in FORMATS:
+        return False
+    if hmac.compare_digest(_mac(walk, key, link), link.mac):
+        if link.version == VERSION and link.event[ATTESTATION] is None:
+            _report_unattested(walk, link)
+        return True
+    unattested = [*link.event[:ATTESTATION], None]  # what stands there did not verify then
+    if not hmac.compare_digest(_mac(walk, key, link, event=unattested), link.mac):
+        return False
+    if not attestation.is_attested(link.event):  # else the sealer lacked a key that is here
+        _report_unattested(walk, link)
+    return True
 
 
 def _mac(
@@ -187,6 +216,22 @@ def _report_unlinked(walk: Walk, link: Link) -> None:
         "replaced",
         f"Number {link.seq} of {walk.stream!r} was sealed behind another number {link.seq - 1} "
         "than the one that is there: that one was replaced, by somebody who has the sealing key.",
+        link,
+    )
+
+
+def _report_unattested(walk: Walk, link: Link) -> None:
+    if any(expected.covers(link.seq, link.sealed_at) for expected in walk.accepted):
+        walk.unattested += 1
+        return
+    key_id = attestation.key_of((link.event or [""])[ATTESTATION] or "")
+    is_unknown = key_id and key_id not in attestation.keyring().by_id
+    which = f" It names a key that is not here ({key_id[:8]!r})." if is_unknown else ""
+    _report(
+        walk,
+        "unattested",
+        f"Event {link.event_id} ({_what(link)}), number {link.seq} of {walk.stream!r}, was written "
+        f"by no process of this site: its attestation is missing or false.{which}",
         link,
     )
 

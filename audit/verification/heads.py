@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from audit.checkpoints.signing import from_row, require_genuine
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from audit.checkpoints.signing import CheckpointHead, Signed
     from audit.verification.report import Report
 
+SIGNED_WITHIN = timedelta(hours=3)  # every hour, and one may be missed
 AT_ONCE = 500  # heads looked up in one statement
 
 
@@ -51,8 +53,8 @@ def anchor_of(
 
 def compare(
     heads: list[CheckpointHead], *, using: str, ends: dict[str, tuple[int, int]], report: Report
-) -> None:
-    """Compare each signed head with what stands at its number now."""
+) -> list[CheckpointHead]:
+    """Compare each signed head with what stands at its number now; return those not void."""
     believed = [head for head in heads if not _is_void(head, heads)]
     if void := len(heads) - len(believed):
         report.remark(
@@ -64,6 +66,31 @@ def compare(
         first, last = ends.get(stream, (0, 0))
         _report_truncated(of_stream, last, report)
         _report_rewritten([h for h in of_stream if first <= h.seq <= last], using, report)
+    return believed
+
+
+def doubt_uncompared(
+    outside: Iterable[CheckpointHead], *, using: str, streams: Iterable[str], report: Report
+) -> None:
+    """Doubt each stream whose end no checkpoint outside the database vouches for.
+
+    Whoever owns the database can cut off the end of a chain, or make all of it disappear, together
+    with the checkpoints that the database holds itself.
+    """
+    newest = {head.stream: head.at for head in sorted(outside, key=lambda h: h.at) if head.seq}
+    for stream in streams:
+        end = EventSeal.objects.using(using).last_of(stream)
+        if stream not in newest:
+            report.doubt(
+                f"No checkpoint outside the database is of {stream!r}, so nothing shows whether "
+                "its end was cut off. Run `manage.py audit_checkpoint`, and keep the copy."
+            )
+        elif end and end.sealed_at and end.sealed_at - newest[stream] > SIGNED_WITHIN:
+            report.doubt(
+                f"The newest checkpoint outside the database is of {newest[stream]:%Y-%m-%d %H:%M} "
+                f"UTC, and nothing shows whether what {stream!r} sealed since was cut off. Run "
+                "`manage.py audit_checkpoint`."
+            )
 
 
 def _is_void(head: CheckpointHead, heads: list[CheckpointHead]) -> bool:

@@ -18,6 +18,7 @@ from audit.sealing import rows
 from audit.sealing.encoding import KIND, OUTCOMES_OF_VERSION_1, as_sealed_by_version_1
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Iterator
     from datetime import datetime
 
@@ -30,6 +31,7 @@ SELECT s.seq, s.version, s.key_id, {sealed_at}, s.prev, s.mac, {event_id}, {colu
 FROM audit_eventseal s LEFT JOIN audit_securityevent e ON e.id = s.event_id
 WHERE s.stream = %s AND s.seq > %s ORDER BY s.seq LIMIT %s
 """
+_EVENTS = "SELECT {columns} FROM audit_securityevent e WHERE e.id IN ({keys}) ORDER BY e.id"
 
 
 class Link(NamedTuple):
@@ -50,7 +52,7 @@ class Reader:
     """Reads the chain of one database."""
 
     using: str = DEFAULT_DB_ALIAS
-    _is_migrated: bool | None = None
+    _applied: frozenset[str] | None = None
 
     def blocks(self, stream: str, *, after: int) -> Iterator[list[Link]]:
         """Return the links behind a number, block by block."""
@@ -66,18 +68,31 @@ class Reader:
         connection = connections[self.using]
         key = "s.event_id::text" if connection.vendor == "postgresql" else "s.event_id"
         sealed_at = rows.instant_column(connection, "s.sealed_at")
-        columns = rows.columns(connection)
+        columns = rows.columns(connection, attested=self._has("0004_attestation"))
         sql = _LINKS.format(event_id=key, sealed_at=sealed_at, columns=columns)
         with connection.cursor() as cursor:
             cursor.execute(sql, [stream, after, BLOCK])
             return [self._link(row, connection) for row in cursor.fetchall()]
+
+    def events(self, keys: list[uuid.UUID]) -> list[list[str | None]]:
+        """Return the texts of these events, in the order of their keys."""
+        connection = connections[self.using]
+        columns = rows.columns(connection, attested=self._has("0004_attestation"))
+        sql = _EVENTS.format(columns=columns, keys=", ".join(["%s"] * len(keys)) or "NULL")
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [rows.key_for(connection, key) for key in keys])
+            return [rows.as_texts(row, connection) for row in cursor.fetchall()]
 
     def _link(self, row: tuple[Any, ...], connection: BaseDatabaseWrapper) -> Link:
         seq, version, key_id, sealed_at, prev, mac, event_id = row[:EVENT]
         event = None
         if row[EVENT] is not None:
             event = rows.as_texts(row[EVENT:], connection)
-            if version == 1 and event[KIND] in OUTCOMES_OF_VERSION_1 and self._has_new_outcomes():
+            if (
+                version == 1
+                and event[KIND] in OUTCOMES_OF_VERSION_1
+                and self._has("0003_outcomes_and_readers")
+            ):
                 event = as_sealed_by_version_1(event)
         return Link(
             seq,
@@ -90,12 +105,12 @@ class Reader:
             event,
         )
 
-    def _has_new_outcomes(self) -> bool:
-        """Return whether migration 0003 was here; a restored copy may be older than it."""
-        if self._is_migrated is None:
+    def _has(self, migration: str) -> bool:
+        """Return whether a migration was here; a restored copy may be older than it."""
+        if self._applied is None:
             applied = MigrationRecorder(connections[self.using]).applied_migrations()
-            self._is_migrated = ("audit", "0003_outcomes_and_readers") in applied
-        return self._is_migrated
+            self._applied = frozenset(name for app, name in applied if app == "audit")
+        return migration in self._applied
 
     def ends(self, stream: str) -> tuple[int, int]:
         """Return the first and the last number of a stream; zeros where there is none."""
@@ -108,14 +123,6 @@ class Reader:
 
         Where there is none, the number behind the last.
         """
-        low, last = self.ends(stream)
-        high = last + 1
-        seals = EventSeal.objects.using(self.using).filter(stream=stream)
-        while low < high:
-            middle = (low + high) // 2
-            seal = seals.filter(seq__gte=middle).order_by("seq").first()
-            if seal and seal.sealed_at < at:
-                low = seal.seq + 1
-            else:
-                high = middle
-        return low
+        seals = EventSeal.objects.using(self.using)
+        first = seals.first_from(stream, lambda seal: not seal.sealed_at or seal.sealed_at >= at)
+        return first.seq if first else self.ends(stream)[1] + 1

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
 MOST_DESCRIBED = 100  # violations in words; the others are counted
+
+
+class Verdict(StrEnum):
+    """What can be concluded; the same three words as for a backup."""
+
+    WHOLE = "whole"
+    BROKEN = "broken"
+    INDETERMINATE = "indeterminate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +33,8 @@ class Violation:
 class Report:
     """What was looked at, and everything that is wrong with it.
 
-    ``remarks`` are no faults: what an operator may want to look at.
+    ``doubts`` are why it cannot be called whole although nothing is wrong; ``remarks`` are neither:
+    what an operator may want to look at.
     """
 
     looked_at: int = 0
@@ -33,12 +43,15 @@ class Report:
     heads: dict[str, int] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    doubts: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     @property
-    def is_whole(self) -> bool:
-        """Return whether nothing is wrong."""
-        return not self.counts
+    def verdict(self) -> Verdict:
+        """Return what can be concluded of all that."""
+        if self.counts:
+            return Verdict.BROKEN
+        return Verdict.INDETERMINATE if self.doubts else Verdict.WHOLE
 
     def add(self, code: str, detail: str, **where: Any) -> None:
         """Keep a violation; beyond the hundredth only its number."""
@@ -46,28 +59,37 @@ class Report:
         if len(self.violations) < MOST_DESCRIBED:
             self.violations.append(Violation(code, detail, **where))
 
+    def doubt(self, sentence: str) -> None:
+        """Keep a reason why the log cannot be called whole."""
+        self.doubts.append(sentence)
+
     def remark(self, sentence: str) -> None:
         """Keep a remark."""
         if len(self.remarks) < MOST_DESCRIBED:
             self.remarks.append(sentence)
 
     def summary(self) -> str:
-        """Return one sentence."""
-        if self.is_whole:
-            seen = f"{self.looked_at:,} sealed events and {self.checkpoints:,} checkpoints"
-            return f"The audit log is whole: {seen} verified."
+        """Return one sentence or two."""
+        seen = f"{self.looked_at:,} sealed events and {self.checkpoints:,} checkpoints verified."
+        log = "The audit log" if self.is_complete else "This part of the audit log"
+        if self.verdict is Verdict.WHOLE:
+            return f"{log} is whole: {seen}"
+        if self.verdict is Verdict.INDETERMINATE:
+            return f"{log} is INDETERMINATE: {self.doubts[0]} Otherwise {seen}"
         sentence = ", ".join(f"{count:,} {code}" for code, count in sorted(self.counts.items()))
-        return f"The audit log is BROKEN ({sentence}). First: {self.violations[0].detail}"
+        return f"{log} is BROKEN ({sentence}). First: {self.violations[0].detail}"
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON types."""
         return {
-            "whole": self.is_whole,
+            "verdict": self.verdict,
+            "whole": self.verdict is Verdict.WHOLE,
             "complete": self.is_complete,
             "looked_at": self.looked_at,
             "checkpoints": self.checkpoints,
             "heads": self.heads,
             "counts": dict(self.counts),
             "violations": [asdict(violation) for violation in self.violations],
+            "doubts": self.doubts,
             "remarks": self.remarks,
         }

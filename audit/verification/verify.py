@@ -6,30 +6,34 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from audit import append_only
-from audit.checkpoints.copies import Copies
+from audit.attestation import is_attested
 from audit.keys import instant_of
-from audit.models import ChainVerification, EventSeal, SecurityEvent
-from audit.sealing.encoding import GENESIS
+from audit.models import ChainVerification, Checkpoint, EventSeal, SecurityEvent
+from audit.sealing.encoding import GENESIS, instant
 from audit.sealing.keyring import keyring
+from audit.sealing.rollout import Accepted, rollout
 from audit.sealing.sealer import emit_broken, mac_of
 from audit.verification import heads as signed_heads
 from audit.verification.chain import Walk, walk
 from audit.verification.links import Reader
-from audit.verification.report import Report
+from audit.verification.report import Report, Verdict
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import Callable
     from datetime import datetime
 
+    from audit.checkpoints.copies import Copies
     from audit.checkpoints.signing import CheckpointHead
+
+Texts: TypeAlias = "list[str | None]"
 
 UNSEALED_AFTER = timedelta(minutes=1)
 MOST_UNSEALED = 1_000  # counted; beyond it the exact number tells nobody anything
@@ -45,7 +49,7 @@ class Question:
     using: str = DEFAULT_DB_ALIAS
     stream: str | None = None
     since: datetime | None = None
-    copies: Copies = field(default_factory=Copies)
+    copies: Copies | None = None  # None where nothing outside is to be compared with
     unsealed_after: timedelta | None = UNSEALED_AFTER
 
 
@@ -65,13 +69,21 @@ def verify(question: Question, *, progress: Callable[[int], None] = lambda _done
     report = Report(is_complete=question.since is None and question.stream is None)
     reader = Reader(question.using)
     _protection(question.using, report)
-    heads = _heads(question, report)
-    ends = {}
+    heads, outside = _heads(question, report)
+    ends: dict[str, tuple[int, int]] = {}
     for stream in _streams(question):
         ends[stream] = reader.ends(stream)
         walk(reader, _begin(question, reader, stream, heads, report), progress=progress)
         report.heads[stream] = ends[stream][1]
-    signed_heads.compare(heads, using=question.using, ends=ends, report=report)
+    believed = signed_heads.compare(heads, using=question.using, ends=ends, report=report)
+    if not (ends or believed):
+        report.doubt(
+            "There is nothing to verify, neither a sealed event nor a checkpoint: this log is new, "
+            "or all of it is gone."
+        )
+    elif question.copies is not None:
+        outside &= set(believed)
+        signed_heads.doubt_uncompared(outside, using=question.using, streams=ends, report=report)
     _unsealed(question, report)
     return report
 
@@ -86,28 +98,31 @@ def verify_for_the_record(
     ended_at = question.now + timedelta(seconds=seconds)
     ChainVerification.objects.create(
         ended_at=ended_at,
-        is_whole=report.is_whole,
+        is_whole={Verdict.WHOLE: True, Verdict.BROKEN: False}.get(report.verdict),
         is_complete=report.is_complete,
         looked_at=report.looked_at,
         seconds=seconds,
         detail=report.summary(),
     )
     ChainVerification.objects.filter(ended_at__lt=ended_at - KEPT).delete()
-    if not report.is_whole:
+    if report.verdict is Verdict.BROKEN:
         first = report.violations[0]
         emit_broken(stream=first.stream or "all", detail=report.summary(), counts=report.counts)
     return report
 
 
-def _heads(question: Question, report: Report) -> list[CheckpointHead]:
-    """Return the believed checkpoints, of the database and from outside it."""
-    copies = question.copies
-    report.remarks += copies.remarks
-    for detail in copies.malformed:
-        report.add("checkpoint_forged", detail)
-    known = [*signed_heads.stored(question.using), *copies.signed]
-    heads = dict.fromkeys(signed_heads.genuine(known, report))  # a copy says the same once more
-    return [head for head in heads if question.stream in {None, head.stream}]
+def _heads(question: Question, report: Report) -> tuple[list[CheckpointHead], set[CheckpointHead]]:
+    """Return the genuine checkpoints, and which of them are from outside the database."""
+    outside: set[CheckpointHead] = set()
+    if copies := question.copies:
+        report.remarks += copies.remarks
+        report.doubts += copies.doubts
+        for detail in copies.malformed:
+            report.add("checkpoint_forged", detail)
+        outside.update(signed_heads.genuine(copies.signed, report))
+    known = signed_heads.genuine(signed_heads.stored(question.using), report)
+    heads = dict.fromkeys([*known, *outside])  # a copy says the same once more
+    return [head for head in heads if question.stream in {None, head.stream}], outside
 
 
 def _streams(question: Question) -> list[str]:
@@ -125,13 +140,17 @@ def _begin(
 ) -> Walk:
     """Find the first link to look at, and what is believed to stand before it."""
     first, _ = _span(question, reader, stream)
+    accepted = rollout(stream, using=question.using) + [
+        Accepted(head.seq, instant(head.at))
+        for head in heads
+        if (head.stream, head.purpose) == (stream, Checkpoint.RESTORED)
+    ]
     if question.since and first > 1:
         before = mac_of(stream, first - 1, using=question.using)
-        return Walk(stream, keyring(), report, first, before)
+        return Walk(stream, keyring(), report, first, before, accepted)
     anchor = signed_heads.anchor_of(heads, stream, before=first)
-    if anchor:
-        return Walk(stream, keyring(), report, anchor.seq + 1, anchor.mac)
-    return Walk(stream, keyring(), report, 1, GENESIS)
+    seq, mac = (anchor.seq, anchor.mac) if anchor else (0, GENESIS)
+    return Walk(stream, keyring(), report, seq + 1, mac, accepted)
 
 
 def _protection(using: str, report: Report) -> None:
@@ -148,25 +167,35 @@ def _protection(using: str, report: Report) -> None:
 
 
 def _unsealed(question: Question, report: Report) -> None:
-    """Find what should have been sealed by now: the sealer stands still, or passed it over."""
-    keys = unsealed(question)
-    if not keys:
-        return
-    shown = ", ".join(f"{key} of {instant_of(key):%Y-%m-%d %H:%M} UTC" for key in keys[:SHOWN])
-    number = f"{len(keys):,}" if len(keys) < MOST_UNSEALED else f"{MOST_UNSEALED:,} or more"
-    sentence = f"{number} events have no seal: {shown}."
+    """Find what should have been sealed by now: it waits for a sealer, or was written in."""
+    found = unsealed(question)
     if question.unsealed_after is None:
-        report.remark(f"{sentence} They were not sealed yet when this copy was made.")
-    else:
+        if found:
+            report.remark(f"{_listed(found)} They were not sealed yet when this copy was made.")
+        return
+    waiting = [texts for texts in found if is_attested(texts)]
+    if strangers := [texts for texts in found if texts not in waiting]:
         report.add(
             "unsealed",
-            f"{sentence} Either no sealer runs (start Celery's beat, or run "
-            "`manage.py audit_seal`), or they were written into the table.",
+            f"{_listed(strangers)} Nor does the application's attestation fit: they were written "
+            "into the table, or by a release before attestations while no sealer ran.",
+        )
+    if waiting:
+        report.doubt(
+            f"{_listed(waiting)} They are attested, and wait for a sealer: start Celery's beat, or "
+            "run `manage.py audit_seal`, and verify again."
         )
 
 
-def unsealed(question: Question) -> list[uuid.UUID]:
-    """Return the keys of events without a seal, oldest first, at most a thousand."""
+def _listed(found: list[Texts]) -> str:
+    keys = [UUID(texts[0]) for texts in found[:SHOWN]]
+    shown = ", ".join(f"{key} of {instant_of(key):%Y-%m-%d %H:%M} UTC" for key in keys)
+    number = f"{len(found):,}" if len(found) < MOST_UNSEALED else f"{MOST_UNSEALED:,} or more"
+    return f"{number} events have no seal: {shown}."
+
+
+def unsealed(question: Question) -> list[Texts]:
+    """Return the texts of events without a seal, oldest first, at most a thousand."""
     waiting = SecurityEvent.objects.using(question.using).order_by("pk")
     if question.unsealed_after is not None:
         waiting = waiting.before(question.now - question.unsealed_after)
@@ -174,5 +203,5 @@ def unsealed(question: Question) -> list[uuid.UUID]:
         waiting = waiting.since(question.since)
     if question.stream is not None:
         waiting = waiting.filter(stream=question.stream)
-    waiting = waiting.filter(seal__isnull=True)
-    return list(waiting.values_list("pk", flat=True)[:MOST_UNSEALED])
+    keys = waiting.filter(seal__isnull=True).values_list("pk", flat=True)[:MOST_UNSEALED]
+    return Reader(question.using).events(list(keys))

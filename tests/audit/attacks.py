@@ -2,15 +2,16 @@
 
 import io
 import json
+import uuid
 from contextlib import contextmanager
 
 from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from audit import append_only
+from audit import append_only, keys
 from audit.checkpoints.copies import Copies
-from audit.models import EventSeal
+from audit.models import EventSeal, SecurityEvent
 from audit.sealing import sealer
 from audit.verification.verify import Question, verify
 from tests.audit.happenings import happened
@@ -47,7 +48,8 @@ def key_of(number, stream="main"):
 def looked(**options):
     """Verify without keeping the result."""
     signed = options.pop("checkpoints", ())
-    question = Question(now=timezone.now(), copies=Copies(list(signed)), **options)
+    copies = Copies(list(signed)) if signed else None
+    question = Question(now=timezone.now(), copies=copies, **options)
     return verify(question)
 
 
@@ -64,3 +66,23 @@ def command(*arguments):
     except SystemExit as end:
         return end.code, json.loads(out.getvalue())
     return 0, json.loads(out.getvalue())
+
+
+def inserted(**other):
+    """Insert a row past the application: a copy of the newest, but for its key and ``other``."""
+    columns = {"id": key_of_now(), **other}
+    names = [field.column for field in SecurityEvent._meta.concrete_fields]
+    taken = ", ".join("%s" if name in columns else name for name in names)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO audit_securityevent ({', '.join(names)}) SELECT {taken} "
+            "FROM audit_securityevent ORDER BY id DESC LIMIT 1",
+            [columns[name] for name in names if name in columns],
+        )
+    return columns["id"]
+
+
+def key_of_now(*, at=None):
+    """Return a fresh key of now or another instant, as a parameter of SQL."""
+    key = keys.key_of(at or timezone.now(), uuid.uuid4())
+    return key if connection.features.has_native_uuid_field else key.hex

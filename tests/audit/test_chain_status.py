@@ -149,6 +149,20 @@ def test_the_panel_tells_and_asks_few_questions(admin_client):
 
 
 @pytest.mark.django_db
+def test_an_indeterminate_verification_is_called_so_by_panel_and_health(admin_client):
+    happened([timezone.now()])
+    sealer.catch_up(now=timezone.now())
+    writing.write(stream="main", now=timezone.now())
+    ChainVerification.objects.create(
+        ended_at=timezone.now(), is_whole=None, looked_at=1, seconds=1, detail="Nothing to compare."
+    )
+    assert health.chain() == health.CheckResult(Status.DEGRADED, "Nothing to compare.")
+    page = admin_client.get("/admin/").content.decode()
+    assert "indeterminate" in page
+    assert "Nothing to compare." in page
+
+
+@pytest.mark.django_db
 def test_standing_is_bounded_whatever_there_is(django_assert_num_queries):
     with django_assert_num_queries(2):
         chain_status(now=timezone.now())

@@ -31,7 +31,7 @@ def numbers():
 
 def is_whole():
     sealer.catch_up(now=NOW)
-    return verify(Question(now=NOW)).is_whole
+    return verify(Question(now=NOW)).verdict == "whole"
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_an_event_is_found_whose_transaction_commits_after_thousands_of_later_on
         return all_sealed()
 
     wait_until(is_found, seconds=60)
-    assert looked().is_whole
+    assert looked().verdict == "whole"
 
 
 def test_the_mark_goes_on_when_nothing_is_open_any_more(protected):
@@ -141,7 +141,7 @@ def test_eight_sealers_at_once_seal_each_event_once(protected):
     sealer.catch_up(now=timezone.now())
     assert all_sealed()
     assert EventSeal.objects.count() == SecurityEvent.objects.count()
-    assert looked().is_whole
+    assert looked().verdict == "whole"
 
 
 def test_writers_and_sealers_together_lose_nothing(sealing):
@@ -156,7 +156,7 @@ def test_writers_and_sealers_together_lose_nothing(sealing):
     wait_until(all_sealed)
     assert SecurityEvent.objects.count() >= 241
     report = looked()
-    assert (report.is_whole, report.looked_at) == (True, EventSeal.objects.count())
+    assert (report.verdict == "whole", report.looked_at) == (True, EventSeal.objects.count())
 
 
 def test_events_are_sealed_within_a_second_or_so(sealing):
@@ -206,7 +206,7 @@ def test_a_sealer_that_is_frozen_in_its_transaction_loses_it(protected, monkeypa
     thread.join()
     assert len(raised) == 1  # too late: its connection is gone, and nothing is sealed twice
     sealer.catch_up(now=timezone.now())
-    assert looked().is_whole
+    assert looked().verdict == "whole"
 
 
 def seal_in_process(*arguments):

@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import threading
 import tracemalloc
 from datetime import timedelta
 
@@ -10,10 +12,13 @@ from celery import signals
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from audit.models import ChainVerification, EventSeal, SecurityEvent
+from audit import health, tasks
+from audit.checkpoints import signing, writing
+from audit.models import ChainVerification, Checkpoint, EventSeal, SecurityEvent
 from audit.sealing import loop, sealer
 from audit.verification import links
 from audit.verification.verify import Question, total
+from garrison.health import Status
 from tests.audit.attacks import command, execute, key_of, looked, sealed
 from tests.audit.happenings import happened
 
@@ -23,6 +28,11 @@ NOW = timezone.now()
 @pytest.fixture
 def ten(protected):
     return sealed(NOW - timedelta(minutes=20 - n) for n in range(10))
+
+
+@pytest.fixture
+def signed(ten):
+    return writing.write(stream="main", now=timezone.now())
 
 
 def told(*arguments):
@@ -35,10 +45,94 @@ def told(*arguments):
     return 0, out.getvalue()
 
 
-def test_a_whole_log_is_told_in_a_sentence(ten):
+def test_a_whole_log_is_told_in_a_sentence(signed):
     code, text = told()
     assert code == 0
-    assert text.startswith("The audit log is whole: 10 sealed events and 0 checkpoints verified.")
+    assert text.startswith("The audit log is whole: 10 sealed events and 1 checkpoints verified.")
+
+
+def everything_is_gone(_folder):
+    for table in ("securityevent", "eventseal", "checkpoint"):
+        execute(f"DELETE FROM audit_{table}")
+
+
+def everything_is_gone_and_every_copy(folder):
+    everything_is_gone(folder)
+    shutil.rmtree(folder)
+
+
+def another_stream_has_no_copy(_folder):
+    sealed([NOW - timedelta(minutes=5)], stream="side")
+
+
+def hours_went_by_without_a_copy(_folder):
+    later = timezone.now() + timedelta(hours=4)
+    happened([later])
+    sealer.catch_up(now=later)
+
+
+INDETERMINATE = {
+    everything_is_gone_and_every_copy: "new, or all of it is gone",
+    shutil.rmtree: "No checkpoint outside the database is of 'main'",
+    another_stream_has_no_copy: "No checkpoint outside the database is of 'side'",
+    hours_went_by_without_a_copy: "The newest checkpoint outside the database is of",
+}
+
+
+@pytest.mark.parametrize(("happens", "doubt"), INDETERMINATE.items())
+def test_what_nothing_outside_vouches_for_is_not_called_whole(signed, elsewhere, happens, doubt):
+    assert told()[0] == 0
+    happens(elsewhere)
+    code, text = told()
+    assert code == 3
+    assert text.startswith("The audit log is INDETERMINATE: ")
+    assert doubt in text
+    assert "whole" not in text
+    assert ChainVerification.objects.first().is_whole is None
+    reported = health.chain()
+    assert reported.status is Status.DEGRADED
+    assert doubt in reported.detail
+
+
+def test_copies_that_cannot_be_read_leave_it_open(signed, elsewhere):
+    (copy,) = elsewhere.rglob("*.json")
+    copy.with_name("000000000001.json").symlink_to(copy.parent / "nowhere")
+    code, found = command()
+    assert (code, found["counts"]) == (3, {})
+    assert "could not be read" in found["doubts"][0]
+
+
+def test_a_log_that_is_gone_is_found_by_its_copies(signed, elsewhere):
+    everything_is_gone(elsewhere)
+    assert command()[1]["counts"] == {"truncated": 1}
+
+
+def by_command():
+    call_command("audit_seal", stdout=io.StringIO())
+
+
+def by_loop():
+    stop = threading.Event()
+    loop.keep_sealing(stop, report=lambda _sealed: stop.set())
+
+
+@pytest.mark.parametrize("seal", [by_command, tasks.seal_events, by_loop])
+def test_the_first_checkpoint_comes_with_the_first_seal_and_no_second(protected, elsewhere, seal):
+    happened([timezone.now()])
+    seal()
+    assert Checkpoint.objects.count() == len([*elsewhere.rglob("*.json")]) == 1
+    assert command()[0] == 0
+    happened([timezone.now()])
+    seal()
+    assert Checkpoint.objects.count() == 1
+
+
+def test_a_process_that_may_only_verify_signs_nothing(ten, settings):
+    settings.AUDIT_CHECKPOINT_PUBLIC_KEYS = [
+        f"site:{key}" for key in signing.signers().published().values()
+    ]
+    by_command()
+    assert not Checkpoint.objects.exists()
 
 
 def test_a_broken_log_is_told_with_what_to_do(ten):
@@ -62,7 +156,7 @@ def test_a_flood_of_findings_is_counted_and_not_all_told(ten, monkeypatch):
     assert "and 61 more of the same kinds" in told()[1]
 
 
-def test_a_part_is_asked_about_by_stream_and_by_time(ten):
+def test_a_part_is_asked_about_by_stream_and_by_time(signed):
     sealed((NOW - timedelta(minutes=5 - n) for n in range(3)), stream="side")
     execute("DELETE FROM audit_securityevent WHERE id = %s", key_of(2, "side"))
     assert command("--stream", "main")[0] == 0
@@ -75,6 +169,7 @@ def test_since_looks_only_at_what_was_sealed_from_then_on(protected):
     for n in range(6):
         happened([NOW - timedelta(hours=6 - n)])
         sealer.catch_up(now=NOW - timedelta(hours=6 - n))
+    writing.write(stream="main", now=timezone.now())
     last = EventSeal.objects.order_by("-seq").first()
     execute("DELETE FROM audit_securityevent WHERE id = %s", key_of(2))
     since = (NOW - timedelta(hours=2, minutes=1)).isoformat()
@@ -112,7 +207,7 @@ def test_keys_that_cannot_be_used_are_refused_with_exit_code_two(settings):
         call_command("audit_seal")
 
 
-def test_each_verification_is_kept_and_only_a_broken_one_is_an_event(ten):
+def test_each_verification_is_kept_and_only_a_broken_one_is_an_event(signed):
     command()
     assert not SecurityEvent.objects.filter(kind="audit.chain.broken").exists()
     execute("DELETE FROM audit_securityevent WHERE id = %s", key_of(5))
@@ -136,7 +231,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_is_shown_on_a_terminal_alone(ten):
+def test_progress_is_shown_on_a_terminal_alone(signed):
     err = Terminal()
     call_command("audit_verify", stdout=io.StringIO(), stderr=err)
     assert "100 % 10 of 10" in err.getvalue()

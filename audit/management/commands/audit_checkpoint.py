@@ -11,6 +11,7 @@ from django.utils import timezone
 from audit.checkpoints.signing import from_row, signers, to_file
 from audit.checkpoints.writing import declare_restored, write
 from audit.errors import AuditKeysUnusable, CheckpointRefused
+from audit.keys import EPOCH
 from audit.management.arguments import no_stream
 from audit.models import EventSeal
 from audit.sealing import sealer
@@ -74,7 +75,8 @@ class Command(BaseCommand):
 
 
 def _written(options: dict[str, Any]) -> list[Checkpoint]:
-    sealer.catch_up(now=timezone.now())
+    # A backup may hold what no look from its own mark on would find: then from the beginning.
+    sealer.catch_up(now=timezone.now(), since=EPOCH if options["restored"] else None)
     known = EventSeal.objects.streams()
     if options["stream"] and options["stream"] not in known:
         raise CommandError(no_stream(options["stream"], known), returncode=2)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from audit.checkpoints import writing
 from audit.errors import AuditKeysUnusable
 from audit.keys import EPOCH
 from audit.sealing import loop, sealer
@@ -39,12 +40,7 @@ class Command(BaseCommand):
             keyring()
         except AuditKeysUnusable as problem:
             raise CommandError(str(problem), returncode=2) from problem
-        # Everything there is, not only what came lately.
-        sealed = (
-            self._forever()
-            if options["forever"]
-            else sealer.catch_up(now=timezone.now(), since=EPOCH)
-        )
+        sealed = self._forever() if options["forever"] else _once()
         is_busy = sealer.is_at_work()
         if options["json"]:
             self.stdout.write(json.dumps({"sealed": sealed, "another_at_work": is_busy}))
@@ -59,3 +55,10 @@ class Command(BaseCommand):
         self.stderr.write("Sealing. Ctrl-C ends it.")
         loop.keep_sealing(stop, report=lambda sealed: counted.update(sealed=sealed))
         return counted["sealed"]
+
+
+def _once() -> int:
+    """Seal everything there is, not only what came lately, and sign what never was."""
+    sealed = sealer.catch_up(now=timezone.now(), since=EPOCH)
+    writing.write_first()
+    return sealed

@@ -16,6 +16,7 @@ from audit.errors import AuditKeysUnusable, CheckpointRefused
 from audit.management.arguments import instant, no_stream
 from audit.models import EventSeal
 from audit.verification import verify
+from audit.verification.report import Verdict
 from garrison.management.arguments import text
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from audit.verification.report import Report
 
 USAGE = 2  # the exit code of a question that cannot be asked
+EXIT_CODES = {Verdict.WHOLE: 0, Verdict.BROKEN: 1, Verdict.INDETERMINATE: 3}
 
 
 class Command(BaseCommand):
@@ -32,7 +34,8 @@ class Command(BaseCommand):
     help = (
         "Verify every seal of the audit log and compare it with the signed checkpoints. Names what "
         "was edited, removed, inserted, moved or cut off; repairs nothing. Exit code 0: whole; 1: "
-        "broken; 2: it could not be asked."
+        "broken; 2: it could not be asked; 3: indeterminate, because there is nothing outside the "
+        "database to compare with, or events wait for their seal."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -56,7 +59,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
     def handle(self, **options: Any) -> None:
-        """Verify, print, and exit with 1 where something is wrong."""
+        """Verify, print, and exit with 1 where something is wrong, 3 where it is indeterminate."""
         known = EventSeal.objects.streams()
         if options["stream"] and options["stream"] not in known:
             raise CommandError(no_stream(options["stream"], known), returncode=USAGE)
@@ -76,8 +79,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(report.as_json(), indent=2))
         else:
             self._print(report)
-        if not report.is_whole:
-            sys.exit(1)
+        if code := EXIT_CODES[report.verdict]:
+            sys.exit(code)
 
     def _progress(self, question: verify.Question, options: dict[str, Any]) -> Any:
         if options["json"] or not self.stderr.isatty():
@@ -101,11 +104,13 @@ class Command(BaseCommand):
         undescribed = sum(report.counts.values()) - len(report.violations)
         if undescribed:
             self.stdout.write(f"  and {undescribed:,} more of the same kinds.")
+        for doubt in report.doubts:
+            self.stdout.write(f"  doubt: {doubt}")
         for remark in report.remarks:
             self.stdout.write(f"  remark: {remark}")
         if not report.is_complete:
             self.stdout.write("Only a part was asked about.")
-        if not report.is_whole:
+        if report.verdict is Verdict.BROKEN:
             self.stdout.write(
                 "Keep this database as it is, and make a copy. What to do: docs/audit.md, 'When it "
                 "does not verify'."

@@ -1,0 +1,275 @@
+"""Each event carries the application's attestation, and what carries none is named."""
+
+import hashlib
+import hmac
+import json
+import uuid
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone as django_timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit import attestation
+from audit.checkpoints import writing
+from audit.models import EventSeal, SecurityEvent
+from audit.sealing import sealer
+from audit.sealing.encoding import ATTESTATION, FIELDS, VERSION, canonical_data, message
+from audit.verification.links import Reader
+from garrison.events import Outcome, emit
+from tests.audit.attacks import command, execute, inserted, looked, sealed
+from tests.audit.happenings import DONE, REFUSED, happened
+
+NOW = django_timezone.now()
+DAY = timedelta(days=1)
+EVENT = {
+    "id": "019abcde-0000-7000-8000-000000000001",
+    "stream": "main",
+    "kind": "accounts.login.failed",
+    "severity": "3",
+    "outcome": "refused",
+    "at": "2026-11-24T12:00:00.000001+00:00",
+    "actor_id": "",
+    "actor_label": "ñ",
+    "target": "user:7",
+    "ip": "203.0.113.9",
+    "location": "",
+    "user_agent": "Mozilla/5.0",
+    "session_id": "",
+    "request_id": "ab12",
+    "data": '{"n":3,"reason":"wrong_password"}',
+    "attestation": None,
+}
+SECRET = "x1Jq8vNd3Wm6Kz0Rb5Tc9Yf2Hg7Lp4Sa"
+
+
+def hkdf(secret, info):
+    """Derive 32 bytes by RFC 5869, with nothing but HMAC."""
+    extracted = hmac.digest(bytes(32), secret, "sha256")
+    return hmac.digest(extracted, info + b"\x01", "sha256")
+
+
+def events():
+    """Return the texts of every event, as the sealer reads them."""
+    return Reader().events(list(SecurityEvent.objects.order_by("pk").values_list("pk", flat=True)))
+
+
+def are_attested():
+    return [attestation.is_attested(texts) for texts in events()]
+
+
+def test_an_attestation_is_these_bytes(settings):
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = SECRET, []
+    key = hkdf(SECRET.encode(), b"garrison.audit.attest.v1")
+    covered = EVENT | {"ip": "cb007109"}
+    parts = ["garrison.audit.event.v1", *[covered[field] for field in FIELDS[:ATTESTATION]]]
+    message = b"".join(b"%d:%b," % (len(part.encode()), part.encode()) for part in parts)
+    trace = hmac.digest(key, b"garrison.audit.fingerprint.v1", hashlib.sha256)[:4].hex()
+    made = attestation.attest([EVENT[field] for field in FIELDS])
+    assert made == f"1.{trace}.{hmac.digest(key, message, hashlib.sha256)[:16].hex()}"
+    assert made == "1.ea3f428f.28195dace47c8ff48dc95d6642483356"
+    assert len(made) == attestation.LONGEST
+
+
+VALUES = [
+    {"data": {"n": number}}
+    for number in (0, -1, 1.0, 0.1, 1e15, 1e16, -1e22, 1.5e300, 5e-324, -0.0, 2**53 - 1, 10**18)
+] + [
+    {"data": {"z": {"b": [None, True, 'é\\"\u2028'], "a": ""}, "": {}}, "actor_label": "ñ:3,"},
+    {"ip": None},
+    {"ip": "2001:DB8:0::1"},
+    {"ip": "::ffff:192.0.2.1"},
+    {"ip": "::192.0.2.1"},
+    {"at": datetime(2026, 11, 24, 13, 30, 0, 7, tzinfo=timezone(timedelta(hours=5)))},
+    {"outcome": Outcome.REFUSED, "severity": True, "request_id": 7},
+    {"id": str(uuid.uuid4())},
+    {"attestation": "1.00000000.00"},
+]
+
+
+@pytest.mark.parametrize("values", VALUES, ids=repr)
+@pytest.mark.django_db
+def test_what_the_application_writes_is_attested_as_the_database_returns_it(values):
+    row = SecurityEvent.objects.create(kind="tests.door.opened", **values)
+    SecurityEvent.objects.bulk_create(
+        SecurityEvent(kind="tests.door.opened", **{**values, "id": uuid.uuid4()}) for _ in "ab"
+    )
+    assert are_attested() == [True] * 3
+    assert SecurityEvent.objects.get(pk=row.pk).attestation == row.attestation
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_emitted_is_attested_now_and_after_a_rollback():
+    for kind in (DONE, REFUSED):
+        emit(kind, target="door:1", data={"at": NOW, "n": 1e30, "text": "a\x00b\u202e"})
+    assert are_attested() == [True, True]
+
+
+@given(data=st.dictionaries(st.text("ab", max_size=2), st.floats(allow_nan=False) | st.integers()))
+def test_numbers_have_one_form_however_often_they_are_read(data):
+    once = attestation._numbers(canonical_data(json.dumps(data)))
+    assert attestation._numbers(once) == once
+
+
+OTHER = {
+    "stream": "side",
+    "kind": "tests.door.closed",
+    "severity": 5,
+    "outcome": "refused",
+    "at": "2026-11-01 12:00:00+00:00",
+    "actor_id": "43",
+    "actor_label": "eve@example.org",
+    "target": "user:1",
+    "ip": "203.0.113.10",
+    "location": "Paris",
+    "user_agent": "Mozilla/5.1",
+    "session_id": "s2",
+    "request_id": "r2",
+    "data": '{"n": 2}',
+}
+FALSE = [None, "", "1.00000000.00", "1." + "é" * 8, "x" * 43]
+
+
+@pytest.mark.parametrize("other", [{}, *({name: OTHER[name]} for name in OTHER)], ids=repr)
+@pytest.mark.django_db
+def test_no_other_row_can_take_an_attestation(other):
+    happened([NOW])
+    inserted(**other)
+    assert sorted(are_attested()) == [False, True]
+
+
+@pytest.mark.parametrize("false", [*FALSE, "copied"])
+def test_an_inserted_row_is_sealed_as_such_and_named_by_sealer_and_verifier(protected, false):
+    sealed([NOW - timedelta(minutes=5)])
+    key = inserted(**({} if false == "copied" else {"attestation": false}))
+    happened([django_timezone.now()])
+    assert sealer.catch_up(now=django_timezone.now()) == 3
+    told = SecurityEvent.objects.get(kind="audit.chain.broken")
+    assert (told.data["count"], told.data["number"]) == (1, 3)
+    report = looked()
+    assert [(v.code, v.number) for v in report.violations] == [("unattested", 3)]
+    assert str(uuid.UUID(str(key))) in report.violations[0].detail
+    assert command()[0] == 1
+    assert writing.write(stream="main", now=django_timezone.now()).seq == 4, "signing goes on"
+
+
+def test_a_head_is_signed_although_the_last_event_is_no_application_s(protected):
+    sealed([NOW - timedelta(minutes=5)])
+    inserted()
+    sealer.catch_up(now=django_timezone.now())
+    execute("DELETE FROM audit_securityevent WHERE kind = 'audit.chain.broken'")
+    assert writing.write(stream="main", now=django_timezone.now()).seq == 3
+
+
+def test_an_attestation_that_is_changed_after_it_was_sealed_is_an_edit(protected):
+    sealed([NOW - timedelta(minutes=5)] * 3)
+    for value in (None, "1.00000000.00"):
+        execute("UPDATE audit_securityevent SET attestation = %s", value)
+        assert {violation.code for violation in looked().violations} == {"edited", "forged"}
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(
+    "odd",
+    [{"data": "[" * 3000 + "]" * 3000}, {"at": "infinity"}, {"at": "0044-03-15 BC"}],
+    ids=["nested", "never", "bc"],
+)
+def test_a_row_that_python_cannot_read_does_not_stop_the_sealer(protected, odd):
+    sealed([NOW - timedelta(minutes=5)])
+    inserted(**odd)
+    happened([django_timezone.now()])
+    assert sealer.catch_up(now=django_timezone.now()) == 3
+    assert [violation.code for violation in looked().violations] == ["unattested"]
+
+
+def test_a_key_is_rolled_by_its_fallbacks(protected, settings):
+    sealed([NOW - timedelta(minutes=9)])
+    old, new = settings.SECRET_KEY, SECRET
+    steps = [(old, [new]), (new, [old])]
+    for writer, reader in zip(steps, steps[1:] + steps[:1], strict=True):
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = writer[0], writer[1]
+        happened([django_timezone.now()])
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = reader[0], reader[1]
+        sealer.catch_up(now=django_timezone.now())
+    settings.AUDIT_KEYS = ["site"]
+    assert looked().verdict == "whole"
+
+
+def test_a_key_that_only_the_sealer_lacked_is_no_finding_and_one_that_nobody_has_is(
+    protected, settings
+):
+    sealed([NOW - timedelta(minutes=9)])
+    ours = settings.SECRET_KEY
+    settings.AUDIT_KEYS = ["a1:3q2+7wABAgMEBQYHCIkKiwyNDo8QkRKTFJUWlxiZGps="]
+    settings.SECRET_KEY = SECRET
+    happened([django_timezone.now()])
+    settings.SECRET_KEY = ours
+    settings.AUDIT_KEYS += ["site"]
+    sealer.catch_up(now=django_timezone.now())
+    (violation,) = looked().violations
+    assert violation.code == "unattested"
+    assert "names a key that is not here" in violation.detail
+    settings.SECRET_KEY_FALLBACKS = [SECRET]
+    assert looked().verdict == "whole"
+
+
+def of_the_release_before(at):
+    """Store an event without an attestation, as processes of the release before do."""
+    return inserted(attestation=None, at=at.isoformat(" "))
+
+
+def test_what_the_release_before_writes_while_this_one_rolls_out_is_expected(
+    protected, monkeypatch
+):
+    with monkeypatch.context() as patched:
+        patched.setattr(sealer, "VERSION", 2)
+        patched.setattr(sealer, "message", partial(message, version=2))
+        patched.setattr(sealer, "is_attested", lambda _texts: True)
+        sealed([NOW - DAY * 3])
+        of_the_release_before(NOW - DAY * 3)
+        sealer.catch_up(now=NOW - DAY * 3, since=NOW - DAY * 4)
+    assert looked().verdict == "whole"
+    began = NOW - DAY * 2
+    happened([began])
+    sealer.catch_up(now=began, since=NOW - DAY * 4)
+    of_the_release_before(began)
+    sealer.catch_up(now=began + DAY / 2, since=NOW - DAY * 4)
+    assert not SecurityEvent.objects.filter(kind="audit.chain.broken").exists()
+    report = looked()
+    assert report.verdict == "whole"
+    assert "1 events of 'main' carry no attestation, as expected" in " ".join(report.remarks)
+    of_the_release_before(began)
+    sealer.catch_up(now=began + DAY * 1.1, since=NOW - DAY * 4)
+    assert SecurityEvent.objects.filter(kind="audit.chain.broken").exists()
+    assert [violation.code for violation in looked().violations] == ["unattested"]
+    since = (began + DAY).isoformat()
+    assert command("--since", since)[1]["counts"] == {"unattested": 1}
+
+
+def test_who_declares_a_backup_restored_accepts_what_it_brought(protected, settings):
+    sealed([NOW - timedelta(minutes=9)])
+    writing.write(stream="main", now=django_timezone.now())
+    settings.AUDIT_KEYS = ["a1:3q2+7wABAgMEBQYHCIkKiwyNDo8QkRKTFJUWlxiZGps=", "site"]
+    settings.AUDIT_CHECKPOINT_KEYS = ["c1:5q2+7wABAgMEBQYHCIkKiwyNDo8QkRKTFJUWlxiZGps=", "site"]
+    inserted(attestation="1.0a0a0a0a.00")
+    sealer.catch_up(now=django_timezone.now())
+    assert command()[1]["counts"] == {"unattested": 1}
+    call_command("audit_checkpoint", "--restored")
+    assert command()[1]["counts"] == {}
+    inserted()
+    sealer.catch_up(now=django_timezone.now())
+    assert command()[1]["counts"] == {"unattested": 1}
+
+
+def test_a_database_of_the_release_before_is_read_and_migrated_without_a_loss(protected):
+    call_command("migrate", "audit", "0003", verbosity=0)
+    try:
+        assert looked().violations == []
+    finally:
+        call_command("migrate", "audit", verbosity=0)
+    sealed([datetime.now(UTC)])
+    assert EventSeal.objects.first().version == VERSION
+    assert looked().verdict == "whole"
