@@ -108,6 +108,45 @@ def test_our_command_brings_the_whole_site_back(host):
     host.run("audit_verify")
 
 
+def verified(host):
+    """Return the exit code of ``audit_verify``, and what it printed."""
+    program = host.start("audit_verify")
+    out, _ = program.communicate(timeout=120)
+    return program.returncode, out
+
+
+def restored_by_the_page(host):
+    """Restore a backup that holds an event from before the last seal; no sealer runs by now."""
+    host.run("keepsakes", "--events=1", "--minutes-ago=5")
+    host.run("backup_create", "--only=database")
+    yield
+    name = hosting.database_of(host)
+    host.run("backup_restore", "--only=database", "--yes", "--confirm-database", name)
+    yield
+
+
+def test_what_waits_for_a_sealer_after_a_restore_is_no_break(host):
+    [*restored_by_the_page(host)]
+    code, out = verified(host)
+    assert (code, "wait for a sealer" in out, "BROKEN" in out) == (3, True, False)
+    host.run("audit_seal")
+    assert verified(host)[0] == 0
+
+
+@one_engine
+def test_a_restore_by_the_page_ends_with_a_log_that_verifies(host):
+    steps = restored_by_the_page(host)
+    next(steps)
+    host.run("audit_seal")
+    host.run("audit_checkpoint")
+    next(steps)
+    code, out = verified(host)
+    assert (code, "truncated" in out, "unsealed" in out) == (1, True, False)
+    host.run("audit_checkpoint", "--restored")
+    code, out = verified(host)
+    assert code == 0, out
+
+
 def test_our_command_replaces_a_site_whose_evidence_cannot_be_changed(host):
     """Append-only tables refuse every change; a restore puts others in their place."""
     host.run("backup_create")

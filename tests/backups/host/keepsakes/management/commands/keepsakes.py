@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand
 from django.db import connection, models, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Field
+from django.utils import timezone
 
 from backups import events
 from garrison.events import emit
@@ -35,13 +36,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("--fill", type=int)
         parser.add_argument("--events", type=int)
+        parser.add_argument("--minutes-ago", type=int, default=0)
 
     def handle(self, **options: Any) -> None:
         if options["fill"]:
             with transaction.atomic():
                 fill(options["fill"])
         for number in range(options["events"] or 0):
-            emit(events.KEY_GENERATED, target=f"keepsake:{number}", data={"n": number})
+            at = timezone.now() - dt.timedelta(minutes=options["minutes_ago"])
+            emit(events.KEY_GENERATED, target=f"keepsake:{number}", data={"n": number}, now=at)
         if not options["fill"] and not options["events"]:
             self.stdout.write(json.dumps(told(), default=str))
 
