@@ -96,9 +96,14 @@ def _passes_on(task: str, outer: Any) -> bool:
 
 def _is_encrypted(expression: Any) -> bool:
     if isinstance(expression, Ref):
-        return _is_encrypted(expression.source)
+        return _is_encrypted(_source(expression))
     is_value = isinstance(expression, Col | Subquery | Query)
     return is_value and isinstance(expression.output_field, Wrapping)
+
+
+def _source(reference: Ref) -> Any:
+    """Return the selected expression that an alias stands for."""
+    return reference.get_source_expressions()[0]
 
 
 def _mentions_encrypted(expression: Any) -> bool:
@@ -108,7 +113,7 @@ def _mentions_encrypted(expression: Any) -> bool:
     """
     if isinstance(expression, IsNull) and _is_encrypted(expression.lhs):
         return False
-    sources = getattr(expression, "get_source_expressions", list)()
+    sources: list[Any] = getattr(expression, "get_source_expressions", list)()
     return _is_encrypted(expression) or any(map(_mentions_encrypted, sources))
 
 
@@ -145,7 +150,7 @@ def _rows_told_apart(query: Any) -> Iterator[list[Any]]:
     if is_union or (query.distinct and not query.distinct_fields) or query.group_by is True:
         yield _selection(query)
     if isinstance(query.group_by, tuple):
-        yield [e.source if isinstance(e, Ref) else e for e in query.group_by]
+        yield [_source(e) if isinstance(e, Ref) else e for e in query.group_by]
 
 
 def _selection(query: Any) -> list[Any]:
