@@ -85,7 +85,7 @@ VALUES = [
     {"ip": "::192.0.2.1"},
     {"at": datetime(2026, 11, 24, 13, 30, 0, 7, tzinfo=timezone(timedelta(hours=5)))},
     {"outcome": Outcome.REFUSED, "severity": True, "request_id": 7},
-    {"id": str(uuid.uuid4())},
+    {"id": "0193a7f2-0000-7000-8000-000000000007"},
     {"attestation": "1.00000000.00"},
 ]
 
