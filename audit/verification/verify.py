@@ -77,9 +77,10 @@ def verify(question: Question, *, progress: Callable[[int], None] = lambda _done
         report.heads[stream] = ends[stream][1]
     believed = signed_heads.compare(heads, using=question.using, ends=ends, report=report)
     if not (ends or believed):
-        report.doubt(
+        report.doubts.insert(
+            0,
             "There is nothing to verify, neither a sealed event nor a checkpoint: this log is new, "
-            "or all of it is gone."
+            "or all of it is gone.",
         )
     elif question.copies is not None:
         outside &= set(believed)
