@@ -88,7 +88,7 @@ PRUNING_HELD = EventKind(
     Delivery.WITH_CHANGE,
 )
 TARGET_FORGOTTEN = EventKind(
-    "backups.target.forgotten", Severity.HIGH, "The copies on a target were given up."
+    "backups.target.forgotten", Severity.MEDIUM, "The copies on a target were given up."
 )
 DRILL_PASSED = EventKind(
     "backups.drill.passed", Severity.INFO, "A backup was restored into a scratch database, whole."

@@ -37,7 +37,7 @@ ARGUMENTS = {
     "backup_drill": {"backup": ([], set())},
     "backup_keygen": {"output": ([], TEXTS), "identity": (["--reseal-manifests"], set())},
     "backup_list": {},
-    "backup_prune": {},
+    "backup_prune": {"allow": ([], set()), "forget_target": ([], set())},
     "backup_restore": {
         "folder": ([], set()),
         "target": ([], set()),

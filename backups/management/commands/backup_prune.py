@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from backups import services
 from backups.management.commands._base import BackupCommand, human
-from garrison.management.arguments import text
+from garrison.management.arguments import number, text
 
 HELD = 3  # exit code
 
@@ -29,7 +29,11 @@ class Command(BackupCommand):
         super().add_arguments(parser)
         parser.add_argument("--dry-run", action="store_true", help="Delete nothing, only tell.")
         parser.add_argument(
-            "--allow", type=int, default=0, metavar="N", help="Let so many backups go at once."
+            "--allow",
+            type=number(1),
+            default=0,
+            metavar="N",
+            help="Let so many backups go at once.",
         )
         parser.add_argument(
             "--forget-target",
