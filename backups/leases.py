@@ -15,7 +15,14 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    InterfaceError,
+    connection,
+    connections,
+)
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from backups.conf import settings
@@ -79,7 +86,8 @@ class HeldLease:
                     logger.warning("A lease could not be renewed: %s.", type(failure).__name__)
                     connection.close()
         finally:
-            connection.close()  # this thread's own
+            # This thread's own. Django's close() of a SQLite in memory would leave it open.
+            BaseDatabaseWrapper.close(connections[DEFAULT_DB_ALIAS])
 
     def end(self) -> None:
         """Stop renewing and release the lease."""
