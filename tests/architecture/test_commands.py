@@ -36,7 +36,7 @@ ARGUMENTS = {
     "backup_create": {"only": ([], set())},
     "backup_drill": {"backup": ([], set())},
     "backup_keygen": {"output": ([], TEXTS), "identity": (["--reseal-manifests"], set())},
-    "backup_list": {},
+    "backup_list": {"folder": ([], set()), "target": ([], set()), "identity": ([], set())},
     "backup_prune": {"allow": ([], set()), "forget_target": ([], set())},
     "backup_restore": {
         "folder": ([], set()),
@@ -45,6 +45,8 @@ ARGUMENTS = {
         "only": ([], set()),
         "table": ([], set()),
         "into_schema": (["--table", "accounts_user"], set()),
+        "file": ([], set()),
+        "into": (["--file", "x"], set()),
         "confirm_database": (["--yes"], set()),
     },
     "send_mails": {},

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 from django.core.files.storage import storages
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from audit.models import SecurityEvent
@@ -60,7 +60,10 @@ def test_links_pipes_sockets_and_unreadable_files_are_counted_named_and_said(
     unreadable["locked\n.txt"] = 13
     with contextlib.chdir(site.media), socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket")
-        told = said(capsys, "backup_create")
+        with pytest.raises(CommandError, match=r"^INCOMPLETE. 1 files could not") as refused:
+            call_command("backup_create")
+    assert refused.value.returncode == 3
+    told = capsys.readouterr().out
     backup = services.find()
     state = backup.manifest.files
     assert state.skipped == {"link": 4, "pipe": 1, "socket": 1, "unreadable": 1}

@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backups import services
+from backups.files.skipped import UNREADABLE
 from backups.management.commands._base import BackupCommand, counted, human
 from backups.models.backup import Content, CopyState
 
@@ -26,7 +27,7 @@ class Command(BackupCommand):
         "Make an encrypted backup of the database and the files, now, on every target. "
         "With --if-due (for cron, where no beat runs) make last night's only if it is missing, and "
         "do whatever waits in the queue, and prune. Exit code 1: there is no backup; 3: there is "
-        "one, and not every target holds it."
+        "one, and not every target holds it, or a file could not be read."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -76,8 +77,8 @@ class Command(BackupCommand):
             copies=copies,
             failures=failures,
         )
-        if failures:
-            told = "; ".join(f"{target}: {why}" for target, why in failures.items())
-            raise CommandError(
-                f"INCOMPLETE: the backup is not on every target. {told}", returncode=INCOMPLETE
-            )
+        lacks = [f"It is not on {target}: {why}" for target, why in failures.items()]
+        if count := made.skipped.get(UNREADABLE):
+            lacks.append(f"{count} files could not be read: manage.py backup_list {made.folder}")
+        if lacks:
+            raise CommandError(f"INCOMPLETE. {' '.join(lacks)}", returncode=INCOMPLETE)

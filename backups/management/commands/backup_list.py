@@ -38,7 +38,9 @@ class Command(BackupCommand):
         """Add where to look."""
         super().add_arguments(parser)
         parser.add_argument("folder", nargs="?", type=text, help="List what this backup holds.")
-        parser.add_argument("--target", type=text, help="Read it from this target.")
+        parser.add_argument(
+            "--target", type=text, help="Read it from this target; else the newest there."
+        )
         parser.add_argument(
             "--identity", type=text, help="Age identity file; BACKUP_IDENTITY_FILE otherwise."
         )
@@ -48,9 +50,10 @@ class Command(BackupCommand):
 
     def run(self, **options: Any) -> None:
         """List them."""
-        if options["folder"]:
-            where = {key: options[key] for key in ("folder", "target")}
-            return self._list_one(services.find(**where, identity_file=options["identity"]))
+        of_one = {key: options[key] for key in ("folder", "target")}
+        of_one["identity_file"] = options["identity"]
+        if any(of_one.values()):
+            return self._list_one(services.find(**of_one))
         if options["on_targets"]:
             return self._list_targets()
         if options["rebuild"]:
