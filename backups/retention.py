@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+PARTS = ("database", "files")
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """What the decision needs to know of a good backup."""
@@ -22,6 +25,7 @@ class Candidate:
     snapshot_at: datetime
     is_whole: bool  # no verification has found damage
     drilled_at: datetime | None
+    holds: tuple[str, ...] = PARTS  # what a restore can count on it for; a safety backup for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ def keepers(
 
     The newest N whole ones are never let go, nor the last one that a drill has proven, whatever
     their age; a damaged one earns no such place, nor one stamped in the future: that one is kept
-    beside them, until its time has come.
+    beside them, until its time has come. Places are counted for the database and for the files, so
+    that backups of one of them alone, such as before a restore, let no last one of the other go.
     """
     ordered = sorted(candidates, key=lambda c: c.snapshot_at)
     whole = [c for c in ordered if c.is_whole and c.snapshot_at <= now + SKEW]
@@ -56,10 +61,12 @@ def keepers(
     locked = now - timedelta(days=policy.locked_days)
     keep((c for c in ordered if c.snapshot_at > young), f"younger than {policy.days} days")
     keep((c for c in ordered if c.snapshot_at > locked), "locked by its target")
-    keep(whole[-policy.last :], f"one of the last {policy.last}")
     keep(_last_drilled(whole), "the last one drilled")
-    keep(_first_of_each(whole, _week, policy.weekly), "the first of its week")
-    keep(_first_of_each(whole, _month, policy.monthly), "the first of its month")
+    for part in PARTS:
+        holding = [c for c in whole if part in c.holds]
+        keep(holding[-policy.last :], f"one of the last {policy.last}")
+        keep(_first_of_each(holding, _week, policy.weekly), "the first of its week")
+        keep(_first_of_each(holding, _month, policy.monthly), "the first of its month")
     return kept
 
 

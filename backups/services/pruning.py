@@ -15,7 +15,7 @@ from backups import events, leases, retention
 from backups.conf import settings
 from backups.errors import BackupNotFound, BackupsRefusal
 from backups.models import Backup, Copy, Lease, State, StoredFile
-from backups.models.backup import CopyState
+from backups.models.backup import Content, CopyState, Kind
 from backups.services import running
 from backups.services.reaching import HOLDING, Reach
 from backups.times import SKEW, duration
@@ -100,7 +100,7 @@ def _decide(now: datetime, allow: int, *, is_retried: bool) -> PruneResult:
     good = list(Backup.objects.good().exclude(snapshot_at=None))
     whole = set(Copy.objects.filter(state=CopyState.GOOD).values_list("backup_id", flat=True))
     candidates = [
-        retention.Candidate(b.pk, b.snapshot_at, b.pk in whole, b.drilled_at)  # type: ignore[arg-type]
+        retention.Candidate(b.pk, b.snapshot_at, b.pk in whole, b.drilled_at, _holds(b))  # type: ignore[arg-type]
         for b in good
     ]
     policy = retention.Policy(
@@ -120,6 +120,12 @@ def _decide(now: datetime, allow: int, *, is_retried: bool) -> PruneResult:
         pruned.files += 1
         pruned.file_bytes += row.size
     return pruned
+
+
+def _holds(backup: Backup) -> tuple[str, ...]:
+    if backup.kind == Kind.SAFETY:
+        return ()
+    return retention.PARTS if backup.content == Content.ALL else (str(backup.content),)
 
 
 def _why_held(going: int, good: int, allow: int, now: datetime) -> str:

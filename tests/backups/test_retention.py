@@ -24,8 +24,8 @@ NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 POLICY = Policy(days=30, weekly=8, monthly=12, last=3)
 
 
-def made(days, *, whole=True, drilled=None):
-    return Candidate(uuid.uuid4(), NOW - timedelta(days=days), whole, drilled)
+def made(days, *, whole=True, drilled=None, holds=retention.PARTS):
+    return Candidate(uuid.uuid4(), NOW - timedelta(days=days), whole, drilled, holds)
 
 
 def ages(candidates, policy=POLICY):
@@ -55,6 +55,12 @@ def test_a_damaged_backup_takes_no_place_among_the_last_good_ones():
     policy = Policy(days=30, weekly=0, monthly=0, last=2)
     damaged = [made(100, whole=False), made(110, whole=False)]
     assert ages([*damaged, made(120), made(130), made(140)], policy) == [120, 130]
+
+
+def test_backups_of_one_part_and_safety_backups_let_no_last_one_of_the_other_go():
+    policy = Policy(days=30, weekly=0, monthly=0, last=2)
+    of_one = [made(100, holds=()), made(110, holds=()), made(120, holds=("database",))]
+    assert ages([*of_one, made(130), made(140), made(150)], policy) == [120, 130, 140]
 
 
 def test_a_backup_stamped_in_the_future_takes_no_place_of_one_that_is_not():
