@@ -73,7 +73,8 @@ FILE_ALTERED = EventKind(
 FILES_UNREADABLE = EventKind(
     "backups.files.unreadable",
     Severity.HIGH,
-    "A backup was made without some files, which could not be read.",
+    "A backup was made without some files, which could not be read, or without any, although the "
+    "last one had some.",
     Outcome.FAILURE,
     Delivery.WITH_CHANGE,
 )

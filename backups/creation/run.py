@@ -14,7 +14,7 @@ from backups.conf import settings
 from backups.creation import recording
 from backups.creation.progress import Progress
 from backups.dumpers import dumper
-from backups.files.skipped import UNREADABLE
+from backups.files.skipped import LACKING, MISSING
 from backups.models import Backup, Copy
 from backups.models.backup import Content, CopyState
 from backups.outlet import Outlet
@@ -126,6 +126,9 @@ class Creation:
             sealed = listing.commit()
         self.parts["files"] = manifest.Part(name, sealed)
         self.sent += sealed.size + work.sent_bytes
+        before = Backup.objects.good().exclude(content=Content.DATABASE).order_by("-snapshot_at")
+        if not state.count and (last := before.first()) and last.files:
+            state.skipped[MISSING] = last.files  # a folder that is not mounted looks empty
         return state
 
     # -- the end -----------------------------------------------------------------------------------
@@ -145,8 +148,12 @@ class Creation:
             out.commit()
         close_old_connections()  # ours may have idled for hours
         self._record(row, sealed, out.holders)
-        if described.files and (count := described.files.skipped.get(UNREADABLE)):
-            named = [each for each in described.files.skipped_files if each[0] == UNREADABLE]
+        if described.files:
+            self._report_lacking(described.files)
+
+    def _report_lacking(self, state: FilesState) -> None:
+        if count := sum(state.skipped.get(kind, 0) for kind in LACKING):
+            named = [each for each in state.skipped_files if each[0] in LACKING]
             data = {"files": count, "first": named[:5]}
             emit(events.FILES_UNREADABLE, target=f"backup:{self.backup.pk}", data=data)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from backups.errors import FileUnreadable
 from backups.files.entry import shown
 
-EXCLUDED, LINK, UNREADABLE = "excluded", "link", "unreadable"
+EXCLUDED, LINK, UNREADABLE, MISSING = "excluded", "link", "unreadable", "missing"
+LACKING = (UNREADABLE, MISSING)  # what the backup should have held
 MOST_NAMED = 1000  # in the manifest; the counts go on
 # What is wrong with one file. Anything else (a disk that is away, too many open files) is wrong
 # with them all, and a backup without them all is none.

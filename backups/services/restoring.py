@@ -130,18 +130,27 @@ def _finished(
 ) -> RestoreResult:
     connections[settings.database].close()  # it may hold plans for tables that are gone
     described = plan.opened.manifest.database
-    if indexing.exists():
-        if plan.content != Content.FILES:
-            Lease.objects.release_restored()
-        indexing.rebuild(identities=plan.opened.identities, now=now)
-        _emit(events.RESTORE_COMPLETED, plan)
+    unapplied = unapplied_migrations(settings.database)
+    try:
+        _rebuild_index(plan, now)
+    except DatabaseError:
+        if not unapplied:
+            raise  # otherwise these tables are of an earlier release, and migrate comes first
     return RestoreResult(
         rows=described.rows if described and plan.content != Content.FILES else 0,
         files=staged.count if staged else 0,
         kept_files=tuple(staged.replaced) if staged else (),
         safety_backup=safety,
-        unapplied=unapplied_migrations(settings.database),
+        unapplied=unapplied,
     )
+
+
+def _rebuild_index(plan: RestorePlan, now: datetime) -> None:
+    if indexing.exists():
+        if plan.content != Content.FILES:
+            Lease.objects.release_restored()
+        indexing.rebuild(identities=plan.opened.identities, now=now)
+        _emit(events.RESTORE_COMPLETED, plan)
 
 
 def unapplied_migrations(using: str) -> tuple[str, ...]:

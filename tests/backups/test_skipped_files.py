@@ -85,6 +85,18 @@ def test_links_pipes_sockets_and_unreadable_files_are_counted_named_and_said(
     services.verify(now=timezone.now())
 
 
+def test_a_folder_that_is_suddenly_empty_is_said_once(site):
+    """As one whose disk is not mounted."""
+    site.back_up()
+    shutil.rmtree(site.media)
+    with pytest.raises(CommandError, match="the last one 2: is the disk mounted") as refused:
+        call_command("backup_create")
+    assert refused.value.returncode == 3
+    event = SecurityEvent.objects.of_kinds(["backups.files.unreadable"]).get()
+    assert event.data == {"files": 2, "first": []}
+    call_command("backup_create")
+
+
 def test_no_more_than_a_thousand_are_named_and_all_are_counted(site, monkeypatch):
     monkeypatch.setattr(skipped, "MOST_NAMED", 3)
     for number in range(5):

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backups import services
-from backups.files.skipped import UNREADABLE
+from backups.files.skipped import MISSING, UNREADABLE
 from backups.management.commands._base import BackupCommand, counted, human
 from backups.models.backup import Content, CopyState
 
@@ -80,5 +80,7 @@ class Command(BackupCommand):
         lacks = [f"It is not on {target}: {why}" for target, why in failures.items()]
         if count := made.skipped.get(UNREADABLE):
             lacks.append(f"{count} files could not be read: manage.py backup_list {made.folder}")
+        if count := made.skipped.get(MISSING):
+            lacks.append(f"It holds no file, and the last one {count}: is the disk mounted?")
         if lacks:
             raise CommandError(f"INCOMPLETE. {' '.join(lacks)}", returncode=INCOMPLETE)

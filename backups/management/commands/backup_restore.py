@@ -106,7 +106,10 @@ class Command(BackupCommand):
             lines.append(f"What was there before is in backup {done.safety_backup}.")
         lines += [f"The files from before are in {place}." for place in done.kept_files]
         if done.unapplied:
-            lines.append(f"Now run `manage.py migrate`: {len(done.unapplied)} migrations wait.")
+            lines.append(
+                f"Now run `manage.py migrate`, for {len(done.unapplied)} migrations wait, and then "
+                "`manage.py backup_list --rebuild`."
+            )
         self.report(
             "\n".join(lines),
             plan=plan.lines,

@@ -48,19 +48,22 @@ class Command(BackupCommand):
         )
 
     def run(self, **options: Any) -> None:
-        """Verify; with ``--all`` the first damaged one ends it, an indeterminate one does not."""
+        """Verify; with ``--all`` every one, whatever was found in those before it."""
         chosen: list[Any] = [options["backup"]]
         if options["all"]:
-            chosen = list(Backup.objects.good().values_list("pk", flat=True))
-        undecided: list[str] = []
+            chosen = list(Backup.objects.good().values_list("folder", flat=True))
+        refusals: list[BackupDamaged | VerificationIndeterminate] = []
         for backup_id in chosen:
             try:
                 self._verify(backup_id, options)
-            except VerificationIndeterminate as refusal:
-                undecided.append(refusal.detail)
-        if undecided:
-            more = f" So are {len(undecided) - 1} more." if undecided[1:] else ""
-            raise VerificationIndeterminate(undecided[0] + more)
+            except (BackupDamaged, VerificationIndeterminate) as refusal:
+                refusals.append(refusal)
+                if options["all"]:
+                    self.stderr.write(f"{backup_id}: {refusal.detail}")
+        for kind in (BackupDamaged, VerificationIndeterminate):
+            if found := [refusal.detail for refusal in refusals if isinstance(refusal, kind)]:
+                more = f" So are {len(found) - 1} more." if found[1:] else ""
+                raise kind(found[0] + more)
 
     def exit_code(self, refusal: Refusal) -> int:
         """Tell the outcomes apart, and both from a question that cannot be asked."""
