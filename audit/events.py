@@ -9,6 +9,11 @@ KEY_ADOPTED = EventKind(
     Severity.MEDIUM,
     "Events are sealed with another key from here on: the first one, or a new one.",
 )
+ATTESTATION_INTRODUCED = EventKind(
+    "audit.attestation.introduced",
+    Severity.INFO,
+    "Events are attested from here on: a migration found events of a release that did not.",
+)
 CHECKPOINT_WRITTEN = EventKind(
     "audit.checkpoint.written", Severity.INFO, "The head of the audit chain was signed."
 )

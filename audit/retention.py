@@ -11,8 +11,9 @@ from django.db import connection
 from audit import append_only
 from audit.checkpoints import writing
 from audit.conf import settings
-from audit.events import EVENTS_REMOVED
+from audit.events import ATTESTATION_INTRODUCED, EVENTS_REMOVED
 from audit.models import Checkpoint, EventSeal, SealedUntil
+from audit.sealing.rollout import ROLLOUT
 from garrison import events
 
 if TYPE_CHECKING:
@@ -63,10 +64,16 @@ def _last_old(stream: str, *, after: int, cutoff: datetime, batch_rows: int) -> 
     seals = EventSeal.objects.filter(stream=stream).select_related("event").order_by("seq")
     last = None
     for number, seal in enumerate(seals[:batch_rows], after + 1):
-        if seal.seq != number or seal.event.at >= cutoff or seal.sealed_at >= cutoff:
+        if seal.seq != number or _covers_until(seal) >= cutoff or seal.sealed_at >= cutoff:
             break
         last = seal
     return last
+
+
+def _covers_until(seal: EventSeal) -> datetime:
+    """Return when an event may go; that of a rollout not before what it explains."""
+    is_rollout = seal.event.kind == str(ATTESTATION_INTRODUCED)
+    return seal.event.at + (ROLLOUT if is_rollout else timedelta())
 
 
 def clean_admin_log(*, now: datetime, batch_rows: int = BATCH_ROWS) -> int:

@@ -34,6 +34,7 @@ from audit.sealing.encoding import (
 )
 from audit.sealing.keyring import keyring
 from audit.sealing.rollout import rollout
+from audit.verification.links import Reader
 from garrison import events
 
 if TYPE_CHECKING:
@@ -58,9 +59,9 @@ WHERE e.id > %s AND NOT EXISTS (
 
 @dataclass(slots=True)
 class Unattested:
-    """Events of a stream that no application wrote: the seal of the first, and how many."""
+    """Events of a stream without the application's attestation: the last seal, and how many."""
 
-    first: EventSeal
+    last: EventSeal
     count: int = 0
 
 
@@ -205,7 +206,7 @@ def _unsealed(after: uuid.UUID, most: int) -> list[Any]:
         return found
 
 
-def _links(sealing: SealingPass, found: list[Any]) -> list[EventSeal]:
+def _links(sealing: SealingPass, waiting: list[Any]) -> list[EventSeal]:
     """Chain the events on to the heads of their streams.
 
     An event without the application's attestation is sealed like any other, and sealed as such: to
@@ -214,7 +215,7 @@ def _links(sealing: SealingPass, found: list[Any]) -> list[EventSeal]:
     key, now = keyring().active, sealing.clock()
     heads: dict[str, ChainHead] = {}
     links = []
-    for row in found:
+    for row in waiting:
         texts = rows.as_texts(row, connection)
         stream = str(texts[STREAM])
         head = heads.get(stream) or _head(stream, key, now)
@@ -222,7 +223,8 @@ def _links(sealing: SealingPass, found: list[Any]) -> list[EventSeal]:
             texts[ATTESTATION] = None
         seal = _link(texts, stream, head, key, now)
         if not attested:
-            sealing.unattested.setdefault(stream, Unattested(seal)).count += 1
+            found = sealing.unattested.setdefault(stream, Unattested(seal))
+            found.last, found.count = seal, found.count + 1
         heads[stream] = ChainHead(seal.seq, bytes(seal.mac), key.id)
         links.append(seal)
     return links
@@ -282,15 +284,15 @@ def stands(stream: str, seq: int, mac: bytes) -> bool:
 
 
 def _report_unattested(stream: str, found: Unattested) -> None:
-    first = found.first
-    sealed_at = instant(first.sealed_at)
-    if any(expected.covers(first.seq, sealed_at) for expected in rollout(stream)):
-        return
+    last, accepted = found.last, rollout(stream, reader=Reader())
+    if any(part.covers(last.seq, instant(last.sealed_at)) for part in accepted):
+        return  # a rollout that covers the last one covers all before it
     detail = (
-        f"{found.count:,} events that no process of this site wrote were inserted into {stream!r}, "
-        f"and sealed as such: from number {first.seq} on (event {first.event_id})."
+        f"{found.count:,} events of {stream!r} were sealed without this site's attestation, up to "
+        f"number {last.seq} (event {last.event_id}): `manage.py audit_verify` names which of them "
+        "no process of this site wrote."
     )
-    emit_broken(stream=stream, detail=detail, number=first.seq, count=found.count)
+    emit_broken(stream=stream, detail=detail, number=last.seq, count=found.count)
 
 
 def emit_broken(*, stream: str, detail: str, **data: object) -> None:

@@ -29,7 +29,7 @@ EVENT = 7  # where the columns of the event begin, behind those of the seal
 _LINKS = """
 SELECT s.seq, s.version, s.key_id, {sealed_at}, s.prev, s.mac, {event_id}, {columns}
 FROM audit_eventseal s LEFT JOIN audit_securityevent e ON e.id = s.event_id
-WHERE s.stream = %s AND s.seq > %s ORDER BY s.seq LIMIT %s
+WHERE s.stream = %s AND {which} ORDER BY s.seq LIMIT %s
 """
 _EVENTS = "SELECT {columns} FROM audit_securityevent e WHERE e.id IN ({keys}) ORDER BY e.id"
 
@@ -57,21 +57,25 @@ class Reader:
     def blocks(self, stream: str, *, after: int) -> Iterator[list[Link]]:
         """Return the links behind a number, block by block."""
         while True:
-            block = self._block(stream, after)
+            block = self._links("s.seq > %s", stream, after)
             if block:
                 yield block
                 after = block[-1].seq
             if len(block) < BLOCK:
                 return
 
-    def _block(self, stream: str, after: int) -> list[Link]:
+    def of_kind(self, stream: str, kind: object) -> list[Link]:
+        """Return the first links whose events are of a kind."""
+        return self._links("e.kind = %s", stream, str(kind))
+
+    def _links(self, which: str, stream: str, value: object) -> list[Link]:
         connection = connections[self.using]
         key = "s.event_id::text" if connection.vendor == "postgresql" else "s.event_id"
         sealed_at = rows.instant_column(connection, "s.sealed_at")
         columns = rows.columns(connection, attested=self._has("0004_attestation"))
-        sql = _LINKS.format(event_id=key, sealed_at=sealed_at, columns=columns)
+        sql = _LINKS.format(event_id=key, sealed_at=sealed_at, columns=columns, which=which)
         with connection.cursor() as cursor:
-            cursor.execute(sql, [stream, after, BLOCK])
+            cursor.execute(sql, [stream, value, BLOCK])
             return [self._link(row, connection) for row in cursor.fetchall()]
 
     def events(self, keys: list[uuid.UUID]) -> list[list[str | None]]:

@@ -141,7 +141,7 @@ def _begin(
 ) -> Walk:
     """Find the first link to look at, and what is believed to stand before it."""
     first, _ = _span(question, reader, stream)
-    accepted = rollout(stream, using=question.using) + [
+    accepted = rollout(stream, reader=reader) + [
         Accepted(head.seq, instant(head.at))
         for head in heads
         if (head.stream, head.purpose) == (stream, Checkpoint.RESTORED)

@@ -4,16 +4,21 @@ import hashlib
 import hmac
 import json
 import uuid
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
+from importlib import import_module
+from unittest import mock
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone as django_timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit import attestation
+from audit import attestation, retention
 from audit.checkpoints import writing
 from audit.models import EventSeal, SecurityEvent
 from audit.sealing import sealer
@@ -218,35 +223,99 @@ def test_a_key_that_only_the_sealer_lacked_is_no_finding_and_one_that_nobody_has
 
 def of_the_release_before(at):
     """Store an event without an attestation, as processes of the release before do."""
-    return inserted(attestation=None, at=at.isoformat(" "))
+    (event,) = happened([at])
+    key = event.pk if connection.features.has_native_uuid_field else event.pk.hex
+    execute("UPDATE audit_securityevent SET attestation = NULL WHERE id = %s", key)
 
 
-def test_what_the_release_before_writes_while_this_one_rolls_out_is_expected(
-    protected, monkeypatch
-):
+@contextmanager
+def release_before(monkeypatch):
+    """Seal as the release before did."""
     with monkeypatch.context() as patched:
         patched.setattr(sealer, "VERSION", 2)
         patched.setattr(sealer, "message", partial(message, version=2))
         patched.setattr(sealer, "is_attested", lambda _texts: True)
-        sealed([NOW - DAY * 3])
-        of_the_release_before(NOW - DAY * 3)
-        sealer.catch_up(now=NOW - DAY * 3, since=NOW - DAY * 4)
-    assert looked().verdict == "whole"
+        yield
+
+
+def upgraded(at):
+    """Note that attestations began, as migration 0004 does, at that instant."""
+    migration = import_module("audit.migrations.0004_attestation")
+    with mock.patch("django.utils.timezone.now", return_value=at):
+        migration.note(apps, mock.Mock(connection=connection))
+
+
+def counts():
+    return looked().counts
+
+
+@pytest.mark.parametrize("had_sealed", [True, False])
+def test_what_the_release_before_writes_while_this_one_rolls_out_is_expected(
+    protected, monkeypatch, had_sealed
+):
     began = NOW - DAY * 2
-    happened([began])
-    sealer.catch_up(now=began, since=NOW - DAY * 4)
+    of_the_release_before(NOW - DAY * 3)
+    if had_sealed:
+        with release_before(monkeypatch):
+            sealer.catch_up(now=NOW - DAY * 3, since=NOW - DAY * 4)
+        assert counts() == {}
+        of_the_release_before(NOW - DAY * 3)
+    upgraded(began)
     of_the_release_before(began)
-    sealer.catch_up(now=began + DAY / 2, since=NOW - DAY * 4)
+    for _ in range(2):  # the second seals what the first one reports
+        sealer.catch_up(now=began + DAY / 2, since=NOW - DAY * 4)
     assert not SecurityEvent.objects.filter(kind="audit.chain.broken").exists()
     report = looked()
     assert report.verdict == "whole"
-    assert "1 events of 'main' carry no attestation, as expected" in " ".join(report.remarks)
+    assert "2 events of 'main' carry no attestation, as expected" in " ".join(report.remarks)
     of_the_release_before(began)
     sealer.catch_up(now=began + DAY * 1.1, since=NOW - DAY * 4)
     assert SecurityEvent.objects.filter(kind="audit.chain.broken").exists()
     assert [violation.code for violation in looked().violations] == ["unattested"]
     since = (began + DAY).isoformat()
     assert command("--since", since)[1]["counts"] == {"unattested": 1}
+
+
+def test_what_was_written_before_the_upgrade_is_expected_however_late_a_sealer_comes(protected):
+    for at in (NOW - DAY * 9, NOW - DAY * 8):
+        of_the_release_before(at)
+    upgraded(NOW - DAY * 5)
+    of_the_release_before(NOW - DAY * 4)
+    sealer.catch_up(now=NOW, since=NOW - DAY * 10)
+    told = SecurityEvent.objects.get(kind="audit.chain.broken")
+    assert told.data["number"] == 4, "that of the last four days"
+    assert [violation.number for violation in looked().violations] == [4]
+
+
+def test_nobody_who_owns_the_database_alone_can_begin_a_rollout(protected):
+    sealed([NOW - DAY * 9])
+    kind = "audit.attestation.introduced"
+    inserted(kind=kind, at=NOW.isoformat(" "))
+    inserted(kind=kind, at=NOW.isoformat(" "), data="[]", attestation="1.00000000.00")
+    inserted()
+    sealer.catch_up(now=django_timezone.now(), since=NOW - DAY * 10)
+    assert counts() == {"unattested": 3}
+
+
+def test_an_empty_database_has_no_rollout(protected):
+    upgraded(NOW)
+    assert not SecurityEvent.objects.exists()
+
+
+@pytest.mark.parametrize("hours", [1, 25])
+def test_retention_begins_no_other_rollout_and_leaves_none_unexplained(protected, hours):
+    began = NOW - DAY * 730 - timedelta(hours=hours)
+    of_the_release_before(began - DAY)
+    upgraded(began)
+    of_the_release_before(began + timedelta(minutes=1))
+    sealer.catch_up(now=began + timedelta(minutes=30))
+    retention.remove_old(now=NOW)
+    sealer.catch_up(now=NOW)
+    assert SecurityEvent.objects.filter(kind="audit.events.removed").exists()
+    assert counts() == {}
+    inserted(at=NOW.isoformat(" "))
+    sealer.catch_up(now=NOW + timedelta(minutes=1))
+    assert counts() == {"unattested": 1}
 
 
 def test_who_declares_a_backup_restored_accepts_what_it_brought(protected, settings):
@@ -264,12 +333,17 @@ def test_who_declares_a_backup_restored_accepts_what_it_brought(protected, setti
     assert command()[1]["counts"] == {"unattested": 1}
 
 
-def test_a_database_of_the_release_before_is_read_and_migrated_without_a_loss(protected):
+@pytest.mark.parametrize("is_used", [False, True])
+def test_a_database_of_the_release_before_is_read_and_migrated_without_a_loss(protected, is_used):
+    happened([NOW - DAY] * is_used)
     call_command("migrate", "audit", "0003", verbosity=0)
     try:
-        assert looked().violations == []
+        assert looked(unsealed_after=None).violations == []
     finally:
         call_command("migrate", "audit", verbosity=0)
     sealed([datetime.now(UTC)])
     assert EventSeal.objects.first().version == VERSION
+    introduced = SecurityEvent.objects.filter(kind="audit.attestation.introduced")
+    assert introduced.count() == is_used
+    assert all(are_attested()[is_used:])
     assert looked().verdict == "whole"
