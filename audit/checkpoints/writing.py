@@ -84,16 +84,22 @@ def write(*, stream: str, now: datetime) -> Checkpoint:
     return _signed(Checkpoint.HEAD, stream, end.seq, bytes(end.mac), now)
 
 
-def declare_restored(*, stream: str, now: datetime) -> Checkpoint:
+def declare_restored(
+    *, stream: str, now: datetime, restored_at: datetime | None = None
+) -> Checkpoint:
     """Declare that a backup was restored: what was signed beyond the place where it ended is void.
 
-    That place is the last one at which a checkpoint, here or in the storage, still fits.
+    That place is the last one at which a checkpoint, here or in the storage, still fits, of those
+    made before the restore: before ``restored_at``, or else before the first that does not fit.
     """
     _genuine_end(stream)
     known = [*heads.stored(DEFAULT_DB_ALIAS), *copies.stored().signed]
-    genuine = heads.genuine(known, Report())
-    fitting = [h for h in genuine if h.stream == stream and stands(stream, h.seq, h.mac)]
-    place = max(fitting, key=lambda head: head.seq, default=None)
+    genuine = [h for h in heads.genuine(known, Report()) if h.stream == stream]
+    fitting = [h for h in genuine if stands(stream, h.seq, h.mac)]
+    lost = [h.at for h in genuine if h not in fitting and not heads.is_void(h, genuine)]
+    until = restored_at or min(lost, default=now)
+    before = [h for h in fitting if h.at < until]
+    place = max(before, key=lambda head: head.seq, default=None)
     seq, mac = (place.seq, place.mac) if place else (0, GENESIS)
     return _signed(Checkpoint.RESTORED, stream, seq, mac, now)
 

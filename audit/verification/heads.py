@@ -55,7 +55,7 @@ def compare(
     heads: list[CheckpointHead], *, using: str, ends: dict[str, tuple[int, int]], report: Report
 ) -> list[CheckpointHead]:
     """Compare each signed head with what stands at its number now; return those not void."""
-    believed = [head for head in heads if not _is_void(head, heads)]
+    believed = [head for head in heads if not is_void(head, heads)]
     if void := len(heads) - len(believed):
         report.remark(
             f"{void:,} checkpoints are void, because a backup was restored after they were made."
@@ -93,7 +93,8 @@ def doubt_uncompared(
             )
 
 
-def _is_void(head: CheckpointHead, heads: list[CheckpointHead]) -> bool:
+def is_void(head: CheckpointHead, heads: list[CheckpointHead]) -> bool:
+    """Return whether a restore was declared since, to a place before that head."""
     return any(
         restored.purpose == Checkpoint.RESTORED
         and restored.stream == head.stream

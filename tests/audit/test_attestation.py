@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from importlib import import_module
+from shutil import rmtree
 from unittest import mock
 
 import pytest
@@ -316,6 +317,32 @@ def test_retention_begins_no_other_rollout_and_leaves_none_unexplained(protected
     inserted(at=NOW.isoformat(" "))
     sealer.catch_up(now=NOW + timedelta(minutes=1))
     assert counts() == {"unattested": 1}
+
+
+@pytest.mark.parametrize("has_copies", [True, False])
+def test_a_restore_is_declared_also_after_the_checkpoint_of_the_hour(
+    protected, elsewhere, has_copies
+):
+    sealed([NOW - timedelta(minutes=9)])
+    inserted()
+    sealer.catch_up(now=NOW)
+    kept = writing.write(stream="main", now=NOW - timedelta(minutes=50))
+    sealer.catch_up(now=NOW)
+    writing.write(stream="main", now=NOW - timedelta(minutes=40))
+    if not has_copies:
+        rmtree(elsewhere)
+    execute("DELETE FROM audit_checkpoint WHERE id > %s", kept.pk)
+    execute("DELETE FROM audit_eventseal WHERE seq > %s", kept.seq)
+    execute(
+        "UPDATE audit_securityevent SET attestation = NULL WHERE NOT EXISTS "
+        "(SELECT 1 FROM audit_eventseal s WHERE s.event_id = audit_securityevent.id)"
+    )
+    sealer.catch_up(now=NOW + timedelta(seconds=1), since=NOW - DAY)
+    writing.write(stream="main", now=NOW - timedelta(minutes=10))
+    assert looked().counts["unattested"] > 1
+    at = (NOW - timedelta(minutes=30)).isoformat()
+    call_command("audit_checkpoint", *(["--restored"] if has_copies else ["--restored-at", at]))
+    assert looked().counts == {"unattested": 1}, "that of before the backup stays"
 
 
 def test_who_declares_a_backup_restored_accepts_what_it_brought(protected, settings):

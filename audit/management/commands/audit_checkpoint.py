@@ -12,13 +12,14 @@ from audit.checkpoints.signing import from_row, signers, to_file
 from audit.checkpoints.writing import declare_restored, write
 from audit.errors import AuditKeysUnusable, CheckpointRefused
 from audit.keys import EPOCH
-from audit.management.arguments import no_stream
+from audit.management.arguments import instant, no_stream
 from audit.models import EventSeal
 from audit.sealing import sealer
 from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from datetime import datetime
 
     from audit.models import Checkpoint
 
@@ -38,6 +39,12 @@ class Command(BaseCommand):
             "--restored",
             action="store_true",
             help="A backup was restored: declare void what was signed after it was made.",
+        )
+        parser.add_argument(
+            "--restored-at",
+            type=instant,
+            metavar="TIME",
+            help="The same, where checkpoints were made since: the backup was restored at TIME.",
         )
         parser.add_argument(
             "--public-keys",
@@ -76,18 +83,20 @@ class Command(BaseCommand):
 
 def _written(options: dict[str, Any]) -> list[Checkpoint]:
     # A backup may hold what no look from its own mark on would find: then from the beginning.
-    sealer.catch_up(now=timezone.now(), since=EPOCH if options["restored"] else None)
+    is_after_restore = options["restored"] or options["restored_at"] is not None
+    sealer.catch_up(now=timezone.now(), since=EPOCH if is_after_restore else None)
     known = EventSeal.objects.streams()
     if options["stream"] and options["stream"] not in known:
         raise CommandError(no_stream(options["stream"], known), returncode=2)
     streams = [options["stream"]] if options["stream"] else known
-    return [_write(stream, is_after_restore=options["restored"]) for stream in streams]
+    at = options["restored_at"]
+    return [_write(stream, is_after_restore=is_after_restore, at=at) for stream in streams]
 
 
-def _write(stream: str, *, is_after_restore: bool) -> Checkpoint:
+def _write(stream: str, *, is_after_restore: bool, at: datetime | None) -> Checkpoint:
     try:
         if is_after_restore:
-            declare_restored(stream=stream, now=timezone.now())
+            declare_restored(stream=stream, now=timezone.now(), restored_at=at)
         return write(stream=stream, now=timezone.now())
     except CheckpointRefused as refusal:
         sealer.emit_broken(stream=stream, detail=refusal.detail)
