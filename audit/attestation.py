@@ -118,4 +118,6 @@ def _text(field: Any, value: object) -> str | None:
         return canonical_data(json.dumps(prepared, cls=field.encoder))
     if isinstance(prepared, datetime):
         return instant(prepared)
+    if isinstance(field, models.GenericIPAddressField):
+        return prepared or None  # as Django stores it
     return None if prepared is None else str(prepared)
