@@ -68,7 +68,7 @@ class Reader:
         """Return the first links whose events are of a kind."""
         return self._links("e.kind = %s", stream, str(kind))
 
-    def _links(self, which: str, stream: str, value: object) -> list[Link]:
+    def _links(self, which: str, stream: str, value: int | str) -> list[Link]:
         connection = connections[self.using]
         key = "s.event_id::text" if connection.vendor == "postgresql" else "s.event_id"
         sealed_at = rows.instant_column(connection, "s.sealed_at")
