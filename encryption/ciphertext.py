@@ -35,7 +35,9 @@ class Bare(_Ciphertext):
 class Bound(_Ciphertext):
     """An envelope made for one row and ready to be written to it; the only type a write takes.
 
-    ``subject`` is the value of the row's subject field that it was made for.
+    ``subject`` is the value of the row's subject field that it was made for, ``row`` the sixteen
+    bytes of the row.
     """
 
     subject: Any = None
+    row: bytes | None = None

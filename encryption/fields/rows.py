@@ -38,7 +38,12 @@ class RowSalt(models.UUIDField):  # type: ignore[type-arg]  # generic only in th
         if add:
             renew_salt(model_instance, self)
         value: uuid.UUID = getattr(model_instance, self.attname)
-        return value
+        row = None if add else as_row(value)
+        return value if row is None else SavedSalt(bytes=row)
+
+
+class SavedSalt(uuid.UUID):
+    """The salt that a ``save()`` writes back, told apart from one that an ``update()`` sets."""
 
 
 def identity_field(model: type[models.Model]) -> AnyField | None:

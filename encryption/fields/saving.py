@@ -62,6 +62,8 @@ def sealed_value(field: Wrapping[Any, Any], instance: Model, *, add: bool) -> Bo
     if bound is None:
         field.refuse_too_long(instance)
         bound = field.seal(getattr(instance, field.attname), row=row, subject=subject)
+    if bound.row is None:
+        bound.row = row
     if field.subject:
         bound.subject = _subject_value(field, instance)
     return bound
@@ -142,8 +144,10 @@ def before_save(
     fields = sender._meta.concrete_fields
     if update_fields is not None:
         named = {field for field in fields if {field.name, field.attname} & set(update_fields)}
+        missing = instance.get_deferred_fields()
         for field in named:
-            together.refuse_parted(field, named, among=together.companions(field))
+            bound = [one for one in together.bound_to(field) if one.attname not in missing]
+            together.refuse_parted(field, named, among=[*bound, *together.companions(field)])
     if raw:
         for index in fields:
             if isinstance(index, BlindIndex):

@@ -1,7 +1,8 @@
-"""Columns that are written together: a value, whose key it is under, and its blind indexes.
+"""Columns written together: a value, its row's identity, whose key it is under, blind indexes.
 
 One of them without the others would leave a value under the key of a person whose it is no longer,
-where that person's erasure misses it, or a digest of another value. Whoever asks for an UPDATE
+where that person's erasure misses it, or a digest of another value, or a value that nobody can read
+because its row has become another. Whoever asks for an UPDATE
 (``save()``, ``update()``, related managers, ``bulk_create()`` with conflicts, the deletion of a
 person), Django compiles it field by field, and asks each of these fields for its placeholder.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
 
 from django.db.models import BinaryField, Field
 from django.db.models.constants import OnConflict
@@ -18,7 +20,7 @@ from django.db.models.sql import UpdateQuery
 from encryption.blind_index import BlindIndex, indexes_of
 from encryption.ciphertext import Bound
 from encryption.errors import ExpressionRefused
-from encryption.fields.rows import RowSalt
+from encryption.fields.rows import RowSalt, SavedSalt, as_row, identity_field
 from encryption.fields.wrapping import Wrapping
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
 AnyField: TypeAlias = "Field[Any, Any]"
+MISSING = object()  # not among what is written
 
 
 def subject_field(field: Wrapping[Any, Any]) -> AnyField | None:
@@ -47,6 +50,12 @@ def companions(field: Any) -> list[Any]:
     if isinstance(field, BlindIndex):
         return [field.source_field]
     return indexes_of(field) if isinstance(field, Wrapping) else under_key_of(field)
+
+
+def bound_to(identity: AnyField) -> list[Any]:
+    """Return every encrypted field whose values only this column of their row opens."""
+    own = [f for f in identity.model._meta.local_concrete_fields if isinstance(f, Wrapping)]
+    return own if own and identity_field(identity.model) is identity else []
 
 
 def kin(field: AnyField) -> list[Any]:
@@ -70,9 +79,10 @@ def parted(field: AnyField, other: AnyField) -> str:
     """Report which of two columns is missing."""
     return (
         f"{field.model._meta.label}: {field.name!r} was to be written without {other.name!r}. A "
-        "value, the person whose key it is under and its blind indexes are written together: name "
-        "them all in save(update_fields=[…]) and bulk_update(), load those that were deferred, "
-        "or use update() of an EncryptedManager (Meta.base_manager_name, for related managers)."
+        "value, the identity of its row, the person whose key it is under and its blind indexes "
+        "are written together: name them all in save(update_fields=[…]) and bulk_update(), load "
+        "those that were deferred, or use update() of an EncryptedManager (Meta.base_manager_name, "
+        "for related managers)."
     )
 
 
@@ -93,7 +103,7 @@ def check_written(field: AnyField, compiler: Any) -> None:
     if is_update:
         _check_update(field, query, {one: value for one, _, value in query.values})
     elif getattr(query, "on_conflict", None) is OnConflict.UPDATE and field in query.update_fields:
-        both = [*companions(field), *kin(field)]
+        both = [*companions(field), *kin(field), *bound_to(field)]
         refuse_parted(field, query.update_fields, among=both)
         if isinstance(field, Wrapping):
             _check_upsert(field, query)
@@ -101,6 +111,7 @@ def check_written(field: AnyField, compiler: Any) -> None:
 
 def _check_update(field: AnyField, query: Any, written: Mapping[AnyField, Any]) -> None:
     value = written.get(field)
+    _check_identity(field, query, written)
     if isinstance(field, BlindIndex):
         field.refuse_set(value)
     elif value is None and not isinstance(field, Wrapping):
@@ -113,6 +124,32 @@ def _check_update(field: AnyField, query: Any, written: Mapping[AnyField, Any]) 
         raise ExpressionRefused(parted(field, subject))
     # The row may be somebody else's by now: then nothing is written, and save() raises.
     query.add_filter(subject.attname, value.subject)
+
+
+def _check_identity(field: AnyField, query: Any, written: Mapping[AnyField, Any]) -> None:
+    """Refuse to make a row another one, which its encrypted values would not open in.
+
+    ``save()`` writes the salt back. With every value sealed for that salt it may be a new one; with
+    some only, the row must still have it: otherwise nothing is written, and ``save()`` raises.
+    """
+    value, bound = written.get(field), bound_to(field) if field in written else []
+    if isinstance(field, Wrapping):
+        salt, row = field.identity(), getattr(value, "row", None)
+        if isinstance(salt, RowSalt) and salt not in written and row is not None:
+            query.add_filter(salt.attname, UUID(bytes=row))
+    elif bound and not _is_sealed_for(value, [written.get(one, MISSING) for one in bound]):
+        if not isinstance(value, SavedSalt) or all(one in written for one in bound):
+            raise ExpressionRefused(
+                f"{field.model._meta.label}: {field.name!r} is what the encrypted values of a row "
+                "are bound to, so they could not be read once it is another. Save whole "
+                "instances, or insert new rows and delete the old ones."
+            )
+        query.add_filter(field.attname, value)
+
+
+def _is_sealed_for(identity: Any, values: Iterable[Any]) -> bool:
+    row = as_row(identity) if isinstance(identity, UUID | str) else None
+    return all(v is None or (type(v) is Bound and row is not None and v.row == row) for v in values)
 
 
 def _check_upsert(field: Wrapping[Any, Any], query: Any) -> None:
@@ -137,14 +174,20 @@ def _check_upsert(field: Wrapping[Any, Any], query: Any) -> None:
 
 
 def watch(model: type[Model]) -> None:
-    """Have blind indexes, and the columns that name people, ask before they are written."""
+    """Have blind indexes, and columns that name people or rows, ask before they are written."""
     for field in model._meta.local_concrete_fields:
-        watched: Any = field if isinstance(field, BlindIndex) else None
+        watched: list[Any] = [field] if isinstance(field, BlindIndex) else []
         if isinstance(field, Wrapping):
-            watched = subject_field(field)
-        if watched is not None:
-            watched.get_placeholder = partial(_placeholder, watched)
-            watched.get_placeholder_sql = partial(_placeholder_sql, watched)
+            watched = [subject_field(field), _possible_identity(model)]
+        for one in filter(None, watched):
+            one.get_placeholder = partial(_placeholder, one)
+            one.get_placeholder_sql = partial(_placeholder_sql, one)
+
+
+def _possible_identity(model: type[Model]) -> AnyField | None:
+    """Return the row's salt, or its key; which kind that is may not be known before all models."""
+    salts = (f for f in model._meta.local_concrete_fields if isinstance(f, RowSalt))
+    return next(salts, model._meta.pk)
 
 
 def _placeholder(field: AnyField, value: Any, compiler: Any, connection: Any) -> str:  # noqa: ARG001

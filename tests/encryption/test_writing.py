@@ -9,15 +9,17 @@ import uuid
 import pytest
 from django.core import serializers
 from django.core.management import call_command
-from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
+from django.db.models import F, Value
 
 from encryption.errors import (
     ExpressionRefused,
     UnboundValue,
 )
 from tests.encryption.clinic.models import (
+    NightVisit,
     Patient,
+    Person,
     Plain,
     Sample,
     Visit,
@@ -242,3 +244,87 @@ def test_an_instance_pickles_and_survives_unopened():
 
     assert b"plain words" not in packed
     assert pickle.loads(packed).note == "plain words"
+
+
+# --- the row's identity, to which its values are bound --------------------------------------------
+
+
+def renewed(row):
+    row.row_salt = uuid.uuid4()
+    return row
+
+
+def upserted(row, *update_fields):
+    made = Visit(pk=row.pk, remark="new", secret="new")
+    Visit.objects.bulk_create(
+        [made], update_conflicts=True, unique_fields=["pk"], update_fields=update_fields
+    )
+
+
+VALUES = ("remark", "secret")
+SALT_CHANGES = {
+    "update": lambda row: Visit.objects.update(row_salt=uuid.uuid4()),
+    "update with the values": lambda row: Visit.objects.update(
+        row_salt=uuid.uuid4(), remark="new", secret="new"
+    ),
+    "update by a plain queryset": lambda row: models.QuerySet(Visit).update(row_salt=uuid.uuid4()),
+    "update of a proxy": lambda row: NightVisit.objects.update(row_salt=uuid.uuid4()),
+    "update by an expression": lambda row: Visit.objects.update(row_salt=Value(uuid.uuid4())),
+    "update to nothing": lambda row: Visit.objects.update(row_salt=None),
+    "save(update_fields)": lambda row: renewed(row).save(update_fields=["row_salt"]),
+    "save(update_fields) of a part": lambda row: renewed(row).save(
+        update_fields=["row_salt", "remark"]
+    ),
+    "save(update_fields) of a value": lambda row: renewed(row).save(update_fields=["remark"]),
+    "save with deferred values": lambda row: renewed(
+        Visit.objects.only("row_salt", "remark").get(pk=row.pk)
+    ).save(),
+    "bulk_update": lambda row: Visit.objects.bulk_update([renewed(row)], ["row_salt"]),
+    "bulk_update with the values": lambda row: Visit.objects.bulk_update(
+        [renewed(row)], ["row_salt", *VALUES]
+    ),
+    "bulk_create, conflicts": lambda row: upserted(row, "row_salt"),
+    "bulk_create, a part": lambda row: upserted(row, "row_salt", "remark"),
+}
+
+
+@pytest.mark.parametrize("road", SALT_CHANGES)
+def test_a_row_does_not_become_another_under_its_values(road):
+    row = Visit.objects.create(remark="r", secret="s")
+
+    # DatabaseError is Django's where a save(update_fields) finds no such row.
+    with pytest.raises((ExpressionRefused, DatabaseError)), transaction.atomic():
+        SALT_CHANGES[road](Visit.objects.get())
+
+    assert Visit.objects.values_list("row_salt", *VALUES).get() == (row.row_salt, "r", "s")
+
+
+def test_a_key_that_values_are_bound_to_is_not_updated():
+    made = Patient.objects.create(email="a@example.org", note="n")
+
+    for change in ({"id": uuid.uuid4()}, {"id": uuid.uuid4(), "note": "m"}):
+        for manager in (Patient.objects, models.QuerySet(Patient)):
+            with pytest.raises((ExpressionRefused, UnboundValue)), transaction.atomic():
+                manager.filter(pk=made.pk).update(**change)
+
+    assert Patient.objects.get(pk=made.pk).note == "n"
+    assert Person.objects.filter(pk=Person.objects.create(name="p").pk).update(id=77) == 1
+
+
+@pytest.mark.parametrize(
+    "road",
+    [
+        lambda row: renewed(row).save(),
+        lambda row: renewed(row).save(update_fields=["row_salt", *VALUES]),
+        lambda row: renewed(NightVisit.objects.get()).save(),
+        lambda row: upserted(row, "row_salt", *VALUES),
+        lambda row: Visit.objects.defer("secret").get().save(),
+        lambda row: Visit.objects.only("number").get().save(),
+    ],
+)
+def test_a_row_is_saved_with_its_salt(road):
+    Visit.objects.create(remark="r", secret="s")
+
+    road(Visit.objects.get())
+
+    assert Visit.objects.values_list(*VALUES).get() in {("r", "s"), ("new", "new")}
