@@ -46,7 +46,7 @@ class Exchange:
         """Do all of it, or the rest."""
         self._require_possible()
         if self.table.alone(self._begin):
-            self.table.alone(self._finish, before=self._compare_online)
+            self.table.alone(self._finish, before=self._compare_unless_ended)
 
     @cached_property
     def table(self) -> Table:
@@ -84,6 +84,18 @@ class Exchange:
         return True
 
     # --- rows -------------------------------------------------------------------------------------
+
+    def _compare_unless_ended(self) -> None:
+        """Compare; where another run ends the exchange meanwhile, leave it to ``_finish`` to see.
+
+        What fails then is anybody's guess: the second column is gone, and the first another one.
+        """
+        stages, connection = self.stages, self.editor.connection
+        try:
+            self._compare_online()
+        except Exception:
+            if stages.is_begun(connection) or not stages.is_done(connection):
+                raise
 
     def _compare_online(self) -> None:
         """Compare and fill while others write, until what they change meanwhile is little."""

@@ -233,7 +233,11 @@ def test_what_does_not_fit_is_refused_until_the_field_can_hold_it(migrated):
     assert set(columns("ward_bed")) == {"id", "note"}
 
 
-def test_two_runs_at_once_end_one_exchange(beds, monkeypatch):
+@pytest.mark.parametrize(
+    ("where", "step"),
+    [(Exchange, "_compare_online"), (Exchange, "_compare"), (table.Table, "moment")],
+)
+def test_two_runs_at_once_end_one_exchange(beds, monkeypatch, where, step):
     one, keys = beds
     other = Exchange.run
     runs = []
@@ -244,7 +248,7 @@ def test_two_runs_at_once_end_one_exchange(beds, monkeypatch):
             one.apply(ENCRYPT)
 
     before = one.state
-    at(monkeypatch, Exchange, "_compare_online", another)
+    at(monkeypatch, where, step, another)
     one.apply(ENCRYPT)
     after, one.state = one.state, before
     one.state = after
