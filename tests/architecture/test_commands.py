@@ -28,7 +28,7 @@ HOSTILE = {
 TEXTS = set(HOSTILE) - {"empty", "blank", "NUL", "surrogate"}
 # By command and argument: what must stand beside it, and which of the values above mean something.
 ARGUMENTS = {
-    "audit_checkpoint": {"stream": ([], set())},
+    "audit_checkpoint": {"stream": ([], set()), "restored_at": ([], set())},
     "audit_count": {"since": ([], set())},
     "audit_protect": {"database": ([], set())},
     "audit_seal": {},

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.core.management.color import no_style
 from django.db import IntegrityError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
@@ -31,6 +33,7 @@ from tests.audit.attacks import command, execute, found, looked
 # signed, and one failed backup that was not sealed yet.
 CHAIN = json.loads((ROOT / "tests/audit/chain_sealed_by_version_1.json").read_text())
 MIGRATION = import_module("audit.migrations.0003_outcomes_and_readers")
+ATTESTATION = import_module("audit.migrations.0004_attestation")
 UNCHANGED = {"id", "ip", "attestation"}  # of the last, version 1 knew nothing
 APPLIED = ("audit", "0003_outcomes_and_readers")
 
@@ -70,6 +73,8 @@ def old(protected, keys):
     execute("UPDATE audit_securityevent SET attestation = NULL")
     EventSeal.objects.bulk_create(rows(EventSeal, "seals"))
     Checkpoint.objects.bulk_create(rows(Checkpoint, "checkpoints"))
+    for statement in connection.ops.sequence_reset_sql(no_style(), [Checkpoint]):
+        execute(statement)
     rollups.catch_up(now=SecurityEvent.objects.first().at + timedelta(hours=1))
     record(applied=False)
     yield
@@ -78,8 +83,10 @@ def old(protected, keys):
 
 @pytest.fixture
 def migrated(old):
-    """The same database after it."""
+    """The same database after it, and after the one by which events are attested."""
     migrate(MIGRATION.forwards)
+    with connection.schema_editor() as editor:
+        ATTESTATION.note(apps, editor)
     record(applied=True)
 
 
@@ -141,7 +148,7 @@ def test_any_other_edit_of_a_migrated_event_is_named(migrated, column):
 
 def test_a_new_seal_cannot_be_passed_off_as_an_old_one(migrated):
     sealer.catch_up(now=SecurityEvent.objects.first().at + timedelta(minutes=5))
-    last = EventSeal.objects.order_by("-seq").first()
+    last = EventSeal.objects.get(event__kind="backups.backup.failed", version=VERSION)
     execute("UPDATE audit_eventseal SET version = 1 WHERE seq = %s", last.seq)
     assert [number for _, number in found()] == [last.seq]
 
@@ -160,7 +167,8 @@ def test_the_migration_can_be_undone_and_done_again(migrated):
 def test_the_way_back_leaves_what_was_sealed_as_a_failure(migrated):
     sealer.catch_up(now=SecurityEvent.objects.first().at + timedelta(minutes=5))
     migrate(MIGRATION.backwards)
-    assert SecurityEvent.objects.get(seal__version=VERSION).outcome == "failure"
+    newest = SecurityEvent.objects.get(kind="backups.backup.failed", seal__version=VERSION)
+    assert newest.outcome == "failure"
     migrate(MIGRATION.forwards)
     assert looked().verdict == "whole"
 
