@@ -9,6 +9,7 @@ from django.db.models import F
 
 from encryption.conf import settings
 from encryption.errors import KeyringUnusable, SubjectUnknown
+from encryption.fields.together import kind_of
 
 if TYPE_CHECKING:
     from garrison.events import SecurityEvent
@@ -50,7 +51,7 @@ def erase_deleted(instance: Any, using: str, **_: Any) -> None:
     """
     from encryption.services import erase_subject
 
-    subject = f"{instance._meta.concrete_model._meta.label_lower}:{instance.pk}"
+    subject = f"{kind_of(type(instance))}:{instance.pk}"
 
     def erase() -> None:
         try:

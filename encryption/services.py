@@ -190,10 +190,12 @@ def erase_subject(
     """
     now, ring = now or timezone.now(), keyring()
     with transaction.atomic():
+        subject, *_ = names = strays.names_of(subject)
         strays.bring_home(subject)
-        named = SubjectKey.objects.select_for_update().filter(subject=subject)
-        keys = {key.id for key in named if shredding.is_theirs(ring, key.id.bytes, subject)}
-        keys |= set(shredding.keys_made_for(ring, subject)) if is_sweep else set()
+        named = SubjectKey.objects.select_for_update().filter(subject__in=names)
+        keys = {key.id for key in named if shredding.is_theirs(ring, key.id.bytes, key.subject)}
+        for name in names if is_sweep else ():
+            keys |= set(shredding.keys_made_for(ring, name))
         if not keys:
             raise SubjectUnknown(f"There is no key of {subject!r}; nothing was encrypted for it.")
         for key in keys:

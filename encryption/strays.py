@@ -9,16 +9,29 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import router, transaction
 
 from encryption.errors import DecryptionFailed
-from encryption.fields.together import subject_field
+from encryption.fields.together import kind_of, subject_field
 from encryption.querysets import EncryptedQuerySet
 from encryption.rotation import all_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def names_of(subject: str) -> list[str]:
+    """Return a person's name, and those that earlier releases made keys for: of proxies, children.
+
+    Either may be given; the first one returned is what new keys are made for.
+    """
+    kind, _, key = subject.partition(":")
+    kinds = {model._meta.label_lower: kind_of(model) for model in apps.get_models()}
+    topmost = kinds.get(kind, kind)
+    others = [name for name, above in kinds.items() if above == topmost != name]
+    return [f"{name}:{key}" for name in (topmost, *others)]
 
 
 def bring_home(subject: str) -> None:
@@ -44,6 +57,6 @@ def _columns(subject: str) -> Iterator[tuple[Any, Any]]:
     columns = {subject_field(field) for field in all_fields() if field.subject}
     for column in filter(None, columns):
         related: Any = column.related_model
-        if kind == (related._meta.label_lower if related else column.name):
+        if kind == (kind_of(related) if related else column.name):
             with suppress(ValidationError):  # no key of that model
                 yield column, column.to_python(written)

@@ -112,7 +112,7 @@ def subject_of(field: Wrapping[Any, Any], instance: Model) -> str:
             "empty. Set it before saving."
         )
     subject: Any = field.model._meta.get_field(field.subject)
-    kind = subject.related_model._meta.label_lower if subject.is_relation else field.subject
+    kind = together.kind_of(subject.related_model) if subject.is_relation else field.subject
     return f"{kind}:{value}"
 
 

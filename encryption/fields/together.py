@@ -39,6 +39,17 @@ def subject_field(field: Wrapping[Any, Any]) -> AnyField | None:
     return None if isinstance(found, Wrapping | BinaryField) else found
 
 
+def kind_of(model: type[Model]) -> str:
+    """Name a model as people's keys do: by the topmost table in which a row has the same key.
+
+    A proxy, and a child by multi-table inheritance, is the same person under another class.
+    """
+    topmost: Any = model._meta.concrete_model
+    while getattr(topmost._meta.pk.remote_field, "parent_link", False):
+        topmost = topmost._meta.pk.remote_field.model._meta.concrete_model
+    return str(topmost._meta.label_lower)
+
+
 def under_key_of(subject: AnyField) -> list[Any]:
     """Return every field whose values are under the key of the person that a column names."""
     own: Iterable[Any] = subject.model._meta.local_concrete_fields

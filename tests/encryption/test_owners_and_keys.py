@@ -13,11 +13,16 @@ from django.test.utils import isolate_apps
 
 from encryption import services
 from encryption.errors import SubjectErased, UnboundValue
-from encryption.fields import Encrypted, RowSalt, field_checks
+from encryption.fields import Encrypted, RowSalt, field_checks, together
+from encryption.keyring import keyring
+from encryption.models import SubjectKey
+from encryption.shredding import key_for
 from tests.encryption.clinic.models import (
     Clinical,
     Letter,
+    Nurse,
     Record,
+    Statement,
 )
 from tests.encryption.conftest import CLINIC
 from tests.encryption.owners import IBAN, changed, owner_of, people_of
@@ -176,3 +181,45 @@ def test_a_subject_that_is_no_column_of_the_same_table_is_found_by_a_check():
         "closed",
     }
     assert field_checks.E014 not in [m.id for m in field_checks.run(Good._meta.get_field("kept"))]
+
+
+def test_a_person_is_one_under_a_proxy_and_a_child(ann, bob):
+    """Also where an earlier release made keys for the model that the foreign key names."""
+    nurse = Nurse(person_ptr=ann, ward="w")
+    nurse.save_base(raw=True)
+    Statement.objects.create(guest_id=ann.pk, nurse=nurse, heard="h", seen="s")
+    letter = Letter.objects.create(person=bob, body="b")
+    assert people_of(Statement, Statement.objects.get().pk, "heard", "seen") == {
+        f"clinic.person:{ann.pk}"
+    }
+    old, _ = key_for(keyring(), f"clinic.guest:{ann.pk}")
+
+    assert services.erase_subject(subject=f"clinic.nurse:{ann.pk}") == 2
+
+    assert old
+    assert not SubjectKey.objects.filter(erased_at=None, subject__endswith=f":{ann.pk}").exists()
+    for name in ("heard", "seen"):
+        with pytest.raises(SubjectErased):
+            getattr(Statement.objects.get(), name)
+    assert Letter.objects.get(pk=letter.pk).body == "b"
+
+
+def test_a_value_under_the_key_of_a_childs_old_name_is_erased_with_the_person(ann, monkeypatch):
+    nurse = Nurse(person_ptr=ann, ward="w")
+    nurse.save_base(raw=True)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(together, "kind_of", lambda model: model._meta.label_lower)
+        Statement.objects.create(guest_id=ann.pk, nurse=nurse, heard="h", seen="s")
+    row = Statement.objects.get()
+    olds = {f"clinic.guest:{ann.pk}", f"clinic.nurse:{ann.pk}"}
+    assert people_of(Statement, row.pk, "heard", "seen") == olds
+    envelopes = [bytes(stored(Statement, name, row.pk)) for name in ("heard", "seen")]
+
+    services.erase_subject(subject=f"clinic.person:{ann.pk}")
+
+    for name in ("heard", "seen"):
+        with pytest.raises(SubjectErased):
+            getattr(Statement.objects.get(), name)
+    for name, envelope in zip(("heard", "seen"), envelopes, strict=True):  # of a backup
+        with pytest.raises(SubjectErased):
+            Statement._meta.get_field(name).open_envelope(envelope, row.row_salt.bytes)

@@ -153,6 +153,33 @@ class Reading(Clinical):  # noqa: DJ008
     objects = EncryptedManager()
 
 
+class Guest(Person):  # noqa: DJ008
+    class Meta:
+        proxy = True
+        app_label = "clinic"
+
+
+class Nurse(Person):  # noqa: DJ008
+    """The same person, in a child table."""
+
+    class Meta:
+        app_label = "clinic"
+
+    ward = models.CharField(max_length=20, default="")  # noqa: DJ012
+
+
+class Statement(Clinical):  # noqa: DJ008
+    """Values for one person, named as a proxy and as a child."""
+
+    row_salt = RowSalt()
+    guest = models.ForeignKey(Guest, models.CASCADE, related_name="said")
+    nurse = models.ForeignKey(Nurse, models.CASCADE, related_name="signed")
+    heard = Encrypted(models.TextField(), subject="guest")
+    seen = Encrypted(models.TextField(), subject="nurse")
+
+    objects = EncryptedManager()
+
+
 class Plain(Clinical):  # noqa: DJ008
     """The same rows in clear, and an encrypted column under a plain manager."""
 
