@@ -64,17 +64,20 @@ class Holdings:
             emit(events.FILE_LOST, target=f"file:{row.name}", data={"targets": lost})
 
     def _holds(self, target: Target, name: str) -> bool:
+        """Return whether the target holds it, by its list, or a new one where that has it not.
+
+        A list may be older than what this very run has written into that folder.
+        """
         folder, _, file = name.rpartition("/")
-        key = (target.alias, folder)
-        if key not in self._listed:
-            try:
-                self._listed[key] = array("Q", sorted(map(_number, target.list(folder)[1])))
-            except Exception as failure:  # noqa: BLE001 - storages raise what they like
-                self._group.fail(target.alias, failure)
-                return True  # nobody can tell; the target is left out from here on
-        listed, number = self._listed[key], _number(file)
-        place = bisect_left(listed, number)
-        return place < len(listed) and listed[place] == number
+        key, number = (target.alias, folder), _number(file)
+        try:
+            if key in self._listed and _is_in(self._listed[key], number):
+                return True
+            self._listed[key] = array("Q", sorted(map(_number, target.list(folder)[1])))
+        except Exception as failure:  # noqa: BLE001 - storages raise what they like
+            self._group.fail(target.alias, failure)
+            return True  # nobody can tell; the target is left out from here on
+        return _is_in(self._listed[key], number)
 
     def _copy(self, row: StoredFile, takers: list[Target]) -> bool:
         """Copy the encrypted file from a target that holds it to those that lack it."""
@@ -106,6 +109,11 @@ class Holdings:
                 self._step(0)
         if (tally.sha256, tally.size) != (row.sha256, row.size):
             raise BackupDamaged(f"{row.name} on {source.alias!r} is not what was written there.")
+
+
+def _is_in(ordered: array[int], number: int) -> bool:
+    place = bisect_left(ordered, number)
+    return place < len(ordered) and ordered[place] == number
 
 
 def _number(name: str) -> int:
