@@ -51,7 +51,9 @@ def guess(number, *, email="ada@example.org", password=WRONG):
 def test_of_a_hundred_parallel_guesses_five_reach_the_hasher(hasher):
     responses = all_at_once(guess, times=GUESSES)
     statuses = collections.Counter(response.status_code for response in responses)
-    assert statuses == {401: 5, 429: 95}
+    unconnected = statuses.pop(503, 0)  # no connection within five seconds, on a busy machine
+    assert statuses == {401: 5, 429: 95 - unconnected}
+    assert unconnected < GUESSES / 2
     assert hasher.compared == 5
     refused = [response for response in responses if response.status_code == 429]
     assert {response.json()["code"] for response in refused} == {"locked_out"}
