@@ -39,7 +39,7 @@ def backups() -> CheckResult:
     return CheckResult(Status.HEALTHY, "The newest backup is recent and whole.")
 
 
-@health.register("point_in_time")
+@health.register("point in time")
 def recovery_to_a_point_in_time() -> CheckResult:
     """Degraded where pgBackRest or WAL-G cannot be relied on."""
     found = point_in_time.look(now=timezone.now())

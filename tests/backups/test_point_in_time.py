@@ -158,7 +158,7 @@ def test_health_dashboard_and_alerts_say_the_same(settings):
 
     def shown():
         with time_machine.travel(NOW, tick=False):
-            (checked,) = [each for each in health.run() if each.name == "point_in_time"]
+            (checked,) = [each for each in health.run() if each.name == "point in time"]
             panel = next(each for each in panels.panels() if each.slug == "backups")
             context = panel.context(request=None, window=panels.window("24h", now=NOW))
             emitted = services.check_backups(now=NOW)
