@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -37,7 +38,9 @@ class CountingHasher(FastHasher):
 
 
 @pytest.fixture
-def hasher(settings, ada, no_rate_limits):
+def hasher(settings, ada, no_rate_limits, monkeypatch):
+    if connection.vendor == "postgresql":  # a busy machine may not make a hundred in five seconds
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "connect_timeout", 60)
     settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
     CountingHasher.compared = 0
     return CountingHasher
@@ -51,9 +54,7 @@ def guess(number, *, email="ada@example.org", password=WRONG):
 def test_of_a_hundred_parallel_guesses_five_reach_the_hasher(hasher):
     responses = all_at_once(guess, times=GUESSES)
     statuses = collections.Counter(response.status_code for response in responses)
-    unconnected = statuses.pop(503, 0)  # no connection within five seconds, on a busy machine
-    assert statuses == {401: 5, 429: 95 - unconnected}
-    assert unconnected < GUESSES / 2
+    assert statuses == {401: 5, 429: 95}
     assert hasher.compared == 5
     refused = [response for response in responses if response.status_code == 429]
     assert {response.json()["code"] for response in refused} == {"locked_out"}
