@@ -19,6 +19,7 @@ from config.starter.valkey import EmbeddedValkey
 from tests.starter.embedding import answers, modes_above
 
 ROOT = Path(__file__).resolve().parents[2]
+# An ordinary user has no other user to become: those tests have one of their own.
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to step down")
 
 

@@ -15,6 +15,7 @@ from config.starter.postgresql import EmbeddedPostgreSQL
 from tests.starter.embedding import answers, modes_above
 
 ROOT = Path(__file__).resolve().parents[2]
+# An ordinary user has no other user to become; the last test here begins as one.
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to step down")
 
 
