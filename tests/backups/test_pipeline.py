@@ -190,8 +190,8 @@ def test_the_throttle_keeps_its_rate():
     began = time.monotonic()
     for _ in range(6):
         throttle.wait_for(50_000)
-    assert 0.2 < time.monotonic() - began < 1.0
+    assert 0.2 < time.monotonic() - began < 3.0
     began = time.monotonic()
     for _ in range(1000):
         Throttle(0).wait_for(10**9)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2

@@ -8,7 +8,6 @@ import json
 import os
 import pickle
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -91,9 +90,7 @@ def test_a_passphrase_is_stretched_once_per_process(settings):
     assert keyring().active.id == "pbkdf2"
     material = keyring().active.value
     keyring.cache_clear()
-    started = time.perf_counter()
     assert keyring().active.value is material
-    assert time.perf_counter() - started < 0.05
     [message] = check_passphrase(None)
     assert message.id == W002
 
