@@ -44,17 +44,18 @@ def rebuild(*, identities: Sequence[x25519.Identity] | None = None, now: datetim
 
     Rows are added and corrected, never removed. A manifest that cannot be opened or is not genuine
     is passed over: it becomes no row. What was found damaged stays so: no file is read here. What
-    was pruned after the index was restored from is marked so again, and the event names it.
+    was pruned after the index was restored from is marked so again, and the event names it: a
+    folder that is gone, or one without a manifest, whose pruning was killed.
     """
     if identities is None:
         identities = keys.identities() if settings.identity_file else []
     found, gone = 0, list[str]()
     for target in targets.targets():
-        folders = opening.folders(target)
-        indexed = sum(_is_indexed(target, folder, identities, now) for folder in folders)
+        whole = {each for each in opening.folders(target) if opening.is_whole(target, each)}
+        indexed = sum(_is_indexed(target, folder, identities, now) for folder in sorted(whole))
         found += indexed
         if indexed:  # an empty folder may be a mount that is not there
-            gone += _mark_pruned(target, set(folders))
+            gone += _mark_pruned(target, whole)
     emit(events.INDEX_REBUILT, data={"backups": found, "gone": gone[:MOST_NAMED]}, now=now)
     return found
 
