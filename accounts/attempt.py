@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from django.db import DatabaseError
 from accounts import axes_records, events, lockout, mails
 from accounts.errors import LockedOut
 from accounts.login_name import fingerprint
+from accounts.models.lockout_bucket import SITE
 from garrison import context
 from garrison.errors import Refusal
-from garrison.events import emit
+from garrison.events import Severity, emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
     from accounts.lockout import Reservation
+
+
+SESSION = "session-"  # how a session's own bucket of an account is called, before its id
+LONGEST_WAIT_SECONDS = 3.0
+BETWEEN_TRIES_SECONDS = 0.02
 
 
 class Reason(enum.StrEnum):
@@ -45,23 +52,54 @@ class Reason(enum.StrEnum):
 class Attempt:
     """What was tried; ``login_name`` is raw, so it is kept out of the ``repr``.
 
-    ``reservations`` count it in every bucket, until it is complete or released.
+    ``device`` is a trusted device's id, or names the session that asks. ``reservations`` count it
+    in every bucket, until it is complete or released.
     """
 
     login_name: str = field(repr=False)
     now: datetime
     ip: str | None
+    device: str = lockout.ELSEWHERE
     reservations: list[Reservation] = field(default_factory=list)
 
     @classmethod
-    def of(cls, login_name: str, *, now: datetime) -> Attempt:
+    def of(cls, login_name: str, *, now: datetime, device: str = lockout.ELSEWHERE) -> Attempt:
         """Begin one from the present request's address."""
-        return cls(login_name=login_name, now=now, ip=context.current().ip)
+        return cls(login_name=login_name, now=now, ip=context.current().ip, device=device)
 
     def reserve(self) -> None:
         """Reserve it in every bucket; raises ``LockedOut``."""
-        buckets = lockout.buckets_for(login_name=self.login_name, ip=self.ip)
+        buckets = lockout.buckets_for(login_name=self.login_name, ip=self.ip, device=self.device)
         self.reservations = lockout.reserve(buckets=buckets, now=self.now)
+
+    def reserve_when_free(self, refusal: LockedOut) -> LockedOut | None:
+        """Reserve for a right password that others, being checked now, left no place for.
+
+        Return the refusal where the bucket locks meanwhile, or nothing is free in time. It waits
+        for their verdicts: whoever makes it wait has the password. Of wrong ones at once, no more
+        than there are places count, and of right ones all get in.
+        """
+        deadline = time.monotonic() + LONGEST_WAIT_SECONDS
+        while refusal.until is None and time.monotonic() < deadline:
+            time.sleep(BETWEEN_TRIES_SECONDS)
+            try:
+                self.reserve()
+            except LockedOut as again:
+                refusal = again
+            else:
+                return None
+        return refusal
+
+    def refuse(self, refusal: LockedOut, *, account: AbstractBaseUser | None, owner: Any) -> None:
+        """Emit that it met a lock, and leave the mail by which an owner unlocks it.
+
+        ``owner`` is the account where the password was right. A row is left for every other too, in
+        as many statements: the answer's time shows nobody which it was.
+        """
+        self.emit_failed(account=account, reason=Reason.LOCKED)
+        if refusal.until is not None and not self.device.startswith(SESSION):
+            user_id = owner.pk if owner is not None else None
+            mails.queue("unlock_code", user_id=user_id, until=refusal.until)
 
     @contextmanager
     def released_on_error(self) -> Iterator[None]:
@@ -125,7 +163,9 @@ def _emit_locked(
     reservation: Reservation, account: AbstractBaseUser | None, until: datetime
 ) -> None:
     data = {"bucket": reservation.key, "until": until.isoformat(), "locks": reservation.locks + 1}
-    emit(events.LOCKOUT_STARTED, target=target_of(account) or reservation.key, data=data)
+    target = target_of(account) or reservation.key
+    severity = Severity.HIGH if reservation.key == SITE else None
+    emit(events.LOCKOUT_STARTED, target=target, data=data, severity=severity)
 
 
 def target_of(account: AbstractBaseUser | None) -> str:

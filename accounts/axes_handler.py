@@ -15,7 +15,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Sum
 from django.utils import timezone
 
-from accounts import axes_records, lockout
+from accounts import axes_records, devices, lockout
 from accounts.attempt import Attempt, Reason
 from accounts.backends import OWN_BACKEND, refusal_of
 from accounts.errors import LockedOut
@@ -38,15 +38,20 @@ def login_name_of(credentials: dict[str, Any] | None) -> str:
     return str(given.get("username") or given.get(get_user_model().USERNAME_FIELD) or "")
 
 
+def own_device(request: HttpRequest | None, login_name: str) -> str:
+    """Name the bucket of the account's own device, where the request comes from one."""
+    device = devices.recognise(devices.presented(request), login_name=login_name)
+    return device.pk.hex if device else lockout.ELSEWHERE
+
+
 class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no types
     """axes' records, under this app's lockout."""
 
     def is_locked(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
         """Return whether the name's bucket, or the address's, is locked."""
-        buckets = lockout.buckets_for(
-            login_name=login_name_of(credentials), ip=client_ip_of(request)
-        )
-        now = timezone.now()
+        name, now = login_name_of(credentials), timezone.now()
+        device = own_device(request, name)
+        buckets = lockout.buckets_for(login_name=name, ip=client_ip_of(request), device=device)
         return any(lockout.is_locked(key=bucket.key, now=now) for bucket in buckets)
 
     def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
@@ -68,7 +73,8 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no 
         """Count a failure of another backend; this app's own has counted its own."""
         if request is None or refusal_of(request) is not None:
             return
-        attempt = Attempt.of(login_name_of(credentials), now=timezone.now())
+        name = login_name_of(credentials)
+        attempt = Attempt.of(name, now=timezone.now(), device=own_device(request, name))
         account = find_account(attempt.login_name)
         try:
             attempt.reserve()
@@ -80,13 +86,14 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes has no 
     def user_logged_in(
         self,
         sender: Any,  # noqa: ARG002 - the signal's
-        request: HttpRequest,  # noqa: ARG002
+        request: HttpRequest,
         user: Any,
         **_: Any,
     ) -> None:
         """Forget the failures where another backend let the user in; ours clears its own."""
         if getattr(user, "backend", OWN_BACKEND) != OWN_BACKEND:
-            lockout.forget(keys=[lockout.account_key(user.get_username())])
+            name = user.get_username()
+            lockout.forget(keys=[lockout.account_key(name, device=own_device(request, name))])
             axes_records.forget(account=user)
 
     def user_logged_out(self, sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
+from accounts import devices
 from accounts.errors import InvalidCredentials
 from accounts.services.signing_in import begin
 from garrison.errors import Refusal
@@ -49,7 +50,8 @@ class AccountsBackend(ModelBackend):
         if name is None or password is None:
             return None
         try:
-            sign_in = begin(login_name=str(name), password=password)
+            token = devices.presented(request)
+            sign_in = begin(login_name=str(name), password=password, device_token=token)
         except InvalidCredentials as refusal:
             _leave(request, refusal)
             return None

@@ -1,12 +1,19 @@
 """Mailed codes: made, kept as a digest, and guessed at no more than the row allows.
 
-A code that proves an address has six digits. One that opens an account has ten characters, because
-strangers can have a fresh one mailed every few minutes, and five guesses at each of them, for as
-long as they like.
+A code that proves an address has six digits, and stands five guesses. One that opens an account has
+ten characters, 50 bits, because strangers can have fresh ones mailed, and guess, for as long as
+they like. Were five guesses all it stood, they would void every code before its owner had read the
+mail; so its guesses are counted for each address and each trusted device, and not for the account.
+
+Guessing from many addresses stays hopeless. An address has 5 guesses in 15 minutes, and at most
+four codes of an account are alive at once. With 1,000 addresses that is 480,000 guesses a day, at
+2**50 = 1.1e15 codes: one chance in 586 million a day, or 1.1 million years for an even chance. With
+a million addresses, and a site that answers 5,556 guesses a second, it is 1,100 years.
 """
 
 from __future__ import annotations
 
+import math
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +23,7 @@ from django.db.models import F
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.debug import sensitive_variables
 
+from accounts import lockout
 from accounts.conf import settings
 from accounts.errors import CodeExpired, CodeInvalid
 from accounts.models import MailedCode
@@ -38,6 +46,11 @@ class Form:
     length: int
     group: int
 
+    @property
+    def is_guessable(self) -> bool:
+        """Return whether a code stands only so many guesses in all (NIST SP 800-63B-4 §3.2.2)."""
+        return math.log2(len(self.alphabet)) * self.length < 40  # bits
+
     def make(self) -> str:
         """Return a fresh one, as it is mailed."""
         code = "".join(secrets.choice(self.alphabet) for _ in range(self.length))
@@ -51,9 +64,11 @@ class Form:
         return code if is_code else None
 
 
+OPENING = Form("0123456789ABCDEFGHJKMNPQRSTVWXYZ", 10, group=5)  # 50 bits
 FORMS = {
     Purpose.VERIFY_EMAIL: Form("0123456789", 6, group=6),
-    Purpose.RESET_PASSWORD: Form("0123456789ABCDEFGHJKMNPQRSTVWXYZ", 10, group=5),  # 50 bits
+    Purpose.RESET_PASSWORD: OPENING,
+    Purpose.UNLOCK: OPENING,
 }
 
 
@@ -68,46 +83,60 @@ def _digests(*, user_id: Any, purpose: Purpose, code: str) -> list[str]:
 
 
 @sensitive_variables("code")
-def issue(*, user_id: Any, purpose: Purpose, now: datetime) -> str:
-    """Make a code and store its digest; an earlier one for this purpose is void from now on."""
+def issue(*, user_id: Any, purpose: Purpose, now: datetime, number: int = 0) -> str:
+    """Make a code and store its digest; an earlier one of this number is void from now on."""
     code = FORMS[purpose].make()
     row = MailedCode(
         user_id=user_id,
         purpose=purpose,
+        number=number,
         digest=_digests(user_id=user_id, purpose=purpose, code=code.replace("-", ""))[0],
         expires_at=now + timedelta(seconds=settings.code_seconds),
     )
     MailedCode.objects.bulk_create(
         [row],
         update_conflicts=True,
-        unique_fields=["user", "purpose"],
+        unique_fields=["user", "purpose", "number"],
         update_fields=["digest", "tries", "expires_at"],
     )
     return code
 
 
 @sensitive_variables("code")
-def verify(*, user_id: Any, purpose: Purpose, code: str, now: datetime) -> MailedCode:
+def verify(
+    *, user_id: Any, purpose: Purpose, code: str, now: datetime, guesser: str = ""
+) -> MailedCode:
     """Return the row whose code this is, or raise :class:`CodeInvalid` or :class:`CodeExpired`.
 
-    A try is taken first, by one conditional ``UPDATE``: of any number of guesses at the same time,
-    five are compared. It must commit at once. ``CodeExpired`` is said of the right code only, so it
-    tells a stranger nothing. A user id that nobody has takes the same statements.
+    A try is taken first, by one statement that decides in the row: of any number of guesses at the
+    same time, five are compared. It must commit at once. For codes that open an account, it is a
+    try of the ``guesser`` (a name and where the request comes from), and
+    :class:`~accounts.errors.LockedOut` is raised where none is left. ``CodeExpired`` is said of the
+    right code only, so it tells a stranger nothing. A user id that nobody has takes the same
+    statements.
     """
-    read = FORMS[purpose].read(code)
+    form = FORMS[purpose]
+    read = form.read(code)
     if read is None:
         raise CodeInvalid
     rows = MailedCode.objects.filter(user_id=user_id, purpose=purpose)
-    was_allowed = rows.filter(tries__lt=settings.code_tries).update(tries=F("tries") + 1)
-    row = rows.first()
-    if not was_allowed or row is None:
-        raise CodeInvalid
+    was_allowed = True
+    if form.is_guessable:
+        untried = rows.filter(tries__lt=settings.code_tries)
+        was_allowed = bool(untried.update(tries=F("tries") + 1))
+    else:
+        bucket = lockout.Bucket(f"code:{purpose}:{guesser}", settings.code_tries)
+        lockout.reserve(buckets=[bucket], now=now)
     digests = _digests(user_id=user_id, purpose=purpose, code=read)
-    if not any(constant_time_compare(digest, row.digest) for digest in digests):
+    live = list(rows)  # as many statements where no try is left, or nobody has the name
+    if not was_allowed:
         raise CodeInvalid
-    if row.is_expired(now=now):
+    right = [row for row in live if any(constant_time_compare(d, row.digest) for d in digests)]
+    if not right:
+        raise CodeInvalid
+    if right[0].is_expired(now=now):
         raise CodeExpired
-    return row
+    return right[0]
 
 
 def use_up(row: MailedCode) -> None:

@@ -72,6 +72,12 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         "Failed sign-ins from one address (an IPv6 /64), within the window, that lock the address.",
         minimum=1,
     )
+    lockout_site_failures = Setting(
+        10_000,
+        "Failed sign-ins on the whole site, within the window, after which strangers are refused "
+        "for as long as the first lock lasts; trusted devices never are.",
+        minimum=1,
+    )
     lockout_window_seconds = Setting(
         900, "The time within which failed sign-ins are counted together.", minimum=1
     )
@@ -82,6 +88,16 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         86_400,
         "The longest lock; after this long without one, the next starts short again.",
         minimum=1,
+    )
+    trusted_device_days = Setting(
+        180, "How long a device is trusted after the last sign-in on it, in days.", minimum=1
+    )
+    most_trusted_devices = Setting(
+        10, "Most trusted devices of one person; the one used longest ago is out.", minimum=1
+    )
+    device_cookie_name = Setting(
+        "trusted_device",
+        "The cookie by which a browser is a trusted device; begin it with __Host- under HTTPS.",
     )
     sign_in_steps = Setting[list[str]](
         ["accounts.steps.VerifiedAddress"],
@@ -99,7 +115,12 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         "they hold themselves; superusers alone may where it is empty.",
     )
     code_seconds = Setting(600, "How long a mailed code is good for.", minimum=1)
-    code_tries = Setting(5, "How many guesses a mailed code stands.", minimum=1)
+    code_tries = Setting(
+        5,
+        "How many guesses a mailed code of six digits stands; of one that opens an account, how "
+        "many one address or trusted device has within the lockout's window.",
+        minimum=1,
+    )
     keep_unverified_days = Setting(
         30,
         "How long an account is kept whose address was never verified and that nobody signed in "
@@ -108,8 +129,20 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
     )
     mails_per_hour = Setting(
         5,
-        "How many mails of each kind an hour strangers can make the site send to one account.",
+        "How many mails of each kind an hour strangers can make the site send to one account, and "
+        "a trusted device for itself; of codes for a new password strangers get one in 5 minutes.",
         minimum=1,
+    )
+    unlock_mails_per_day = Setting(
+        5,
+        "How many codes a day are mailed to unlock one account, each after its right password and "
+        "one for each lock.",
+        minimum=1,
+    )
+    unlock_url = Setting(
+        "",
+        "The page where the mailed code that unlocks an account is entered; its mail links there.",
+        validate=_is_no_link,
     )
     self_service_url = Setting(
         "",

@@ -8,6 +8,7 @@ from garrison.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 
 class AccountRefusal(Refusal):
@@ -30,6 +31,13 @@ class LockedOut(AccountRefusal):
     code = "locked_out"
     status = 429
     title = "Too many failed sign-ins; wait before trying again"
+
+    def __init__(
+        self, *, retry_after_seconds: int | None = None, until: datetime | None = None
+    ) -> None:
+        """Keep when the lock ends; ``until`` is ``None`` where others are being checked only."""
+        super().__init__(retry_after_seconds=retry_after_seconds)
+        self.until = until
 
 
 class EmailUnverified(AccountRefusal):
@@ -109,6 +117,14 @@ class HashingBusy(AccountRefusal):
     code = "busy"
     status = 503
     title = "Too many passwords are being checked at this moment"
+
+
+class DeviceNotFound(AccountRefusal):
+    """No trusted device of this person has the id; alike for somebody else's."""
+
+    code = "device_not_found"
+    status = 404
+    title = "There is no such trusted device"
 
 
 class AccountUnknown(AccountRefusal):

@@ -88,8 +88,14 @@ LOGIN_FAILED = EventKind(
 LOCKOUT_STARTED = EventKind(
     "accounts.lockout.started",
     Severity.MEDIUM,
-    "Too many sign-ins failed, so an account or an address was locked for a time.",
+    "Too many sign-ins failed, so an account or an address was locked for a time; high where it is "
+    "the whole site, to strangers.",
     Outcome.REFUSED,
+)
+DEVICE_REVOKED = EventKind(
+    "accounts.device.revoked",
+    Severity.LOW,
+    "A trusted device was removed, by its owner or by staff; sessions on it go on.",
 )
 MAIL_ABANDONED = EventKind(
     "accounts.mail.abandoned",
@@ -99,5 +105,7 @@ MAIL_ABANDONED = EventKind(
     delivery=Delivery.WITH_CHANGE,
 )
 ACCOUNT_UNLOCKED = EventKind(
-    "accounts.account.unlocked", Severity.LOW, "Staff ended the lock of an account or an address."
+    "accounts.account.unlocked",
+    Severity.LOW,
+    "Staff ended the lock of an account or an address, or the owner did by a mailed code.",
 )

@@ -7,7 +7,7 @@ whether its owner may be mailed once more, is looked up afterwards.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.hashers import is_password_usable
@@ -20,7 +20,8 @@ from accounts.user_model import find_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
+
+    from django.contrib.auth.base_user import AbstractBaseUser
 
     from accounts.models import OutgoingMail
 
@@ -30,6 +31,7 @@ logger = logging.getLogger("accounts.mails")
 
 MAIL_WINDOW = timedelta(hours=1)
 LOCKOUT_WINDOW = timedelta(days=1)
+OWN_NUMBER = 0  # of codes that a trusted device asked for
 
 
 def letter_for(mail: OutgoingMail, *, now: datetime) -> Letter | None:
@@ -52,11 +54,51 @@ def _verification_code(mail: OutgoingMail, now: datetime) -> Letter | None:
 
 
 def _reset_code(mail: OutgoingMail, now: datetime) -> Letter | None:
+    """Mail a code that voids none before it, where strangers asked for it or a trusted device did.
+
+    Strangers together have one mail in half of a code's life: at any moment the newest code that
+    was mailed is good for that long at least, so the owner needs no other, and nobody's asking
+    takes it away. A trusted device has a budget of its own.
+    """
     account: Any = find_account(mail.address)
-    if account is None or not account.is_active or not _may_mail(mail, account, now=now):
+    if account is None or not account.is_active:
         return None
-    code = codes.issue(user_id=account.pk, purpose=Purpose.RESET_PASSWORD, now=now)
+    key, half = reset_budget_key(account), timedelta(seconds=settings.code_seconds / 2)
+    device = mail.facts.get("trusted_device")
+    if device:
+        may_mail = _counts(mail, f"{key}:{device}", settings.mails_per_hour, MAIL_WINDOW, now=now)
+    else:
+        may_mail = _counts(mail, key, 1, half, now=now)
+    if not may_mail:
+        return None
+    # Three take turns by the clock: when one is overwritten, its time is over.
+    number = OWN_NUMBER if device else 1 + int(now.timestamp() // half.total_seconds()) % 3
+    code = codes.issue(user_id=account.pk, purpose=Purpose.RESET_PASSWORD, now=now, number=number)
     return _address_of(account), {"code": code}
+
+
+def reset_budget_key(account: AbstractBaseUser) -> str:
+    """Name the bucket of reset mails that strangers ask for."""
+    return f"mail:reset_code:{account.pk}"
+
+
+def _unlock_code(mail: OutgoingMail, now: datetime) -> Letter | None:
+    """Mail the way into a locked account to who has its password: once a lock, and a few a day.
+
+    A wrong password leaves a row all the same, which is nobody's.
+    """
+    account: Any = mail.user
+    if account is None or not account.is_active:
+        return None
+    key, most = f"unlock-mail:{account.pk}", settings.unlock_mails_per_day
+    until = datetime.fromisoformat(mail.facts["until"])
+    if not (
+        _counts(mail, f"{key}:{until.timestamp():.0f}", 1, LOCKOUT_WINDOW, now=now)
+        and _counts(mail, key, most, LOCKOUT_WINDOW, now=now)
+    ):
+        return None
+    code = codes.issue(user_id=account.pk, purpose=Purpose.UNLOCK, now=now)
+    return _address_of(account), {"code": code, "name": account.get_username()}
 
 
 def _registration_notice(mail: OutgoingMail, now: datetime) -> Letter | None:
@@ -69,7 +111,7 @@ def _registration_notice(mail: OutgoingMail, now: datetime) -> Letter | None:
 def _lockout_notice(mail: OutgoingMail, now: datetime) -> Letter | None:
     """Inform the owner, at most once a day; a name that nobody has leaves a row all the same."""
     if mail.user is None or not _counts(
-        mail, f"lockout-mail:{mail.user_id}", 1, window=LOCKOUT_WINDOW, now=now
+        mail, f"lockout-mail:{mail.user_id}", 1, LOCKOUT_WINDOW, now=now
     ):
         return None
     return _address_of(mail.user), {}
@@ -91,10 +133,10 @@ def _may_mail(mail: OutgoingMail, account: Any, *, now: datetime) -> bool:
     the codes by which an owner comes back.
     """
     key = f"mail:{mail.template}:{account.pk}"
-    return _counts(mail, key, settings.mails_per_hour, window=MAIL_WINDOW, now=now)
+    return _counts(mail, key, settings.mails_per_hour, MAIL_WINDOW, now=now)
 
 
-def _counts(mail: OutgoingMail, key: str, places: int, *, window: timedelta, now: datetime) -> bool:
+def _counts(mail: OutgoingMail, key: str, places: int, window: timedelta, *, now: datetime) -> bool:
     if mail.tries > 1:  # counted when it was tried first
         return True
     try:
@@ -110,4 +152,5 @@ _BY_TEMPLATE: dict[str, Callable[[OutgoingMail, datetime], Letter | None]] = {
     "reset_code": _reset_code,
     "registration_notice": _registration_notice,
     "lockout_notice": _lockout_notice,
+    "unlock_code": _unlock_code,
 }

@@ -26,14 +26,16 @@ from accounts.conf import settings
 from accounts.errors import LockedOut
 from accounts.login_name import acceptable, fingerprint
 from accounts.models import LockoutBucket, PendingSignIn
-from accounts.models.lockout_bucket import ACCOUNT, ADDRESS
+from accounts.models.lockout_bucket import ACCOUNT, ADDRESS, SITE
 from garrison.client_ip import bucket as address_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-ELSEWHERE = "elsewhere"  # any device the account has not been used on; the only kind so far
+    from accounts.models.lockout_bucket import LockoutBucketQuerySet
+
+ELSEWHERE = "elsewhere"  # any device that the account does not trust
 SHORTEST_WAIT_SECONDS = 1
 
 
@@ -72,8 +74,16 @@ class Reservation:
 
 
 def account_key(login_name: str, *, device: str = ELSEWHERE) -> str:
-    """Name an account's bucket; the name itself is not in it (see ``fingerprint``)."""
+    """Name an account's bucket; the name itself is not in it (see ``fingerprint``).
+
+    ``device`` is a trusted device's id, or a session's: what fails there fills no other bucket.
+    """
     return f"{ACCOUNT}{fingerprint(login_name)}:{device}"
+
+
+def account_buckets(login_name: str) -> LockoutBucketQuerySet:
+    """Return every bucket of an account: of strangers, and of each device."""
+    return LockoutBucket.objects.filter(key__startswith=account_key(login_name, device=""))
 
 
 def address_key(ip: str) -> str:
@@ -81,18 +91,21 @@ def address_key(ip: str) -> str:
     return f"{ADDRESS}{address_bucket(ip)}"
 
 
-def buckets_for(*, login_name: str, ip: str | None) -> list[Bucket]:
+def buckets_for(*, login_name: str, ip: str | None, device: str = ELSEWHERE) -> list[Bucket]:
     """Return the buckets that count an attempt, the account's first.
 
-    A name that no account can have has no bucket, lest the table fill with rubbish; an address that
-    is not known has none, lest everybody share it.
+    On a device that is the account's own, that is the one: no stranger can fill it, and neither the
+    address nor the site counts it. A name that no account can have has no bucket of its own, lest
+    the table fill with rubbish; an address that is not known has none, lest everybody share it.
     """
     found = []
     if acceptable(login_name):
-        found.append(Bucket(account_key(login_name), settings.lockout_failures))
+        found.append(Bucket(account_key(login_name, device=device), settings.lockout_failures))
+    if device != ELSEWHERE:
+        return found
     if ip:
         found.append(Bucket(address_key(ip), settings.lockout_address_failures))
-    return found
+    return [*found, Bucket(SITE, settings.lockout_site_failures)]
 
 
 def lock_length(*, locks: int) -> timedelta:
@@ -159,7 +172,9 @@ def reserve(
     refused = {bucket.key for bucket in buckets} - {made.key for made in reservations}
     if refused:
         release(reservations=reservations)
-        raise LockedOut(retry_after_seconds=_wait_seconds(refused, now=now))
+        until = _refused_until(refused, now=now)
+        seconds = math.ceil((until - now).total_seconds()) if until else SHORTEST_WAIT_SECONDS
+        raise LockedOut(retry_after_seconds=max(SHORTEST_WAIT_SECONDS, seconds), until=until)
     return reservations
 
 
@@ -187,20 +202,20 @@ def _upsert(
     ]
 
 
-def _wait_seconds(keys: Iterable[str], *, now: datetime) -> int:
-    """Return how long the locks last, or the places that half-done sign-ins hold.
+def _refused_until(keys: Iterable[str], *, now: datetime) -> datetime | None:
+    """Return when the locks end, or the places that half-done sign-ins hold are free.
 
-    What is only reserved is free again in a moment.
+    ``None`` where they are only reserved: they are free again in a moment.
     """
     refused = LockoutBucket.objects.filter(key__in=keys)
     window = timedelta(seconds=settings.lockout_window_seconds)
     ends = refused.locked(now=now).values_list("locked_until", flat=True).first()
-    if ends is None:
-        held = PendingSignIn.objects.filter(bucket__in=keys, expires_at__gt=now - window)
-        if not held.exists():
-            return SHORTEST_WAIT_SECONDS
-        ends = max(began + window for began in refused.values_list("window_started_at", flat=True))
-    return max(SHORTEST_WAIT_SECONDS, math.ceil((ends - now).total_seconds()))
+    if ends is not None:
+        return ends
+    held = PendingSignIn.objects.filter(bucket__in=keys, expires_at__gt=now - window)
+    if not held.exists():
+        return None
+    return max(began + window for began in refused.values_list("window_started_at", flat=True))
 
 
 def release(*, reservations: Sequence[Reservation]) -> None:
@@ -226,11 +241,12 @@ def clear(*, reservations: Sequence[Reservation], now: datetime) -> None:
 def lock(*, reservation: Reservation, user_id: Any, now: datetime) -> datetime | None:
     """Lock the bucket whose last place this failure took; return until when, or ``None``.
 
-    One conditional statement; of several that try, one locks.
+    One conditional statement; of several that try, one locks. The site is never locked for longer
+    than at first: that would be a stranger's lever against everybody.
     """
     if not reservation.is_last:
         return None
-    until = now + lock_length(locks=reservation.locks)
+    until = now + lock_length(locks=0 if reservation.key == SITE else reservation.locks)
     unlocked = Q(locked_until__isnull=True) | Q(locked_until__lte=now)
     full = LockoutBucket.objects.filter(unlocked, key=reservation.key, taken__gte=F("places"))
     did_lock = full.update(locked_until=until, locks=F("locks") + 1, user_id=user_id)

@@ -112,6 +112,7 @@ def _deliver(template: str, letter: Letter, facts: dict[str, Any]) -> None:
     about = {
         "site_name": settings.site_name,
         "self_service_url": settings.self_service_url,
+        "unlock_url": settings.unlock_url,
         "minutes": settings.code_seconds // 60,
     }
     moments = {

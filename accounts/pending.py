@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import events
+from accounts import devices, events
 from accounts.attempt import Attempt, Reason, target_of
 from accounts.conf import settings
 from accounts.errors import SignInExpired
@@ -114,19 +114,22 @@ def resume(digest: str, *, now: datetime) -> SignIn:
         attempt.emit_failed(account=account, reason=reason)
         raise SignInExpired
     attempt.reservations = [_from_json(made) for made in row.reservations]
+    if row.bucket:
+        attempt.device = row.bucket.rpartition(":")[2]
     return SignIn(account, attempt, row.amr, row.passed, pending=row)
 
 
 def end_access(user: AbstractBaseUser, *, reason: str, **more: Any) -> None:
     """End the account's sessions, and void its half-done sign-ins: they count no longer either.
 
-    ``more`` goes to :func:`~sessions_tracking.services.end_sessions`. A row that is being completed
-    in this moment is passed over, lest the two wait for each other: completing it finds the account
-    changed.
+    Its devices are trusted no longer, but the one of a session that is spared. ``more`` goes to
+    :func:`~sessions_tracking.services.end_sessions`. A row that is being completed in this moment
+    is passed over, lest the two wait for each other: completing it finds the account changed.
     """
     rows = PendingSignIn.objects.filter(user_id=user.pk).select_for_update(skip_locked=True)
     free = list(rows.values_list("pk", flat=True))
     PendingSignIn.objects.filter(pk__in=free).update(state="", bucket="")
+    devices.revoke_all(user, except_session_id=more.get("except_session_id"))
     end_sessions(user=user, reason=reason, **more)
 
 

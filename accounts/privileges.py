@@ -126,7 +126,7 @@ def _is_first_superuser(user: Any) -> bool:
 
 def _user_deleting(instance: Any, **_: Any) -> None:
     """Leave nothing behind by which the name stays locked, and say who it was."""
-    lockout.forget(keys=[lockout.account_key(instance.get_username())])
+    lockout.account_buckets(instance.get_username()).delete()
     LockoutBucket.objects.filter(user_id=instance.pk).delete()
     axes_records.forget(account=instance)
     emit(

@@ -6,8 +6,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from accounts import devices
 from accounts.attempt import Reason
 from accounts.errors import SignInExpired
+from accounts.lockout import ELSEWHERE
 from accounts.models import PendingSignIn
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
     from accounts.attempt import Attempt
+    from accounts.models import TrustedDevice
 
 PASSWORD_METHOD = "pwd"  # noqa: S105 - the name of a method in RFC 8176
 
@@ -42,6 +45,11 @@ class SignIn:
         if self.pending and not PendingSignIn.objects.filter(pk=self.pending.pk).delete()[0]:
             self.attempt.emit_failed(account=self.account, reason=Reason.EXPIRED)
             raise SignInExpired
+
+    def trust(self, *, now: datetime) -> TrustedDevice:
+        """Trust the device from now on, or for longer, because the sign-in is complete."""
+        known = self.attempt.device
+        return devices.trust(self.account, device_id="" if known == ELSEWHERE else known, now=now)
 
     def clear(self, *, now: datetime) -> None:
         """Forget the account's failures, because the sign-in is complete: never before that."""

@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "sessions_tracking.middleware.TrackedSessionMiddleware",
+    "accounts.middleware.TrustedDeviceMiddleware",
     "rate_limiting.middleware.RateLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -224,6 +225,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
 # The __Host- prefix binds a cookie to this host and to HTTPS (ASVS 5.0 V3.3.3).
 SESSION_COOKIE_NAME = "__Host-session" if IS_PRODUCTION else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if IS_PRODUCTION else "csrf"
+ACCOUNTS_DEVICE_COOKIE_NAME = "__Host-trusted-device" if IS_PRODUCTION else "trusted_device"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
@@ -246,7 +248,13 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 CSRF_FAILURE_VIEW = "http_hardening.handlers.csrf_failure"
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", [])
 CORS_URLS_REGEX = r"^/api/"
-CORS_EXPOSE_HEADERS = ["X-Request-ID", "RateLimit", "RateLimit-Policy", "Retry-After"]
+CORS_EXPOSE_HEADERS = [
+    "X-Request-ID",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "Device-Token",
+]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # --- Programs -------------------------------------------------------------------------------------

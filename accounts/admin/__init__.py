@@ -8,14 +8,16 @@ leaves them to who may grant, unless the host has put its own there.
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 
+from accounts.admin.devices import TrustedDeviceAdmin
 from accounts.admin.guard import use_guarded_groups
 from accounts.admin.lockout_buckets import LockoutBucketAdmin, register_axes_attempts
 from accounts.admin.own_password import use_own_form
 from accounts.admin.users import UserAdmin
 from accounts.forms import SignInForm
-from accounts.models import LockoutBucket, User
+from accounts.models import LockoutBucket, TrustedDevice, User
 
 admin.site.register(LockoutBucket, LockoutBucketAdmin)
+admin.site.register(TrustedDevice, TrustedDeviceAdmin)
 register_axes_attempts()
 if get_user_model() is User:
     admin.site.register(User, UserAdmin)

@@ -72,9 +72,8 @@ class UserAdmin(AccountGuard, DjangoUserAdmin):  # type: ignore[type-arg]  # gen
     @admin.display(description="sign-in")
     def lockout(self, user: User) -> str:
         """Report whether the account is locked."""
-        now = timezone.now()
-        is_locked = lockout.is_locked(key=lockout.account_key(user.email), now=now)
-        return "locked after failed sign-ins" if is_locked else "not locked"
+        locked = lockout.account_buckets(user.email).locked(now=timezone.now())
+        return "locked after failed sign-ins" if locked.exists() else "not locked"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str

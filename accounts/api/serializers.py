@@ -10,8 +10,11 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
+from accounts.devices import LONGEST_DEVICE_TOKEN
 from accounts.login_name import LONGEST_LOGIN_NAME, LONGEST_TYPED_NAME, acceptable
+from accounts.models import TrustedDevice
 from accounts.models.user import LONGEST_NAME, validate_printable
+from garrison import context
 from http_hardening.api.serializers import (
     MOST_ROWS,
     PageOutput,
@@ -72,6 +75,21 @@ class NameField(serializers.CharField):
         )
 
 
+class DeviceTokenField(serializers.CharField):
+    """What an earlier sign-in handed out; a browser's cookie stands in for it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Let it be absent, or anything: what is no token of this account's is none."""
+        super().__init__(
+            max_length=LONGEST_DEVICE_TOKEN,
+            required=False,
+            default="",
+            allow_blank=True,
+            write_only=True,
+            **kwargs,
+        )
+
+
 class RegisterInput(StrictSerializer):
     """What a person registers with."""
 
@@ -121,6 +139,7 @@ class ResetInput(StrictSerializer):
     example = {"email": "ana@example.com"}
 
     email = AddressField()
+    device_token = DeviceTokenField()
 
 
 class ResetConfirmInput(VerifyEmailInput):
@@ -129,6 +148,16 @@ class ResetConfirmInput(VerifyEmailInput):
     example = {**VerifyEmailInput.example, "new_password": "seven-lanterns-over-quiet-water"}
 
     new_password = PasswordField()
+    device_token = DeviceTokenField()
+
+
+class UnlockInput(StrictSerializer):
+    """A name, and the code that was mailed after the right password in a locked account."""
+
+    example = {"email": "ana@example.com", "code": "RQ4AD-MTRKR"}
+
+    email = serializers.CharField(max_length=LONGEST_LOGIN_NAME)
+    code = CodeField()
 
 
 class LoginInput(StrictSerializer):
@@ -138,6 +167,7 @@ class LoginInput(StrictSerializer):
 
     email = serializers.CharField(max_length=LONGEST_LOGIN_NAME)
     password = PasswordField()
+    device_token = DeviceTokenField()
 
 
 class StepInput(StrictSerializer):
@@ -228,9 +258,32 @@ class ProfileOutput(serializers.Serializer[Any]):
 
 
 class LoginOutput(TokenPairOutput):
-    """The tokens of a new session, with how long each is good for in seconds, and whose it is."""
+    """The tokens of a new session, with how long each is good for in seconds, and whose it is.
 
+    ``device_token`` is a secret to be kept; sent with the next sign-in, it makes the device a
+    trusted one.
+    """
+
+    device_token = serializers.CharField()
     user = ProfileOutput(source="session.user")
+
+
+class TrustedDeviceOutput(serializers.ModelSerializer[TrustedDevice]):
+    """A device that an outsider's failures do not lock; ``current`` marks the one that asks."""
+
+    current = serializers.SerializerMethodField()
+    device = serializers.CharField(source="name")
+
+    class Meta:
+        """Nothing of the token is shown."""
+
+        model = TrustedDevice
+        fields = ["id", "current", "device", "ip", "created_at", "last_used_at", "expires_at"]
+        read_only_fields = fields
+
+    def get_current(self, device: TrustedDevice) -> bool:
+        """Return whether it started the session that asks."""
+        return bool(device.session_id) and device.session_id == context.current().session_id
 
 
 class StepOutput(serializers.Serializer[Any]):

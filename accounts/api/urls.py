@@ -14,8 +14,15 @@ app_name = "accounts"
 urlpatterns = [
     path("login", views.LoginView.as_view(), name="login"),
     path("login/mfa", views.LoginStepView.as_view(), name="login-mfa"),
+    path("unlock", views.UnlockView.as_view(), name="unlock"),
     path("me", views.MeView.as_view(), name="me"),
     path("login-history", views.LoginHistoryView.as_view(), name="login-history"),
+    path("trusted-devices", views.TrustedDevicesView.as_view(), name="trusted-devices"),
+    path(
+        "trusted-devices/<uuid:device_id>",
+        views.TrustedDeviceView.as_view(),
+        name="trusted-device",
+    ),
     path("password/change", views.ChangeView.as_view(), name="password-change"),
     path("password/strength", views.PasswordStrengthView.as_view(), name="password-strength"),
 ]

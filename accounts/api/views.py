@@ -6,17 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.response import Response
 
-from accounts import services
+from accounts import devices, services
 from accounts.api import serializers
 from accounts.errors import (
     AnswerInvalid,
     CodeExpired,
     CodeInvalid,
     CurrentPasswordWrong,
+    DeviceNotFound,
     EmailUnverified,
     InvalidCredentials,
     LockedOut,
@@ -24,6 +26,7 @@ from accounts.errors import (
     SignInExpired,
     StepRequired,
 )
+from accounts.models import TrustedDevice
 from accounts.password.policy import advise
 from accounts.user_model import missing_fields
 from http_hardening.api.operations import operation
@@ -31,9 +34,13 @@ from http_hardening.api.paging import Page, page_of
 from http_hardening.api.strict_view import PublicAPIView, StrictAPIView
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Callable
 
-    from sessions_tracking.services import TokenPair
+    from accounts.services.signing_in import SignedIn
+
+
+DEVICE_TOKEN_HEADER = "Device-Token"  # noqa: S105 - the name of a header
 
 
 # A place in a bucket and a try of a code are spent whatever becomes of the request, so no
@@ -72,15 +79,23 @@ class ResendView(PublicView):
         services.resend_code(**given)
 
 
+def trusting(request: Any, device_token: str) -> Response:
+    """Answer 204; the device's new token is in its cookie, and in a header for other clients."""
+    devices.hand_out(request, device_token)
+    return Response(status=204, headers={DEVICE_TOKEN_HEADER: device_token})
+
+
 class SignInView(PublicView):
     """Base of the doors that start a session; one that is complete is not counted as a try."""
 
     throttle_refunds_success = True
 
-    def answer(self, sign_in: Callable[[], TokenPair]) -> Response:
+    def answer(self, sign_in: Callable[[], SignedIn]) -> Response:
         """Return the tokens, or what a step asks for; the latter is no success yet."""
         try:
-            return Response(serializers.LoginOutput(sign_in()).data)
+            signed_in = sign_in()
+            devices.hand_out(self.request, signed_in.device_token)
+            return Response(serializers.LoginOutput(signed_in).data)
         except StepRequired as required:
             response = Response(serializers.StepOutput(required).data)
             response.is_refundable = False  # type: ignore[attr-defined]  # read by rate_limiting
@@ -95,9 +110,12 @@ class LoginView(SignInView):
         returns=serializers.SIGN_IN_OUTPUT,
         refuses=(InvalidCredentials, EmailUnverified, LockedOut),
     )
-    def post(self, *, email: str, password: str) -> Response:
+    def post(self, *, email: str, password: str, device_token: str) -> Response:
         """Check the name and the password; start a session, or return what is still required."""
-        return self.answer(partial(services.sign_in, login_name=email, password=password))
+        token = device_token or devices.presented(self.request)
+        return self.answer(
+            partial(services.sign_in, login_name=email, password=password, device_token=token)
+        )
 
 
 class LoginStepView(SignInView):
@@ -119,20 +137,32 @@ class ResetView(PublicView):
     """Request a code for a forgotten password."""
 
     @operation(body=serializers.ResetInput, status=202)
-    def post(self, **given: Any) -> None:
+    def post(self, *, email: str, device_token: str) -> None:
         """Mail a code to the owner of an account; answered, always alike, before that."""
-        services.request_reset(**given)
+        token = device_token or devices.presented(self.request)
+        services.request_reset(email=email, device_token=token)
 
 
 class ResetConfirmView(PublicView):
     """Choose a new password."""
 
     @operation(
-        body=serializers.ResetConfirmInput, refuses=(CodeInvalid, CodeExpired, PasswordRejected)
+        body=serializers.ResetConfirmInput,
+        refuses=(CodeInvalid, CodeExpired, PasswordRejected, LockedOut),
     )
-    def post(self, **given: Any) -> None:
-        """Use the mailed code up, set the password, and end every session."""
-        services.reset_password(**given)
+    def post(self, *, device_token: str, **given: Any) -> Response:
+        """Use the mailed code up, set the password, end every session; trust this device."""
+        token = device_token or devices.presented(self.request)
+        return trusting(self.request, services.reset_password(device_token=token, **given))
+
+
+class UnlockView(PublicView):
+    """Get in although strangers have locked the account."""
+
+    @operation(body=serializers.UnlockInput, refuses=(CodeInvalid, CodeExpired, LockedOut))
+    def post(self, **given: Any) -> Response:
+        """Use the mailed code up, end the lock, and trust this device from now on."""
+        return trusting(self.request, services.unlock(**given))
 
 
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
@@ -175,6 +205,26 @@ class MeView(StrictAPIView):
         if "name" in given:
             services.rename(user=self.request.user, name=given["name"])  # type: ignore[arg-type]
         return self.request.user
+
+
+class TrustedDevicesView(StrictAPIView):
+    """The caller's trusted devices."""
+
+    @operation(returns=serializers.TrustedDeviceOutput, many=True)
+    def get(self) -> Any:
+        """List them, last used first; never more than ``ACCOUNTS_MOST_TRUSTED_DEVICES``."""
+        mine = TrustedDevice.objects.of_user(self.request.user)
+        return mine.alive(now=timezone.now()).order_by("-last_used_at")
+
+
+class TrustedDeviceView(StrictAPIView):
+    """One of the caller's trusted devices."""
+
+    @operation(refuses=(DeviceNotFound,))
+    def delete(self, device_id: uuid.UUID) -> None:
+        """Trust it no longer; somebody else's is as unknown as one that never was."""
+        with transaction.atomic():
+            devices.revoke(user=self.request.user, device_id=device_id)
 
 
 class LoginHistoryView(StrictAPIView):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 LONGEST_KEY = 120  # characters
 ACCOUNT = "account:"  # how the key of an account's bucket begins
 ADDRESS = "address:"
+SITE = "site"  # the bucket of every stranger together
 
 
 class LockoutBucketQuerySet(models.QuerySet["LockoutBucket"]):

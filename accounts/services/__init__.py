@@ -14,6 +14,7 @@ from accounts.services.password_reset import request_reset, reset_password
 from accounts.services.profile import rename, sign_ins_of
 from accounts.services.registration import register
 from accounts.services.signing_in import check_credentials, continue_sign_in, sign_in
+from accounts.services.unlocking import unlock
 from accounts.services.verification import resend_code, verify_email
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "set_own_password",
     "sign_in",
     "sign_ins_of",
+    "unlock",
     "unlock_account",
     "unlock_address",
     "unlock_bucket",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
     from accounts.models import User
+    from accounts.models.lockout_bucket import LockoutBucketQuerySet
 
 DEACTIVATED = "deactivated"
 
@@ -34,7 +35,7 @@ def unlock_account(*, login_name: str, by: Any = None) -> bool:
     account = find_account(login_name)
     if account is None:
         raise AccountUnknown
-    return _unlock(lockout.account_key(account.get_username()), account=account, by=by)
+    return _unlock(lockout.account_buckets(account.get_username()), account=account, by=by)
 
 
 def unlock_address(*, ip: str, by: Any = None) -> bool:
@@ -44,21 +45,29 @@ def unlock_address(*, ip: str, by: Any = None) -> bool:
     """
     if client_ip.parse(ip) is None:
         raise AddressMalformed
-    return _unlock(lockout.address_key(ip), by=by)
+    key = lockout.address_key(ip)
+    return _unlock(LockoutBucket.objects.filter(key=key), target=key, by=by)
 
 
 def unlock_bucket(*, bucket: LockoutBucket, by: Any = None) -> None:
     """End one bucket's lock, for staff who look at the buckets; names of nobody included."""
-    _unlock(bucket.key, account=bucket.user, by=by)
+    rows = LockoutBucket.objects.filter(key=bucket.key)
+    _unlock(rows, account=bucket.user, target=bucket.key, by=by)
 
 
-def _unlock(key: str, *, account: AbstractBaseUser | None = None, by: Any) -> bool:
+def _unlock(
+    buckets: LockoutBucketQuerySet,
+    *,
+    account: AbstractBaseUser | None = None,
+    target: str = "",
+    by: Any,
+) -> bool:
     with transaction.atomic():
-        had_failures = bool(lockout.forget(keys=[key]))
+        had_failures = bool(buckets.delete()[0])
         if account is not None:
             axes_records.forget(account=account)
         if had_failures:
-            emit(events.ACCOUNT_UNLOCKED, actor=by, target=target_of(account) or key)
+            emit(events.ACCOUNT_UNLOCKED, actor=by, target=target_of(account) or target)
     return had_failures
 
 
@@ -67,6 +76,8 @@ def forget_lockout(*, login_name: str | None, ip: str | None) -> None:
     keys = [] if login_name is None else [lockout.account_key(login_name)]
     keys += [] if ip is None else [lockout.address_key(ip)]
     buckets = LockoutBucket.objects.filter(key__in=keys) if keys else LockoutBucket.objects.all()
+    if login_name is not None:
+        buckets |= lockout.account_buckets(login_name)
     account = find_account(login_name) if login_name else None
     with transaction.atomic():
         if buckets.delete()[0]:

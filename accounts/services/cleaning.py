@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import axes_records
 from accounts.conf import settings
 from accounts.letters import LOCKOUT_WINDOW, MAIL_WINDOW
-from accounts.models import LockoutBucket, MailedCode, PendingSignIn
+from accounts.models import LockoutBucket, MailedCode, PendingSignIn, TrustedDevice
 from accounts.user_model import missing_fields
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def clean(*, now: datetime | None = None, batch_rows: int = BATCH_ROWS) -> dict[
     kept_for = max(timedelta(seconds=longest), MAIL_WINDOW, LOCKOUT_WINDOW)
     over = {
         "codes": MailedCode.objects.filter(expires_at__lte=now),
+        "devices": TrustedDevice.objects.over(now=now),
         "pending_sign_ins": PendingSignIn.objects.filter(expires_at__lte=now),
         "buckets": LockoutBucket.objects.idle_since(now - kept_for),
         "axes_attempts": axes_records.older_than(now - kept_for),

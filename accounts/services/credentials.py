@@ -8,8 +8,9 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts.attempt import Attempt, Reason
+from accounts.attempt import SESSION, Attempt, Reason
 from accounts.errors import InvalidCredentials, LockedOut
+from accounts.lockout import ELSEWHERE
 from accounts.password.hashers import hashing_slot
 from accounts.password.verification import verify
 from accounts.sign_in import SignIn
@@ -21,30 +22,48 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
     from accounts.lockout import Reservation
+    from accounts.models import TrustedDevice
 
 LONGEST_ADVISED_WAIT_SECONDS = 60
 
 
 @sensitive_variables("password")
-def prove(*, login_name: str, password: str, now: datetime | None = None) -> SignIn:
+def prove(
+    *,
+    login_name: str,
+    password: str,
+    device: TrustedDevice | None = None,
+    session_id: str | None = None,
+    now: datetime | None = None,
+) -> SignIn:
     """Return a sign-in of the person whose name and password these are.
 
-    Its reservations stay taken until whoever called clears them. Raises
+    It counts in the bucket of the account's own ``device``, or of the session that asks. Its
+    reservations stay taken until whoever called clears them. Raises
     :class:`~accounts.errors.InvalidCredentials`, alike for an unknown name, a wrong password and an
     inactive account, and :class:`~accounts.errors.LockedOut`, alike for existing and other names,
-    without hashing; each is an event. Raises :class:`~accounts.errors.HashingBusy` before anything
-    is reserved: no event, for nothing was decided, and a flood must not fill the log.
+    after the same hashing; each is an event. A locked account's right password is refused like a
+    wrong one, and its owner is mailed the way in. Raises :class:`~accounts.errors.HashingBusy`
+    before anything is reserved: no event, for nothing was decided, and a flood must not fill the
+    log.
     """
-    attempt = Attempt.of(login_name, now=now or timezone.now())
+    own = device.pk.hex if device else f"{SESSION}{session_id}" if session_id else ELSEWHERE
+    attempt = Attempt.of(login_name, now=now or timezone.now(), device=own)
+    refusal: LockedOut | None = None
     with hashing_slot():
         try:
             attempt.reserve()
-        except LockedOut:  # raised on; emitted first, with the account where there is one
-            attempt.emit_failed(account=find_account(login_name), reason=Reason.LOCKED)
-            raise
+        except LockedOut as locked:  # raised below, after the hash that tells nobody apart
+            refusal = locked
         with attempt.released_on_error():
-            account = find_account(login_name)
-            reason = _reason_against(account, password)
+            account = device.user if device else find_account(login_name)
+            reason = _reason_against(account, password, renews=refusal is None)
+    is_right = account is not None and reason is None
+    if refusal and is_right:
+        refusal = attempt.reserve_when_free(refusal)
+    if refusal:
+        attempt.refuse(refusal, account=account, owner=account if is_right else None)
+        raise refusal
     if account is None or reason is not None:
         reason = reason or Reason.UNKNOWN
         attempt.fail(account=account, reason=reason)
@@ -53,7 +72,9 @@ def prove(*, login_name: str, password: str, now: datetime | None = None) -> Sig
 
 
 @sensitive_variables("password")
-def _reason_against(account: AbstractBaseUser | None, password: str) -> Reason | None:
+def _reason_against(
+    account: AbstractBaseUser | None, password: str, *, renews: bool
+) -> Reason | None:
     """Hash once, whoever it is, and only then distinguish the cases."""
     verdict = verify(password, account.password if account is not None else None)
     if account is None:
@@ -62,7 +83,7 @@ def _reason_against(account: AbstractBaseUser | None, password: str) -> Reason |
         return Reason.WRONG_PASSWORD
     if not account.is_active:
         return Reason.INACTIVE
-    if verdict.is_outdated and not _renew_hash(account, password):
+    if renews and verdict.is_outdated and not _renew_hash(account, password):
         return Reason.CHANGED
     return None
 

@@ -52,14 +52,19 @@ def prove_password(
 ) -> AbstractBaseUser:
     """Return the account as it was when its password was proved.
 
-    A wrong one counts like a failed sign-in: whoever holds a stolen session must not guess here
-    what the lockout refuses at the door. The steps of a sign-in are not asked again: there is a
-    session already. Raises :class:`~accounts.errors.CurrentPasswordWrong` or
-    :class:`~accounts.errors.LockedOut`.
+    A wrong one counts like a failed sign-in, in the session's own bucket: whoever holds a stolen
+    session must not guess here at leisure, and who fills the account's bucket elsewhere keeps no
+    owner from it. The steps of a sign-in are not asked again: there is a session already. Raises
+    :class:`~accounts.errors.CurrentPasswordWrong` or :class:`~accounts.errors.LockedOut`.
     """
     now = now or timezone.now()
     try:
-        proved = prove(login_name=user.get_username(), password=password, now=now)
+        proved = prove(
+            login_name=user.get_username(),
+            password=password,
+            session_id=context.current().session_id,
+            now=now,
+        )
     except InvalidCredentials as refusal:
         wait = refusal.retry_after_seconds
         raise CurrentPasswordWrong(retry_after_seconds=wait) from None
@@ -85,7 +90,7 @@ def set_own_password(
         user.set_password(new_password)
         user.save(update_fields=["password"])
         proved.password = user.password
-        codes.void(user_id=user.pk, purposes=[Purpose.RESET_PASSWORD])
+        codes.void(user_id=user.pk, purposes=[Purpose.RESET_PASSWORD, Purpose.UNLOCK])
         asking = context.current().session_id
         pending.end_access(user, reason=CHANGED, except_session_id=asking, now=now)
         emit(events.PASSWORD_CHANGED, actor=user, target=target_of(user), now=now)

@@ -7,13 +7,14 @@ What was reserved for it is cleared when it is complete, and at no half-way answ
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import events, pending
+from accounts import devices, events, pending
 from accounts.attempt import Reason, target_of
 from accounts.errors import InvalidCredentials, StepRequired
 from accounts.services.credentials import prove
@@ -21,7 +22,7 @@ from accounts.steps import methods_asked
 from accounts.user_model import can_be_deactivated
 from garrison.errors import Refusal
 from garrison.events import emit
-from sessions_tracking.services import start_token_session
+from sessions_tracking.services import TokenPair, start_token_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,23 +31,32 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
     from accounts.sign_in import SignIn
-    from sessions_tracking.services import TokenPair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn(TokenPair):
+    """The tokens of a new session, and the one that makes the next sign-in a trusted device's."""
+
+    device_token: str = field(repr=False)
 
 
 @sensitive_variables("password")
-def sign_in(*, login_name: str, password: str, now: datetime | None = None) -> TokenPair:
+def sign_in(
+    *, login_name: str, password: str, device_token: str = "", now: datetime | None = None
+) -> SignedIn:
     """Check the credentials and the steps, and start a session that is held by tokens.
 
-    Raises what :func:`begin` raises. The session and the event commit together.
+    Raises what :func:`begin` raises. The session, the trusted device and the event commit together.
     """
     now = now or timezone.now()
-    return _start(begin(login_name=login_name, password=password, now=now), now=now)
+    begun = begin(login_name=login_name, password=password, device_token=device_token, now=now)
+    return _start(begun, now=now)
 
 
 @sensitive_variables("token", "answer")
 def continue_sign_in(
     *, token: str, method: str, answer: str, now: datetime | None = None
-) -> TokenPair:
+) -> SignedIn:
     """Answer the step that halted a sign-in, and start its session where that was the last one.
 
     Raises what :func:`resume` raises. Of two that complete one sign-in at once, one does.
@@ -71,15 +81,20 @@ def check_credentials(
 
 
 @sensitive_variables("password")
-def begin(*, login_name: str, password: str, now: datetime | None = None) -> SignIn:
+def begin(
+    *, login_name: str, password: str, device_token: str = "", now: datetime | None = None
+) -> SignIn:
     """Prove and require; whoever calls starts the session, then clears what was reserved.
 
+    ``device_token`` is what an earlier sign-in on this device handed out, or anything else.
     Raises what :func:`~accounts.services.credentials.prove` raises; then, after the right password
     only, what a step refuses with (:class:`~accounts.errors.EmailUnverified`), or
     :class:`~accounts.errors.StepRequired` where one asks for more.
     """
     now = now or timezone.now()
-    return _require(prove(login_name=login_name, password=password, now=now), now=now)
+    device = devices.recognise(device_token, login_name=login_name, now=now)
+    proved = prove(login_name=login_name, password=password, device=device, now=now)
+    return _require(proved, now=now)
 
 
 @sensitive_variables("answer")
@@ -112,18 +127,20 @@ def _require(
     return begun
 
 
-def _start(begun: SignIn, *, now: datetime) -> TokenPair:
+def _start(begun: SignIn, *, now: datetime) -> SignedIn:
     with begun.released_on_error(), transaction.atomic():
         begun.require_claim()
         is_unchanged = _note_sign_in(begun.account, now=now)
         if is_unchanged:
             tokens = start_token_session(user=begun.account, amr=begun.amr, now=now)
+            device = begun.trust(now=now)
             emit_signed_in(user=begun.account, kind="token", amr=begun.amr, now=now)
     if not is_unchanged:
         begun.fail(Reason.CHANGED)
         raise InvalidCredentials
     begun.clear(now=now)
-    return tokens
+    held = {field.name: getattr(tokens, field.name) for field in fields(tokens)}
+    return SignedIn(**held, device_token=devices.token_of(device))
 
 
 def _note_sign_in(user: AbstractBaseUser, *, now: datetime) -> bool:

@@ -9,12 +9,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import codes, events, mails
+from accounts import codes, devices, events, mails
 from accounts.attempt import target_of
-from accounts.errors import CodeExpired, CodeInvalid
-from accounts.login_name import acceptable
+from accounts.errors import CodeExpired, CodeInvalid, LockedOut
+from accounts.login_name import acceptable, fingerprint
 from accounts.models.mailed_code import Purpose
 from accounts.user_model import find_account
+from garrison import client_ip, context
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -24,21 +25,33 @@ if TYPE_CHECKING:
 
 
 def verify_code(
-    *, email: str, purpose: Purpose, code: str, now: datetime
+    *, email: str, purpose: Purpose, code: str, device_token: str = "", now: datetime
 ) -> tuple[Any, MailedCode]:
     """Return the account and the row of a right code; a refusal is an event, and is raised.
 
+    Tries of a code that opens an account are counted for each trusted device and each address.
     An unknown address takes the same statements as a wrong code: it is asked for by a key that
     nobody has.
     """
     user = find_account(email)
     user_id = user.pk if user is not None else _nobody()
     try:
-        return user, codes.verify(user_id=user_id, purpose=purpose, code=code, now=now)
-    except (CodeInvalid, CodeExpired) as refusal:
+        return user, codes.verify(
+            user_id=user_id,
+            purpose=purpose,
+            code=code,
+            now=now,
+            guesser=f"{fingerprint(email)}:{_where(email, device_token, now=now)}",
+        )
+    except (CodeInvalid, CodeExpired, LockedOut) as refusal:
         reason = {"reason": refusal.code, "purpose": str(purpose)}
         emit(events.CODE_REFUSED, target=target_of(user), data=reason, now=now)
         raise
+
+
+def _where(email: str, device_token: str, *, now: datetime) -> str:
+    device = devices.recognise(device_token, login_name=email, now=now)
+    return device.pk.hex if device else client_ip.bucket(context.current().ip)
 
 
 def resend_code(*, email: str) -> None:

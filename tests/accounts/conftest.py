@@ -12,6 +12,8 @@ from django.core import mail
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from config import mail as mail_settings
+
 PASSWORD = "stapler kelp orbit 47 dune"
 WRONG = "not the password at all"
 
@@ -72,6 +74,18 @@ def asks_for_a_colour(settings: Any, no_rate_limits: None) -> None:
     """Have a host's step in every sign-in, which asks for a colour."""
     step = "tests.accounts.colour.FavouriteColour"
     settings.ACCOUNTS_SIGN_IN_STEPS = ["accounts.steps.VerifiedAddress", step]
+
+
+@pytest.fixture
+def deliver_to(settings: Any) -> Any:
+    """Mail by SMTP to a port of this machine."""
+
+    def use(port: int) -> None:
+        named = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": port}
+        for name, value in mail_settings.to_server(named).items():
+            setattr(settings, name, value)
+
+    return use
 
 
 def post(client: APIClient, path: str, **body: Any) -> Any:

@@ -51,6 +51,7 @@ def test_a_login_gives_the_tokens_and_the_profile(client, ada):
         "access_expires_in",
         "refresh_expires_in",
         "session_id",
+        "device_token",
         "user",
     }
     assert body["access_expires_in"] == 900

@@ -129,8 +129,8 @@ def test_axes_own_commands_unlock_and_are_events(client, ada, command, arguments
         keys
         == {
             "axes_reset": set(),
-            "axes_reset_username": {"address:127.0.0.1"},
-            "axes_reset_ip": {lockout.account_key("ada@example.org")},
+            "axes_reset_username": {"address:127.0.0.1", "site"},
+            "axes_reset_ip": {lockout.account_key("ada@example.org"), "site"},
         }[command]
     )
 

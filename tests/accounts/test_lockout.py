@@ -201,12 +201,12 @@ def test_nothing_to_take_takes_no_statement(django_assert_num_queries):
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 300, "a\0b"])
 def test_a_name_that_nobody_can_have_makes_no_bucket(name):
-    assert lockout.buckets_for(login_name=name, ip=None) == []
+    assert [b.key for b in lockout.buckets_for(login_name=name, ip=None)] == ["site"]
 
 
 def test_an_address_that_is_not_known_makes_no_bucket_for_everybody():
     keys = [b.key for b in lockout.buckets_for(login_name="ada@example.org", ip=None)]
-    assert keys == [lockout.account_key("ada@example.org")]
+    assert keys == [lockout.account_key("ada@example.org"), "site"]
 
 
 def test_every_spelling_of_a_name_has_one_bucket_and_the_name_is_not_in_it():
@@ -214,10 +214,10 @@ def test_every_spelling_of_a_name_has_one_bucket_and_the_name_is_not_in_it():
     assert "ada@" not in lockout.account_key("ada@example.org")
 
 
-def test_a_device_would_have_a_bucket_of_its_own():
-    elsewhere = lockout.account_key("ada@example.org")
-    assert lockout.account_key("ada@example.org", device="d1") != elsewhere
-    assert elsewhere.endswith(":elsewhere")
+def test_a_device_has_a_bucket_of_its_own_and_no_other():
+    buckets = lockout.buckets_for(login_name="ada@example.org", ip="203.0.113.9", device="d1")
+    assert [b.key for b in buckets] == [lockout.account_key("ada@example.org", device="d1")]
+    assert lockout.account_key("ada@example.org").endswith(":elsewhere")
 
 
 def test_an_ipv6_site_has_one_bucket():

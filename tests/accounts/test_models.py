@@ -98,7 +98,7 @@ def test_a_superuser_is_verified_from_the_start(db):
     assert root.is_email_verified
 
 
-def test_there_is_one_live_code_for_each_purpose(ada):
+def test_there_is_one_live_code_for_each_purpose_and_number(ada):
     MailedCode.objects.create(
         user=ada, purpose=Purpose.VERIFY_EMAIL, digest="a", expires_at=timezone.now()
     )

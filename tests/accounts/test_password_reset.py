@@ -1,12 +1,14 @@
 """A new password by a mailed code: who has the mailbox has the account."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.core import mail
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
+from rest_framework.test import APIClient
 
 from accounts import codes
 from accounts.errors import CodeInvalid, InvalidCredentials, PasswordRejected
@@ -21,6 +23,7 @@ from tests.accounts.conftest import PASSWORD, WRONG, mailed_code, post
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NEW = "fresh kelp orbit 88 plum"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def ask(client, email="ada@example.org"):
@@ -132,13 +135,45 @@ def test_a_code_of_one_purpose_is_void_for_the_other(ada):
     reset_password(email=ada.email, code=code, new_password=NEW)
 
 
-def test_five_wrong_codes_void_it(client, ada, no_rate_limits):
+def test_five_wrong_codes_stop_their_address_and_not_the_owner(client, ada, no_rate_limits):
     ask(client)
     code = mailed_code()
     wrong = code[:-1] + ("1" if code.endswith("0") else "0")
-    for _ in range(5):
-        assert confirm(client, code=wrong).json()["code"] == "code_invalid"
-    assert confirm(client, code=code).json()["code"] == "code_invalid"
+    for email in ("ada@example.org", "nobody@example.org"):
+        answers = [confirm(client, code=wrong, email=email).json()["code"] for _ in range(6)]
+        assert answers == ["code_invalid"] * 5 + ["locked_out"]
+    assert confirm(client, code=code).json()["code"] == "locked_out"
+    assert confirm(APIClient(REMOTE_ADDR="203.0.113.9"), code=code).status_code == 204
+
+
+def test_strangers_asking_voids_no_code_and_one_mail_in_five_minutes_is_theirs(ada, no_rate_limits):
+    with time_machine.travel(NOON, tick=False) as clock:
+        mailed = []
+        for minute in range(30):
+            for number in range(3):
+                ask(APIClient(REMOTE_ADDR=f"203.0.113.{number}"))
+            clock.shift(timedelta(minutes=1))
+            mailed.append(mailed_code())
+            assert codes.verify(
+                user_id=ada.pk,
+                purpose=Purpose.RESET_PASSWORD,
+                code=mailed[max(0, minute - 4)],
+                now=timezone.now(),
+                guesser=str(minute),
+            ), "what was mailed five minutes ago is good, whatever was mailed since"
+    assert len(mail.outbox) == len(set(mailed)) == 6
+
+
+def test_a_trusted_device_has_mails_of_its_own(ada, no_rate_limits):
+    token = post(APIClient(), "login", email=ada.email, password=PASSWORD).json()["device_token"]
+    for _ in range(9):
+        ask(APIClient())
+    assert len(mail.outbox) == 1
+    for _ in range(9):
+        post(APIClient(), "password/reset", email=ada.email, device_token=token)
+    assert len(mail.outbox) == 1 + 5
+    ask(APIClient())
+    assert confirm(APIClient(), code=mailed_code()).status_code == 204
 
 
 def test_the_owner_of_the_mailbox_ends_a_lock_that_strangers_brought_about(

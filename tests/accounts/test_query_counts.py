@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts import mails
 from tests.accounts.conftest import PASSWORD, WRONG, post
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -16,6 +17,10 @@ NAMES = (
     (r"UPDATE .?accounts_lockoutbucket.* SET .?taken", "release"),
     (r"UPDATE .?accounts_lockoutbucket", "lock"),
     (r"SELECT .*FROM .?accounts_lockoutbucket", "ask how long it is locked"),
+    (r"SELECT .*FROM .?accounts_trusteddevice", "find the device and its account"),
+    (r"INSERT INTO .?accounts_trusteddevice", "trust the device"),
+    (r"UPDATE .?accounts_trusteddevice", "trust the device for longer"),
+    (r"INSERT INTO .?accounts_outgoingmail", "leave a mail"),
     (r"SELECT .*FROM .?accounts_user", "find the account"),
     (r"UPDATE .?accounts_user.* SET .?last_login", "note the sign-in"),
     (r"UPDATE .?axes_accessattempt", "axes: count the failure"),
@@ -42,16 +47,23 @@ def statements_of(client, **body):
     return response, [name_of(query["sql"]) for query in captured]
 
 
-def test_a_successful_login_takes_eleven_statements_of_which_four_are_the_transaction(client, ada):
+@pytest.mark.parametrize("is_trusted", [False, True])
+def test_a_successful_login_takes_twelve_statements_of_which_four_are_the_transaction(
+    client, ada, is_trusted
+):
+    """A device's row comes with its account, so that a known one costs no statement more."""
+    if is_trusted:
+        post(client, "login", email="ada@example.org", password=PASSWORD)
     response, names = statements_of(client, email="ada@example.org", password=PASSWORD)
     assert response.status_code == 200
+    find = ["find the device and its account", "reserve"] if is_trusted else []
     assert names == [
-        "reserve",
-        "find the account",
+        *(find or ["reserve", "find the account"]),
         "begin",
         "note the sign-in",
         "start the session",
         "end excess sessions",
+        "trust the device for longer" if is_trusted else "trust the device",
         "savepoint",
         "store the event",
         "release savepoint",
@@ -82,21 +94,30 @@ def test_an_unknown_name_takes_the_same_statements_as_a_wrong_password(client, a
     assert known == unknown
 
 
-def test_a_locked_account_takes_no_hash_and_the_same_statements_whether_it_exists(
-    client, ada, no_rate_limits
+def test_a_locked_account_takes_the_same_statements_whether_it_exists_and_the_password_is_right(
+    client, ada, no_rate_limits, monkeypatch
 ):
+    monkeypatch.setattr(mails, "_send_soon", lambda: None)  # here it would be sent at once
     for name in ("ada@example.org", "nobody@example.org"):
         for _ in range(5):
             post(client, "login", email=name, password=WRONG)
-    known = statements_of(client, email="ada@example.org", password=PASSWORD)
-    unknown = statements_of(client, email="nobody@example.org", password=PASSWORD)
-    assert known[0].status_code == unknown[0].status_code == 429
-    assert known[1] == unknown[1]
-    assert known[1] == [
+    right, wrong, unknown = (
+        statements_of(client, email=name, password=password)
+        for name, password in (
+            ("ada@example.org", PASSWORD),
+            ("ada@example.org", WRONG),
+            ("nobody@example.org", PASSWORD),
+        )
+    )
+    assert right[0].status_code == wrong[0].status_code == unknown[0].status_code == 429
+    assert right[1] == wrong[1] == unknown[1]
+    assert right[1] == [
         "reserve",
+        "release",
         "release",
         "ask how long it is locked",
         "find the account",
+        "leave a mail",
         "begin",
         "store the event",
         "commit",

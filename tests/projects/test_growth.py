@@ -13,7 +13,7 @@ from django.contrib.sessions.models import Session as DjangoSession
 from django.db import connection, connections
 from django.utils import timezone
 
-from accounts.models import LockoutBucket, MailedCode, PendingSignIn
+from accounts.models import LockoutBucket, MailedCode, PendingSignIn, TrustedDevice
 from accounts.services.cleaning import clean
 from accounts.tasks import clean_accounts
 from audit import retention
@@ -87,6 +87,13 @@ def make_rows():
         passed=[],
     )
     pair_of(
+        *(TrustedDevice, "expires_at", NOW - DAY, NOW + DAY),
+        user=owner,
+        name="a device",
+        created_at=NOW,
+        last_used_at=NOW,
+    )
+    pair_of(
         *(LockoutBucket, "window_started_at", NOW - 3 * DAY, NOW),
         key=lambda n: f"account:{n}",
         places=5,
@@ -136,7 +143,8 @@ def make_rows():
 
 
 TABLES = [
-    MailedCode, PendingSignIn, LockoutBucket, AccessAttempt, DjangoSession, LogEntry, Session,
+    MailedCode, PendingSignIn, TrustedDevice, LockoutBucket, AccessAttempt, DjangoSession, LogEntry,
+    Session,
 ]  # fmt: skip
 
 
