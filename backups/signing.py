@@ -79,14 +79,17 @@ def require_genuine(*, body: bytes, signer: str, signature: bytes) -> None:
         raise BackupDamaged("The signature of the manifest is wrong: it was altered.") from None
 
 
-def name_mac() -> Mac:
-    """Return the MAC that makes names and contents into names that tell nobody else which."""
-    return Mac(_derived("names")[0])
+def name_macs() -> list[Mac]:
+    """Return the MACs that make names and contents into names that tell nobody else which.
+
+    The first is the present one; by those of older secrets a content of before is recognised.
+    """
+    return [Mac(key) for key in _derived("names")]
 
 
 def keyed_digest(sha256: bytes) -> str:
     """Return the name of a content: the same for the same bytes."""
-    return name_mac().digest(sha256).hex()
+    return name_macs()[0].digest(sha256).hex()
 
 
 def index_cipher() -> AESSIV:

@@ -45,7 +45,7 @@ class SeenFiles:
         self._at = at.astimezone(UTC)
         self._today, self._days = self._at.toordinal(), settings.reread_days
         self._cipher = signing.index_cipher()
-        self._digest = signing.name_mac().digest
+        self._digest = signing.name_macs()[0].digest
 
     def _place(self, alias: str, name: str) -> str:
         text = f"{alias}\0{name}".encode(errors="surrogateescape")

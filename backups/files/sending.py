@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from array import array
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from backups import events, pipeline, signing
@@ -17,6 +18,7 @@ from backups.files.walking import Walk
 from backups.layout import FILES
 from backups.manifest import FilesState
 from backups.models import StoredFile
+from backups.models.stored_file import IN_USE
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -40,7 +42,9 @@ class FileBackup:
         self._step = step
         self._holdings = Holdings(outlet, step)
         self._seen = SeenFiles(at)
+        self._macs = signing.name_macs()
         self._skipped = Skipped()
+        self._used = array("Q")
         self._vanished = 0
         self.sent_bytes = 0
 
@@ -57,6 +61,8 @@ class FileBackup:
                     raw_bytes += entry.sealed.raw_size
             self._skipped.require_most(alias, read=count - before)
         self._seen.forget_vanished()
+        self._step(0)  # raises once another run may count on files that this one has not seen
+        StoredFile.objects.end_use(self._used, at=self._at)
         skipped = self._skipped
         return FilesState(
             count, raw_bytes, self._vanished, aliases, dict(skipped.counts), skipped.named
@@ -85,11 +91,14 @@ class FileBackup:
         """Read files, and send those whose content no target holds; adds to ``rows``."""
         began_ns, read = time.time_ns(), {}
         hashed = {found: tally for found in batch if (tally := self._hash(walk, found.name))}
-        digests = {found: _digest(tally.sha256) for found, tally in hashed.items()}
-        held = {row.digest: row for row in self._holdings.held(digest__in=set(digests.values()))}
-        for found, digest in digests.items():
-            if digest in held:
-                row, raw = held[digest], (hashed[found].sha256, hashed[found].size)
+        digests = {found: self._digests(tally.sha256) for found, tally in hashed.items()}
+        every = set(chain(*digests.values()))
+        held = {row.digest: row for row in self._holdings.held(digest__in=every)}
+        for found, names in digests.items():
+            if known := next((held[name] for name in names if name in held), None):
+                row, raw = known, (hashed[found].sha256, hashed[found].size)
+                if row.digest != names[0]:  # known by an older key, which will be gone one day
+                    StoredFile.objects.filter(pk=row.pk).update(digest=names[0])
             elif sent := self._send(walk, found.name):
                 row, raw = sent
                 held[row.digest] = row
@@ -104,11 +113,11 @@ class FileBackup:
 
     def _keep(self, used: list[StoredFile]) -> None:
         """Let no pruning take these files from this backup, in whatever order clocks run."""
-        for name, moved in (
-            ("last_used_at", [row.pk for row in used if row.last_used_at < self._at]),
-            ("first_used_at", [row.pk for row in used if row.first_used_at > self._at]),
-        ):
-            StoredFile.objects.filter(pk__in=moved).update(**{name: self._at})
+        self._used.extend(row.pk for row in used)
+        again = [row.pk for row in used if row.last_used_at < IN_USE]
+        StoredFile.objects.filter(pk__in=again).update(last_used_at=IN_USE)
+        later = [row.pk for row in used if row.first_used_at > self._at]
+        StoredFile.objects.filter(pk__in=later).update(first_used_at=self._at)
 
     @contextmanager
     def _reading(self, walk: Walk, name: str) -> Iterator[None]:
@@ -135,17 +144,17 @@ class FileBackup:
             self.sent_bytes += sealed.size
             row = StoredFile.objects.create(
                 name=blob,
-                digest=_digest(sealed.raw_sha256),
+                digest=self._digests(sealed.raw_sha256)[0],
                 sealed_to=self._outlet.recipients.fingerprint,
                 sha256=sealed.sha256,
                 size=sealed.size,
                 targets=holders,
                 first_used_at=self._at,
-                last_used_at=self._at,
+                last_used_at=IN_USE,
             )
             return row, (sealed.raw_sha256, sealed.raw_size)
         return None
 
-
-def _digest(sha256: str) -> str:
-    return signing.keyed_digest(bytes.fromhex(sha256))
+    def _digests(self, sha256: str) -> list[str]:
+        """Return the names of a content by each key of this site, the present one first."""
+        return [mac.digest(bytes.fromhex(sha256)).hex() for mac in self._macs]

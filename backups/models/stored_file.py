@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left, bisect_right
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
+from django.db.models import Max
+
+from backups.models.backup import Backup
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
+
+BATCH = 500
+IN_USE = datetime(9000, 1, 1, tzinfo=UTC)  # the year 9999 ends too early east of Greenwich
 
 
 class StoredFileManager(models.Manager["StoredFile"]):
@@ -28,13 +37,28 @@ class StoredFileManager(models.Manager["StoredFile"]):
         """Return the files that were found missing or damaged on a target."""
         return [row for row in self.exclude(lost=[]) if target in row.lost]
 
+    def end_use(self, used: Iterable[int], *, at: datetime) -> None:
+        """End the use of all files but those that the backup ``at`` has ``used`` (their keys).
+
+        It ends with the newest snapshot of any other backup, in whatever order clocks run. Nothing
+        is written for the files that stay in use, which are nearly all of them.
+        """
+        until = Backup.objects.exclude(snapshot_at=at).aggregate(at=Max("snapshot_at"))["at"] or at
+        ordered = array("Q", sorted(used))
+        keys = self.filter(last_used_at__gt=until).values_list("pk", flat=True)
+        ended = [k for k in keys.iterator() if bisect_left(ordered, k) == bisect_right(ordered, k)]
+        for start in range(0, len(ended), BATCH):
+            batch = ended[start : start + BATCH]
+            self.filter(pk__in=batch).update(last_used_at=until)
+
 
 class StoredFile(models.Model):
     """One encrypted file, shared by all backups whose snapshot it was part of.
 
     ``digest`` is keyed, so neither the index nor a target tells which known file it is. The file
-    is needed by every backup with ``first_used_at`` ≤ snapshot ≤ ``last_used_at``; where a file was
-    absent for a while in between, it is kept longer than needed, never shorter.
+    is needed by every backup with ``first_used_at`` ≤ snapshot ≤ ``last_used_at``, which is
+    ``IN_USE`` until a backup does without it; where a file was absent for a while in between, it is
+    kept longer than needed, never shorter.
     """
 
     name = models.CharField(max_length=200, unique=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from bisect import bisect_left
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -24,8 +24,10 @@ from garrison.events import emit
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
+
+    from django.db.models import QuerySet
 
 logger = logging.getLogger("backups")
 FEW = 3  # backups that may always go at once
@@ -116,9 +118,10 @@ def _decide(now: datetime, allow: int, *, is_retried: bool) -> PruneResult:
     if pruned.held:
         kept |= {backup.pk: "held back" for backup in pruned.backups}
         pruned.backups = []
-    for row in _unneeded(kept, is_retried=is_retried):
-        pruned.files += 1
-        pruned.file_bytes += row.size
+    going = _unneeded(kept, is_retried=is_retried)
+    pruned.files, pruned.file_bytes = going.aggregate(
+        n=Count("pk"), size=Sum("size", default=0)
+    ).values()
     return pruned
 
 
@@ -167,24 +170,15 @@ def _delete_copies(reach: Reach) -> None:
             Copy.objects.filter(pk=copy.pk).update(state=CopyState.PRUNED)
 
 
-def _unneeded(kept: dict[uuid.UUID, str], *, is_retried: bool) -> list[StoredFile]:
-    """Return the files in whose time of use no kept backup's snapshot lies."""
-    good = Backup.objects.good().filter(pk__in=kept)
-    times = list(good.values_list("snapshot_at", flat=True))
+def _unneeded(kept: Iterable[uuid.UUID], *, is_retried: bool) -> QuerySet[StoredFile]:
+    """Return the files in whose time of use lies no snapshot of a kept backup that holds files."""
+    counting = Q(state=State.GOOD, pk__in=kept)
     again = Backup.objects.exclude(slot=None).order_by("-slot").first() if is_retried else None
     if again is not None and again.state == State.FAILED and again.attempts < settings.attempts:
-        times.append(again.snapshot_at)
-    snapshots = sorted(at for at in times if at is not None)
-    return [
-        row
-        for row in StoredFile.objects.order_by("pk").iterator()
-        if not _lies_between(snapshots, row.first_used_at, row.last_used_at)
-    ]
-
-
-def _lies_between(ordered: list[datetime], first: datetime, last: datetime) -> bool:
-    place = bisect_left(ordered, first)
-    return place < len(ordered) and ordered[place] <= last
+        counting |= Q(pk=again.pk)
+    time_of_use = (OuterRef("first_used_at"), OuterRef("last_used_at"))
+    needing = Backup.objects.filter(counting, snapshot_at__range=time_of_use)
+    return StoredFile.objects.exclude(Exists(needing.exclude(content=Content.DATABASE)))
 
 
 def _delete_files(pruned: PruneResult, reach: Reach, *, is_retried: bool) -> None:

@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.core.files.storage import FileSystemStorage
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audit.models import SecurityEvent
@@ -15,6 +17,7 @@ from backups import services
 from backups.errors import BackupDamaged
 from backups.files import seen, walking
 from backups.models import SeenFile, StoredFile
+from backups.models.stored_file import IN_USE
 from tests.backups.conftest import engines, tree
 from tests.backups.conftest import storages as storages_of
 from tests.backups.storages import Objects
@@ -227,3 +230,34 @@ def test_an_object_store_is_asked_for_size_and_time_and_not_for_its_bytes(site, 
     assert StoredFile.objects.count() == 3
     entry = listed(site, backup)["a"]
     assert (entry.mode, entry.modified_ns is None) == (None, False)
+
+
+def test_a_night_writes_nothing_of_the_files_that_stay(site, night):
+    """What a backup does without is noted, once, and no later backup counts on it."""
+    first, _opened, _sent = night()
+    night()
+    (site.media / "one.txt").unlink()
+    noted = []
+    for _night in range(2):
+        with CaptureQueriesContext(connection) as captured:
+            last, _opened, _sent = night()
+        noted.append(sum('UPDATE "backups_storedfile"' in each["sql"] for each in captured))
+    assert noted == [1, 0]
+    ended = StoredFile.objects.get(last_used_at__lt=IN_USE)
+    assert ended.first_used_at == first.snapshot_at < ended.last_used_at < last.snapshot_at
+    counted = [services.verify(backup_id=b.pk, now=timezone.now()) for b in (first, last)]
+    assert [found["backups"].files for found in counted] == [2, 1]
+
+
+def test_a_rotated_secret_key_sends_no_file_again(site, night):
+    """All are read, for no row of before opens; their contents are recognised by the old key."""
+    backup, _opened, _sent = night()
+    site.settings.SECRET_KEY_FALLBACKS = [site.settings.SECRET_KEY]
+    site.settings.SECRET_KEY = "a secret key of fifty characters, for this one test"
+    again, opened, sent = night()
+    assert (len(opened), sent) == (2, set())
+    assert listed(site, again) == listed(site, backup)
+    site.settings.SECRET_KEY_FALLBACKS = []
+    site.settings.BACKUPS_REREAD_DAYS = 1
+    with time_machine.travel(timezone.now() + timedelta(days=1)):
+        assert [len(found) for found in night()[1:]] == [2, 0], "and by the new one from then on"
