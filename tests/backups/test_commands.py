@@ -14,7 +14,8 @@ from backups import health, keys, services, signing
 from backups.management.commands import _base
 from backups.models import Backup
 from garrison.health import Status
-from tests.backups.conftest import engines
+from tests.backups.conftest import engines, storages, tree
+from tests.backups.storages import Failing, Objects
 
 pytestmark = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
 
@@ -214,6 +215,25 @@ def test_after_a_rotation_the_new_key_lists_and_checks_the_old_manifests(site, c
     opened = services.find(identity_file=str(new))
     assert opened.manifest.recipients == [site.recipient], "it still names who opens the parts"
     services.verify(now=timezone.now())  # by the old key alone: it opens both
+
+
+def test_a_manifest_is_encrypted_again_on_every_target_or_on_none(site, capsys, monkeypatch):
+    Objects.stores.clear()
+    other = {"BACKEND": "tests.backups.storages.Failing", "OPTIONS": {"bucket": "other"}}
+    site.settings.STORAGES = storages(site.root, other=other)
+    site.settings.BACKUPS_TARGETS = ["backups", "other"]
+    backup = site.back_up()
+    before = tree(site.target)
+    with monkeypatch.context() as broken:
+        broken.setattr(Failing, "every", 1)
+        with pytest.raises(CommandError, match="Some manifests"):
+            call_command("backup_keygen", "--reseal-manifests", "--json")
+    assert output(capsys) == {"resealed": 0, "failures": 2}
+    assert tree(site.target) == before
+    assert set(services.verify(now=timezone.now())) == {"backups", "other"}
+    call_command("backup_keygen", "--reseal-manifests", "--json")
+    assert output(capsys) == {"resealed": 2, "failures": 0}
+    assert f"{backup.folder}/manifest.1.age" in tree(site.target).keys() & Objects.stores["other"]
 
 
 def test_a_terminal_sees_how_far_it_is_and_a_log_does_not(site, monkeypatch):

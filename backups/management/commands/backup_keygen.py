@@ -71,12 +71,11 @@ class Command(BackupCommand):
         )
 
     def _reseal(self, identity: str | None) -> None:
-        done = services.reseal_manifests(identity_file=identity, now=timezone.now())
+        done, failed = services.reseal_manifests(identity_file=identity, now=timezone.now())
         self.report(
-            f"{done.done} manifests are encrypted to the present recipients; "
-            f"{done.failures} could not be.",
-            resealed=done.done,
-            failures=done.failures,
+            f"{done} manifests are encrypted to the present recipients; {failed} could not be.",
+            resealed=done,
+            failures=failed,
         )
-        if done.failures:
+        if failed:
             raise CommandError("Some manifests could not be encrypted again.")
