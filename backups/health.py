@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.utils import timezone
 
 from backups import point_in_time
-from backups.services import status
+from backups.models import Lease
+from backups.services import pruning, status
 from garrison import health
 from garrison.health import CheckResult, Status
 
@@ -24,6 +25,10 @@ def backups() -> CheckResult:
         return CheckResult(Status.UNHEALTHY, f"Verification found {found.damaged} damaged backups.")
     overdue = (
         (found.failed_since, f"{found.failed_since} backups failed since the newest good one."),
+        (
+            Lease.objects.has_notice(pruning.HELD),
+            "Pruning is held back; run: manage.py backup_prune --dry-run",
+        ),
         (found.newest_at is None, "There is no backup yet; the first is made tonight."),
         (
             found.indeterminate,

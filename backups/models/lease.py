@@ -57,6 +57,10 @@ class LeaseManager(models.Manager["Lease"]):
         quiet = models.Q(expires_at=None) | models.Q(expires_at__lte=now) | _misdated(until)
         return bool(self.filter(quiet, name=name).update(expires_at=until))
 
+    def has_notice(self, name: str) -> bool:
+        """Return whether a notice was claimed and has not ended."""
+        return self.filter(name=name).exclude(expires_at=None).exists()
+
     def end_notice(self, name: str) -> bool:
         """Return whether there was a notice to end; the next claim is the first one again."""
         return bool(self.filter(name=name).exclude(expires_at=None).update(expires_at=None))

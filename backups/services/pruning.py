@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("backups")
 FEW = 3  # backups that may always go at once
+HELD, YEAR = f"said:{events.PRUNING_HELD}", 24 * 365  # a notice, until a pruning is not held back
 
 
 @dataclass
@@ -64,7 +65,10 @@ def prune(
         reach = Reach(held.require)  # before the decision: it may find a backup that is good
         pruned = _decide(now, allow, is_retried=is_retried)
         if pruned.held:
+            Lease.objects.claim_notice(HELD, hours=YEAR, now=now)
             emit(events.PRUNING_HELD, data={"why": pruned.held}, now=now)
+        else:
+            Lease.objects.end_notice(HELD)
         held.require_now()
         for backup in pruned.backups:
             _retire(backup, now)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.models import SecurityEvent
-from backups import leases, retention, services
+from backups import health, leases, retention, services
 from backups.errors import BackupBusy, VerificationIndeterminate
 from backups.models import Backup, StoredFile
 from backups.models.backup import CopyState
@@ -176,10 +176,12 @@ def test_a_clock_that_runs_ahead_prunes_nothing(site, capsys):
     assert going > 40
     assert Backup.objects.good().count() == 61
     assert SecurityEvent.objects.of_kinds(["backups.pruning.held"]).count() == 2
+    assert "held back" in health.backups().detail
     with pytest.raises(CommandError):
         call_command("backup_prune", f"--allow={going - 1}")
     call_command("backup_prune", f"--allow={going}")
     assert Backup.objects.good().count() == 61 - going
+    assert "held back" not in health.backups().detail
 
 
 @one_engine
