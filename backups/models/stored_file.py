@@ -1,4 +1,4 @@
-"""Files that the targets hold already, and deletions that wait for a backup to end."""
+"""Files that the targets hold already, what files looked like, and deletions that wait."""
 
 from __future__ import annotations
 
@@ -106,6 +106,27 @@ class StoredFile(models.Model):
             self.targets = [each for each in self.targets if each != alias]
             self.lost = [each for each in self.lost if each != alias]
             self.save(update_fields=["targets", "lost"])
+
+
+class SeenFile(models.Model):
+    """One file, in a form that only the site can read; see :mod:`backups.files.seen`."""
+
+    place = models.CharField(
+        max_length=64, primary_key=True, help_text="Keyed digest of its storage and name."
+    )
+    sealed = models.BinaryField(help_text="Its signature, hash and encrypted file, encrypted.")
+    read_at = models.DateTimeField(db_index=True)
+
+    objects: ClassVar[models.Manager[SeenFile]] = models.Manager()
+
+    class Meta:
+        """Not shown anywhere."""
+
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        """Name its place."""
+        return self.place
 
 
 class WaitingDeletion(models.Model):

@@ -6,6 +6,6 @@ streamed ``save()``, which object stores complete at the end or not at all.
 
 from backups.targets.group import GroupWriter, TargetGroup
 from backups.targets.storage import Target, target, targets
-from backups.targets.streams import StreamWriter
+from backups.targets.writers import StreamWriter
 
 __all__ = ["GroupWriter", "StreamWriter", "Target", "TargetGroup", "target", "targets"]

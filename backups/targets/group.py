@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from backups.errors import TargetFailed
-from backups.targets.writer import Writer
+from backups.targets.writers import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

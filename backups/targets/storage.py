@@ -13,13 +13,12 @@ from backups.conf import settings
 from backups.errors import TargetFailed
 from backups.layout import FILES, FOLDER_NAME, PARTIAL, is_ours
 from backups.targets.objects import hold_few_parts, opened
-from backups.targets.paths import PathWriter
-from backups.targets.streams import StreamWriter
+from backups.targets.writers import PathWriter, StreamWriter
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
-    from backups.targets.writer import Writer
+    from backups.targets.writers import Writer
 
 
 class Target:

@@ -14,7 +14,7 @@ from backups import services, targets
 from backups.errors import BackupDamaged, TargetFailed
 from backups.models import Backup, StoredFile
 from backups.models.backup import CopyState
-from backups.targets import paths
+from backups.targets import writers
 from tests.backups.conftest import engines, storages, tree
 from tests.backups.storages import Failing, Objects
 
@@ -134,7 +134,7 @@ def test_a_disk_that_fails_at_every_nth_step_never_holds_half_a_good_backup(
             # Only what the target does: the programs have pipes of their own.
             disk = SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
             setattr(disk, what, failing(getattr(os, what)))
-            broken.setattr(paths, "os", disk)
+            broken.setattr(writers, "os", disk)
         for number in range(3):
             site.write(f"new-{number}.txt", f"new {number}")
             with suppress(TargetFailed):
