@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib.auth.decorators import permission_required
 from django.http import HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import path, reverse
@@ -37,12 +37,8 @@ class CopyInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only
 
     model = Copy
     can_delete = False
-    extra = 0
+    extra = max_num = 0
     fields = readonly_fields = ("target", "state", "size_bytes", "verified_at", "failure")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Refuse."""
-        return False
 
 
 @admin.register(Backup)
@@ -119,10 +115,6 @@ class BackupAdmin(ReadOnlyAdmin):
         """Return whether the user may drill."""
         return bool(request.user.has_perm("backups.drill_backup"))
 
-    def has_back_up_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may request a backup."""
-        return bool(request.user.has_perm("backups.add_backup"))
-
     # -- actions -----------------------------------------------------------------------------------
     @admin.action(description="Verify the selected backups", permissions=["verify"])
     def verify_selected(self, request: HttpRequest, chosen: QuerySet[Backup]) -> None:
@@ -162,23 +154,20 @@ class BackupAdmin(ReadOnlyAdmin):
         ]
 
     @method_decorator(require_POST)
+    @method_decorator(permission_required("backups.add_backup", raise_exception=True))
     def back_up_now(self, request: HttpRequest) -> HttpResponse:
         """Queue a backup."""
         user = request.user
         work = partial(requests.request_backup, user=user, now=timezone.now())
-        return self._press(request, work, "A backup", may=self.has_back_up_permission(request))
+        return self._press(request, work, "A backup")
 
     @method_decorator(require_POST)
+    @method_decorator(permission_required("backups.drill_backup", raise_exception=True))
     def drill_newest(self, request: HttpRequest) -> HttpResponse:
         """Queue a drill of the newest good backup."""
-        work = partial(self._drill, request, None)
-        return self._press(request, work, "A drill", may=self.has_drill_permission(request))
+        return self._press(request, partial(self._drill, request, None), "A drill")
 
-    def _press(
-        self, request: HttpRequest, work: Callable[[], object], verb: str, *, may: bool
-    ) -> HttpResponse:
-        if not may:
-            raise PermissionDenied
+    def _press(self, request: HttpRequest, work: Callable[[], object], verb: str) -> HttpResponse:
         self._request(request, work, verb)
         return HttpResponseRedirect(reverse(LIST, current_app=self.admin_site.name))
 
@@ -193,8 +182,6 @@ class BackupAdmin(ReadOnlyAdmin):
                     (each, duration(each.rto_seconds), duration(each.rpo_seconds)) for each in done
                 ],
                 "running": Backup.objects.live().first(),
-                "may_back_up": self.has_back_up_permission(request),
-                "may_drill": self.has_drill_permission(request),
             },
         )
 
