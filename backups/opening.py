@@ -108,7 +108,7 @@ class Reading:
     def _refusal(self, failure: Exception) -> BackupsRefusal:
         if isinstance(failure, FileNotFoundError | NotADirectoryError):
             if self._target.is_away():
-                return _away(self._target)
+                return away(self._target)
             return BackupDamaged(f"{self._name} is no file on the target {self._target.alias!r}.")
         return TargetFailed(
             f"{self._name} cannot be read from the target {self._target.alias!r}: "
@@ -131,7 +131,8 @@ class Reading:
         self._file.close()
 
 
-def _away(target: Target) -> TargetFailed:
+def away(target: Target) -> TargetFailed:
+    """Return the refusal of a target that may not be mounted."""
     return TargetFailed(
         f"The folder of the target {target.alias!r} is not there, or holds no backup at all; it "
         "may not be mounted."
@@ -162,7 +163,7 @@ def manifest_name(target: Target, folder: str) -> str:
     found = [match for name in names if (match := MANIFEST_NAME.match(name))]
     if not found:
         if target.is_away():
-            raise _away(target)
+            raise away(target)
         raise BackupNotFound(
             f"The target {target.alias!r} has no whole backup in {folder}: there is no manifest."
         )

@@ -16,8 +16,8 @@ from backups.models import Backup, State
 from backups.models.backup import Content, Kind
 from backups.services import running
 from backups.services.pruning import pruning_after
-from backups.services.sweeping import sweep
-from garrison.events import emit
+from backups.services.running import emit_about
+from backups.services.sweeping import Sweep
 
 if TYPE_CHECKING:
     import uuid
@@ -47,13 +47,8 @@ def request_backup(
         backup = Backup.objects.create(
             kind=kind, content=content, requested_by=user, slot=slot, queued_at=now
         )
-        emit(
-            events.BACKUP_REQUESTED,
-            actor=user,
-            target=f"backup:{backup.pk}",
-            data={"kind": str(kind), "content": str(content)},
-            now=now,
-        )
+        what = {"kind": str(kind), "content": str(content)}
+        emit_about(backup, events.BACKUP_REQUESTED, actor=user, now=now, **what)
     return backup
 
 
@@ -104,17 +99,10 @@ def run_backup(
     leaves a failed row with a sentence, no file, and an event; the older backups stay as they are.
     """
     backups = Backup.objects.all()
-    with running.claimed(backups, backup_id, lease=leases.BACKUP, clean_up=sweep, now=now) as (
-        backup,
-        held,
-    ):
-        try:
-            _make(backup, held, on_progress)
-        except BaseException as failure:
-            running.record_failure(backups, backup, held, failure, kind=events.BACKUP_FAILED)
-            raise
+    making = running.claimed(backups, backup_id, lease=leases.BACKUP, clean_up=Sweep, now=now)
+    with making as (backup, held):
+        _make(backup, held, on_progress)
     deletions.carry_out()
-    backup.refresh_from_db()
     return backup
 
 
@@ -123,15 +111,10 @@ def _make(backup: Backup, held: HeldLease, on_progress: Callable[[str, int, int]
     Backup.objects.change(backup.pk, owner=held.owner, folder=backup.folder)
     work = Creation(backup, held, on_progress)
     work.run()
-    target = f"backup:{backup.pk}"
     for alias, why in work.group.failures.items():
-        emit(events.COPY_FAILED, target=target, data={"target": alias, "why": why})
+        emit_about(backup, events.COPY_FAILED, target=alias, why=why)
     copies = dict(backup.copies.values_list("target", "state"))
-    emit(
-        events.BACKUP_CREATED,
-        target=target,
-        data={"folder": backup.folder, "bytes": work.sent, "copies": copies},
-    )
+    emit_about(backup, events.BACKUP_CREATED, folder=backup.folder, bytes=work.sent, copies=copies)
 
 
 def _folder_of(backup: Backup, *, at: datetime) -> str:

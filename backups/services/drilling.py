@@ -28,7 +28,6 @@ from backups.services import running
 from backups.services.verifying import good_backup, mark_damaged, require_identity
 from garrison.drills import DRILLS, DrillResult, Restored
 from garrison.errors import Refusal
-from garrison.events import emit
 
 if TYPE_CHECKING:
     import uuid
@@ -59,12 +58,8 @@ def queue_due_drill(*, now: datetime) -> Drill | None:
     """
     if not (settings.identity_file and Backup.objects.with_database().good().exists()):
         return None
-    slot = times.latest_weekly(
-        now=now,
-        weekday=settings.drill_weekday,
-        hour=settings.drill_hour,
-        zone=timezone.get_default_timezone(),
-    )
+    when = {"weekday": settings.drill_weekday, "hour": settings.drill_hour}
+    slot = times.latest_weekly(now=now, zone=timezone.get_default_timezone(), **when)
     return running.queue_slot(
         Drill.objects.filter(findings=[]), slot, lambda: request_drill(slot=slot, now=now)
     )
@@ -84,16 +79,9 @@ def run_drill(*, drill_id: uuid.UUID, now: datetime) -> Drill:
     """
     require_identity()
     drills, sweep = Drill.objects.all(), partial(scratch.sweep, settings.database)
-    with running.claimed(drills, drill_id, lease=leases.DRILL, clean_up=sweep, now=now) as (
-        drill,
-        held,
-    ):
-        try:
-            _drill(drill, held)
-        except BaseException as failure:
-            running.record_failure(drills, drill, held, failure, kind=events.DRILL_FAILED)
-            raise
-    drill.refresh_from_db()
+    doing = running.claimed(drills, drill_id, lease=leases.DRILL, clean_up=sweep, now=now)
+    with doing as (drill, held):
+        _drill(drill, held)
     return drill
 
 
@@ -236,13 +224,11 @@ def _end(
         return
     proven = {"opened_at": began_at} | ({} if broken else {"drilled_at": began_at})
     Backup.objects.filter(pk=backup.pk).update(**proven)
-    emit(
+    running.emit_about(
+        backup,
         events.DRILL_FAILED if broken else events.DRILL_PASSED,
-        target=f"backup:{backup.pk}",
-        data={
-            "drill": str(drill.pk),
-            "rto_seconds": round(seconds, 3),
-            "rpo_seconds": round(age, 3),
-            "checks": {what: result.is_whole for what, result in found.items()},
-        },
+        drill=str(drill.pk),
+        rto_seconds=round(seconds, 3),
+        rpo_seconds=round(age, 3),
+        checks={what: result.is_whole for what, result in found.items()},
     )

@@ -87,17 +87,13 @@ def _index(opened: OpenedBackup, now: datetime) -> None:
     described = opened.manifest
     at = datetime.fromisoformat(described.snapshot_at)
     with transaction.atomic():
+        fields = {**_fields(opened, at), "opened_at": now}
         backup, _made = Backup.objects.update_or_create(
             pk=uuid.UUID(described.backup),
-            defaults=_fields(opened, at),
-            create_defaults={
-                **_fields(opened, at),
-                "queued_at": at,
-                "kind": described.kind,
-            },
+            defaults=fields,
+            create_defaults=fields | {"queued_at": at, "kind": described.kind},
         )
         Backup.objects.filter(pk=backup.pk, ended_at=None).update(ended_at=at)
-        Backup.objects.filter(pk=backup.pk).update(opened_at=now)
         Copy.objects.get_or_create(backup=backup, target=opened.target.alias)
         copies = backup.copies.filter(target=opened.target.alias).exclude(state=CopyState.DAMAGED)
         copies.update(state=CopyState.GOOD, size_bytes=backup.size_bytes, failure="")

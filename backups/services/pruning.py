@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import TYPE_CHECKING
 
 from django.db.models import Count, Exists, OuterRef, Q, Sum
@@ -17,7 +18,7 @@ from backups.errors import BackupNotFound, BackupsRefusal
 from backups.models import Backup, Copy, Lease, State, StoredFile
 from backups.models.backup import Content, CopyState, Kind
 from backups.services import running
-from backups.services.reaching import HOLDING, Reach
+from backups.services.sweeping import HOLDING, Sweep, collect_orphans
 from backups.times import SKEW, duration
 from garrison.errors import Refusal
 from garrison.events import emit
@@ -62,7 +63,7 @@ def prune(
         return _decide(now, allow, is_retried=is_retried)
     with leases.hold(leases.BACKUP, now=now) as held:
         running.declare_dead(Backup.objects.all(), held, now=now)
-        reach = Reach(held.require)  # before the decision: it may find a backup that is good
+        sweep = Sweep(held.require)  # before the decision: it may find a backup that is good
         pruned = _decide(now, allow, is_retried=is_retried)
         if pruned.held:
             Lease.objects.claim_notice(HELD, hours=YEAR, now=now)
@@ -72,10 +73,12 @@ def prune(
         held.require_now()
         for backup in pruned.backups:
             _retire(backup, now)
-        _delete_copies(reach)
-        _delete_files(pruned, reach, is_retried=is_retried)
-        pruned.orphans = sum(map(reach.collect_orphans, settings.targets))
-        pruned.failures = reach.failures()
+        _delete_copies(sweep)
+        _delete_files(pruned, sweep, is_retried=is_retried)
+        orphans = list[str]()
+        for alias in settings.targets:
+            sweep.delete(alias, lambda target: orphans.extend(collect_orphans(target)))
+        pruned.orphans, pruned.failures = len(orphans), sweep.failures()
     return pruned
 
 
@@ -159,18 +162,15 @@ def _why_held(going: int, good: int, allow: int, now: datetime) -> str:
 def _retire(backup: Backup, now: datetime) -> None:
     """Take it off the list of good ones before its first byte goes."""
     if Backup.objects.filter(pk=backup.pk, state=State.GOOD).update(state=State.PRUNED):
-        emit(
-            events.BACKUP_PRUNED,
-            target=f"backup:{backup.pk}",
-            data={"folder": backup.folder, "bytes": backup.size_bytes},
-            now=now,
-        )
+        told = {"folder": backup.folder, "bytes": backup.size_bytes}
+        running.emit_about(backup, events.BACKUP_PRUNED, now=now, **told)
 
 
-def _delete_copies(reach: Reach) -> None:
+def _delete_copies(sweep: Sweep) -> None:
     left = Copy.objects.filter(backup__state=State.PRUNED, state__in=HOLDING)
     for copy in left.select_related("backup"):
-        if reach.delete_folder(copy.target, copy.backup.folder):
+        deletion = methodcaller("delete_folder", copy.backup.folder)
+        if sweep.delete(copy.target, deletion, of_files=False):
             Copy.objects.filter(pk=copy.pk).update(state=CopyState.PRUNED)
 
 
@@ -185,10 +185,11 @@ def _unneeded(kept: Iterable[uuid.UUID], *, is_retried: bool) -> QuerySet[Stored
     return StoredFile.objects.exclude(Exists(needing.exclude(content=Content.DATABASE)))
 
 
-def _delete_files(pruned: PruneResult, reach: Reach, *, is_retried: bool) -> None:
+def _delete_files(pruned: PruneResult, sweep: Sweep, *, is_retried: bool) -> None:
     pruned.files = pruned.file_bytes = 0
     for row in _unneeded(pruned.kept, is_retried=is_retried):
-        if all(reach.delete_file(alias, row.name) for alias in (*row.targets, *row.lost)):
+        deletion = methodcaller("delete", row.name)
+        if all(sweep.delete(alias, deletion) for alias in (*row.targets, *row.lost)):
             row.delete()
             pruned.files += 1
             pruned.file_bytes += row.size

@@ -1,4 +1,4 @@
-"""Bringing one table's rows from a backup into a schema beside the live ones.
+"""Bringing single files into a new folder, or one table's rows into a schema beside the live ones.
 
 Nothing that exists is changed: the rows land in a table of their own, from which whoever needs them
 copies what is missing.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 import sqlite3
 import tempfile
 from contextlib import closing, nullcontext
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -21,17 +22,22 @@ from backups.conf import settings
 from backups.dumpers import sqlite_state
 from backups.dumpers.connection import connect
 from backups.dumpers.sqlite import path_of
-from backups.errors import BackupsRefusal
+from backups.errors import BackupNotFound, BackupsRefusal
+from backups.files import shown
 from backups.processes import EarlyStopInput, Program
 from backups.restore import postgresql, sqlite
+from backups.restore.writing import write_file
 from backups.services import indexing
 from garrison.events import emit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
+    from pathlib import Path
 
     import psycopg
 
+    from backups.files import Entry
     from backups.manifest import Table
     from backups.opening import OpenedBackup
 
@@ -42,29 +48,40 @@ _TABLE_DATA = re.compile(r"^\d+; \d+ \d+ TABLE DATA ")
 
 
 def bring_table(opened: OpenedBackup, *, table: str, schema: str, now: datetime) -> int:
-    """Bring one table's rows into a side schema; nothing that exists is changed."""
-    using = settings.database
-    find_table(opened, table)
+    """Bring one table's rows into a side schema; returns how many.
+
+    Refuses where a table of that name is there already, and a row count that is not the manifest's.
+    """
+    using, entry = settings.database, require_bringable(opened, table=table, schema=schema)
+    bring = _bring_sqlite if connections[using].vendor == "sqlite" else _bring_postgresql
     held = leases.hold(leases.DRILL, now=now) if indexing.exists() else nullcontext()
     with held:
         scratch.sweep(using)
-        name = scratch.name_for(using, secrets.token_hex(16))
-        rows = _bring(opened, table=table, schema=schema, using=using, scratch_name=name)
+        bring(opened, entry, schema, using, scratch.name_for(using, secrets.token_hex(16)))
+    _emit(opened, f"table:{schema}.{table}", rows=entry.rows)
+    return entry.rows
+
+
+def _emit(opened: OpenedBackup, target: str, **brought: int) -> None:
     if indexing.exists():
-        emit(
-            events.RESTORE_COMPLETED,
-            target=f"table:{schema}.{table}",
-            data={"folder": opened.folder, "rows": rows},
+        data = {"folder": opened.folder, **brought}
+        emit(events.RESTORE_COMPLETED, target=target[:200], data=data)
+
+
+def require_bringable(opened: OpenedBackup, *, table: str, schema: str) -> Table:
+    """Return the manifest's entry for a table: ``name``, ``schema.name`` or as it is quoted there.
+
+    Refuses an unknown one, and a name that cannot be the side schema's.
+    """
+    if not SCHEMA_NAME.match(schema) or schema.startswith("pg_") or schema == "public":
+        raise BackupsRefusal(
+            f"{schema[:40]!r} cannot be the side schema. Use lower-case letters, digits and "
+            "underscores, such as rescue_20261124."
         )
-    return rows
-
-
-def find_table(opened: OpenedBackup, table: str) -> Table:
-    """Get the manifest's entry for a table: ``name``, ``schema.name`` or as it is quoted there."""
     described = opened.manifest.database
     for each in described.tables if described else ():
-        schema, name = _plain(each.name)
-        if table in {each.name, f"{schema}.{name}"} or (schema in {"", "public"} and table == name):
+        of, name = _plain(each.name)
+        if table in {each.name, f"{of}.{name}"} or (of in {"", "public"} and table == name):
             return each
     raise BackupsRefusal(f"The backup holds no table {table[:80]!r}.")
 
@@ -74,30 +91,15 @@ def _plain(name: str) -> tuple[str, str]:
     match = _FULL_NAME.match(name)
     if match is None:  # SQLite's: one name, as it is
         return "", name
-    parts = [
+    schema, table = (
         part[1:-1].replace('""', '"') if part.startswith('"') else part for part in match.groups()
-    ]
-    return parts[0], parts[1]
+    )
+    return schema, table
 
 
-def require_bringable(opened: OpenedBackup, *, table: str, schema: str) -> Table:
-    """Return the manifest's entry for the table; refuses an unknown one, and a bad schema."""
-    if not SCHEMA_NAME.match(schema) or schema.startswith("pg_") or schema == "public":
-        raise BackupsRefusal(
-            f"{schema[:40]!r} cannot be the side schema. Use lower-case letters, digits and "
-            "underscores, such as rescue_20261124."
-        )
-    return find_table(opened, table)
-
-
-def _bring(opened: OpenedBackup, *, table: str, schema: str, using: str, scratch_name: str) -> int:
-    """Bring the rows of one table into ``schema``; returns how many.
-
-    Refuses where a table of that name is there already, and a row count that is not the manifest's.
-    """
-    entry = require_bringable(opened, table=table, schema=schema)
-    if connections[using].vendor == "sqlite":
-        return _bring_sqlite(opened, entry, schema, using, scratch_name)
+def _bring_postgresql(
+    opened: OpenedBackup, entry: Table, schema: str, using: str, scratch_name: str
+) -> None:
     with scratch.created(using, scratch_name):
         postgresql.load(
             opened, using=using, database=scratch_name, sections=["pre-data"], check=False
@@ -109,23 +111,18 @@ def _bring(opened: OpenedBackup, *, table: str, schema: str, using: str, scratch
                 opened, using=using, database=scratch_name, list_file=chosen.name, check=False
             )
         with connect(using, database=scratch_name) as source, connect(using) as into:
-            return _copy(source, into, entry, schema)
+            _copy(source, into, entry, schema)
 
 
 def _only(opened: OpenedBackup, entry: Table) -> str:
     """Return the archive's table of contents, cut down to one table's data."""
     described = opened.manifest.database
     matching = tools.matching(int(described.major) if described else 0)
-    with Program(
-        [matching.path("pg_restore"), "--list"],
-        environment={"LC_ALL": "C"},
-        takes_input=True,
-    ) as program:
+    argv = [matching.path("pg_restore"), "--list"]
+    with Program(argv, environment={"LC_ALL": "C"}, takes_input=True) as program:
         opened.part("database", EarlyStopInput(program))
         program.end_input()
-        listed = b""
-        while chunk := program.read(65536):
-            listed += chunk
+        listed = b"".join(iter(partial(program.read, 65536), b""))
     schema, name = _plain(entry.name)
     wanted = f" TABLE DATA {schema} {name} "
     lines = [
@@ -145,7 +142,7 @@ SELECT a.attname, CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace
 
 def _copy(
     source: psycopg.Connection[Any], into: psycopg.Connection[Any], entry: Table, schema: str
-) -> int:
+) -> None:
     from psycopg import sql  # a site on SQLite has no driver
 
     columns = source.execute(_COLUMNS, (entry.name,)).fetchall()
@@ -174,12 +171,11 @@ def _copy(
         row = into.execute(sql.SQL("SELECT count(*) FROM {}").format(side)).fetchone()
         if row is None or row[0] != entry.rows:
             raise BackupsRefusal(f"The backup should hold {entry.rows} rows of {entry.name}.")
-    return entry.rows
 
 
 def _bring_sqlite(
     opened: OpenedBackup, entry: Table, schema: str, using: str, scratch_name: str
-) -> int:
+) -> None:
     """SQLite has no schemas: the table is called ``<schema>_<table>``."""
     live = path_of(using)
     path = live.with_name(f".{scratch_name}.sqlite3")
@@ -194,5 +190,45 @@ def _bring_sqlite(
             into.execute(f"CREATE TABLE {side} AS SELECT * FROM rescued.{table}")  # noqa: S608
             into.execute("COMMIT")
     finally:
-        sqlite.remove(Path(path))
-    return entry.rows
+        sqlite.remove(path)
+
+
+def find_files(opened: OpenedBackup, path: str) -> list[Entry]:
+    """Find the file at a path, or those in the folder there; ``storage:path`` means one storage."""
+    found: list[Entry] = []
+    wanted = path.rstrip("/")
+
+    def take(entry: Entry) -> None:
+        for name in (entry.path, f"{entry.storage}:{entry.path}"):
+            if name == wanted or name.startswith(f"{wanted}/"):
+                found.append(entry)
+                return
+
+    opened.each_file(take)  # to its end, which alone proves the list
+    if not found:
+        raise BackupNotFound(
+            f"The backup holds no file {shown(path)[:200]}. "
+            f"`manage.py backup_list {opened.folder}` shows what it holds."
+        )
+    return found
+
+
+def bring_files(opened: OpenedBackup, entries: Sequence[Entry], *, into: Path) -> None:
+    """Write files below a new folder, by storage and path; all of them, or the folder is removed.
+
+    Only their own encrypted files are read. Refuses a folder that exists.
+    """
+    try:
+        into.mkdir(mode=0o700, parents=True)
+    except OSError as failure:
+        raise BackupsRefusal(
+            f"{into} cannot be made: {failure.strerror}. Name a new folder."
+        ) from failure
+    try:
+        for entry in entries:
+            write_file(opened, entry, into / entry.storage / entry.path)
+    except BaseException:
+        shutil.rmtree(into, ignore_errors=True)
+        raise
+    target = f"file:{entries[0].storage}:{entries[0].shown_path}"
+    _emit(opened, target, files=len(entries))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 from django.utils import timezone
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("backups")
 R = TypeVar("R", bound=Run)
+FAILED = {leases.BACKUP: events.BACKUP_FAILED, leases.DRILL: events.DRILL_FAILED}
 
 
 def queue_slot(failed: RunQuerySet[R], slot: datetime, request: Callable[[], R]) -> R | None:
@@ -53,7 +54,7 @@ def claimed(
     clean_up: Callable[[], object],
     now: datetime,
 ) -> Iterator[tuple[R, HeldLease]]:
-    """Hold the lease and a queued run for a block.
+    """Hold the lease and a queued run for a block, whose failure is recorded and emitted.
 
     Runs whose lease was taken over are failed first, and what they have left is cleaned up. Refuses
     while another run holds the lease, and a run that is not queued.
@@ -63,17 +64,22 @@ def claimed(
         clean_up()
         if not runs.claim(run_id, owner=held.owner, fence=held.fence, now=now):
             raise BackupNotFound(f"There is no {lease} {run_id} that is queued.")
-        yield runs.get(pk=run_id), held
+        run = runs.get(pk=run_id)
+        try:
+            yield run, held
+        except BaseException as failure:
+            _record_failure(runs, run, held, failure, kind=FAILED[lease])
+            raise
+        run.refresh_from_db()
 
 
 def declare_dead(runs: RunQuerySet[R], held: HeldLease, *, now: datetime) -> None:
     """Fail the runs whose lease ``held`` took over."""
     for dead in runs.declare_dead(now=now, except_owner=held.owner):
-        target = f"{held.name}:{dead.pk}"
-        emit(events.LEASE_EXPIRED, target=target, data={"fence": dead.fence}, now=now)
+        emit_about(dead, events.LEASE_EXPIRED, fence=dead.fence, now=now)
 
 
-def record_failure(
+def _record_failure(
     runs: RunQuerySet[R], run: R, held: HeldLease, failure: BaseException, *, kind: EventKind
 ) -> None:
     """Fail the row if it is still ours; a run that was taken over changes nothing."""
@@ -91,7 +97,14 @@ def record_failure(
         logger.exception("The failure of %s %s could not be recorded.", held.name, run.pk)
     else:
         if is_ours:
-            emit(kind, target=f"{held.name}:{run.pk}", data={"why": why})
+            emit_about(run, kind, why=why)
+
+
+def emit_about(
+    run: Run, kind: EventKind, /, *, actor: Any = None, now: datetime | None = None, **data: Any
+) -> None:
+    """Emit an event about a backup or a drill."""
+    emit(kind, actor=actor, target=f"{run._meta.model_name}:{run.pk}", data=data, now=now)
 
 
 def _short(failure: BaseException) -> str:

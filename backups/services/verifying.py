@@ -22,6 +22,7 @@ from backups.errors import (
 from backups.layout import FOLDER_NAME
 from backups.models import Backup, Copy, State, StoredFile
 from backups.models.backup import CopyState
+from backups.services.running import emit_about
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -137,11 +138,7 @@ def mark_damaged(
         state=CopyState.DAMAGED, failure=told, needs_opening=by_opening or copy.needs_opening
     )
     Backup.objects.filter(pk=backup.pk).update(damage=told)
-    emit(
-        events.VERIFICATION_FAILED,
-        target=f"backup:{backup.pk}",
-        data={"target": copy.target, "why": told},
-    )
+    emit_about(backup, events.VERIFICATION_FAILED, target=copy.target, why=told)
     return refusal if isinstance(refusal, BackupDamaged) else BackupDamaged(told)
 
 
@@ -157,12 +154,8 @@ def _record_indeterminate(
     if why or is_of_all:
         Backup.objects.filter(pk=backup.pk).update(indeterminate=why)
     for alias, refusal in out_of_reach.items():
-        emit(
-            events.VERIFICATION_INDETERMINATE,
-            target=f"backup:{backup.pk}",
-            data={"target": alias, "reason": refusal.code, "why": refusal.detail[:500]},
-            now=now,
-        )
+        told = {"target": alias, "reason": refusal.code, "why": refusal.detail[:500]}
+        emit_about(backup, events.VERIFICATION_INDETERMINATE, now=now, **told)
     return why
 
 
@@ -173,12 +166,8 @@ def _mark_whole(backup: Backup, found: dict[str, VerificationReport], now: datet
     if not backup.copies.filter(state=CopyState.DAMAGED).exists():
         fields["damage"] = ""
     Backup.objects.filter(pk=backup.pk, state=State.GOOD).update(**fields)
-    emit(
-        events.BACKUP_VERIFIED,
-        target=f"backup:{backup.pk}",
-        data={target: findings.level for target, findings in found.items()},
-        now=now,
-    )
+    levels = {target: findings.level for target, findings in found.items()}
+    emit(events.BACKUP_VERIFIED, target=f"backup:{backup.pk}", data=levels, now=now)
 
 
 def require_identity() -> None:

@@ -95,18 +95,13 @@ def check_backups(*, now: datetime) -> list[str]:
     found, other = status(now=now), point_in_time.look(now=now)
     problem = other.problem if other else ""
     newest_at = found.newest_at.isoformat() if found.newest_at else None
+    no_drill = found.is_drill_overdue and newest_at is not None
+    drill_limit = {"limit_days": settings.drill_overdue_days}
+    identity_limit = {"limit_days": settings.identity_unproven_days}
     due: list[tuple[bool, EventKind, dict[str, Any]]] = [
         (found.is_backup_overdue, events.BACKUP_MISSED, {"newest": newest_at}),
-        (
-            found.is_drill_overdue and newest_at is not None,
-            events.DRILL_MISSED,
-            {"limit_days": settings.drill_overdue_days},
-        ),
-        (
-            found.is_identity_unproven,
-            events.IDENTITY_UNPROVEN,
-            {"limit_days": settings.identity_unproven_days},
-        ),
+        (no_drill, events.DRILL_MISSED, drill_limit),
+        (found.is_identity_unproven, events.IDENTITY_UNPROVEN, identity_limit),
         (bool(problem), events.POINT_IN_TIME_FAILED, {"why": problem}),
     ]
     emitted = []
