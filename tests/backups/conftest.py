@@ -97,6 +97,14 @@ class Site:
         with connect("source") as session:
             session.execute(text)
 
+    def add_file_storage(self) -> None:
+        """Have the files of a second storage backed up, which holds one."""
+        other = storages(self.root)["default"] | {"OPTIONS": {"location": self.root / "other"}}
+        self.settings.STORAGES = storages(self.root, other=other)
+        self.settings.BACKUPS_FILE_STORAGES = ["default", "other"]
+        (self.root / "other").mkdir()
+        (self.root / "other" / "x").write_text("x")
+
     def empty(self) -> None:
         """Begin again with an empty source database, as on a new machine."""
         if self.engine == "sqlite":
@@ -230,6 +238,34 @@ class _source:  # noqa: N801 - reads as what it is
         if self._site.engine == "postgresql":
             with connect("default", database="postgres") as session:
                 session.execute(f'DROP DATABASE IF EXISTS "{self._site.database}" WITH (FORCE)')
+
+
+@pytest.fixture
+def new_host(
+    engine: str, tmp_path: Path, key_pair: tuple[str, str]
+) -> Iterator[Callable[..., hosting.Host]]:
+    """Make a host in processes of its own, with more in their environment."""
+    identity, recipient = key_pair
+    path = tmp_path / "host-identity.txt"
+    path.touch(mode=0o600)
+    path.write_text(identity)
+    made: list[hosting.Host] = []
+
+    def make(**more: str) -> hosting.Host:
+        made.append(hosting.migrated(tmp_path, recipient, path, engine, **more))
+        return made[-1]
+
+    yield make
+    for each in made:
+        hosting.drop(each)
+
+
+@pytest.fixture
+def host(new_host: Callable[..., hosting.Host], engine: str) -> hosting.Host:
+    """Make one with rows and files that take a moment to back up."""
+    made = new_host()
+    hosting.fill(made, engine)
+    return made
 
 
 @pytest.fixture

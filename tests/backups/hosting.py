@@ -109,17 +109,6 @@ def on_server(statement: str) -> None:
         session.execute(statement)
 
 
-def build(root: Path, recipient: str, identity_file: Path, engine: str) -> Host:
-    """Make a migrated host with rows and files that take a moment to back up."""
-    host = migrated(root, recipient, identity_file, engine)
-    fill(host, engine)
-    for number in range(20):
-        path = root / "media" / f"{number % 3}" / f"{number}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{MARKER} {number}" * 5000)
-    return host
-
-
 def migrated(root: Path, recipient: str, identity_file: Path, engine: str, **more: str) -> Host:
     """Make a host with its tables, and with more in the environment of its processes.
 
@@ -173,6 +162,10 @@ def forget_kept() -> None:
 
 
 def fill(host: Host, engine: str) -> None:
+    for number in range(20):
+        path = host.root / "media" / f"{number % 3}" / f"{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{MARKER} {number}" * 5000)
     host.sql("CREATE TABLE bulk (id integer, text text)")
     if engine == "postgresql":
         host.sql(

@@ -21,17 +21,6 @@ KILLS = int(os.environ.get("BACKUPS_KILLS", "6"))
 FILE_LIMIT = 400 * 1024  # above the host's own database, below a part
 
 
-@pytest.fixture
-def host(engine, tmp_path, key_pair):
-    identity, recipient = key_pair
-    path = tmp_path / "identity.txt"
-    path.write_text(identity)
-    path.chmod(0o600)
-    made = hosting.build(tmp_path, recipient, path, engine)
-    yield made
-    hosting.drop(made)
-
-
 def require_sound(host, older):
     """What must hold after anything: the old is untouched, the good is whole, nothing is plain."""
     stored = host.files()

@@ -22,21 +22,13 @@ def new_key(name):
 
 
 @pytest.fixture
-def host(engine, tmp_path, key_pair):
-    identity, recipient = key_pair
-    path = tmp_path / "identity.txt"
-    path.write_text(identity)
-    path.chmod(0o600)
-    more = {
-        "HOST_APPS": "encryption wards",
-        "HOST_ENCRYPTION_KEY": f"{new_key('one')} {new_key('two')}",
-    }
-    made = hosting.migrated(tmp_path, recipient, path, engine, **more)
+def host(new_host, tmp_path):
+    keys = f"{new_key('one')} {new_key('two')}"
+    made = new_host(HOST_APPS="encryption wards", HOST_ENCRYPTION_KEY=keys)
     (tmp_path / "media").mkdir()
     for number in range(20):
         (tmp_path / "media" / f"{number}.txt").write_text(f"file {number}" * 5000)
-    yield made
-    hosting.drop(made)
+    return made
 
 
 @pytest.mark.slow

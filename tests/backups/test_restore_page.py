@@ -26,21 +26,15 @@ execute_from_command_line(sys.argv)
 
 
 @pytest.fixture
-def host(engine, tmp_path, key_pair):
-    identity, recipient = key_pair
-    path = tmp_path / "identity.txt"
-    path.write_text(identity)
-    path.chmod(0o600)
-    made = hosting.build(tmp_path, recipient, path, engine)
+def host(host, tmp_path):
     for name in HOSTILE:
         path = tmp_path / "media" / os.fsdecode(name)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name)
     (tmp_path / "media" / "0" / "0.txt").chmod(0o640)
     (tmp_path / "manage.py").write_text(MANAGE)
-    made.run("backup_create")
-    yield made
-    hosting.drop(made)
+    host.run("backup_create")
+    return host
 
 
 def looks(root):

@@ -123,11 +123,7 @@ def test_files_in_an_object_store_are_replaced_where_they_differ(site):
 
 
 def test_files_of_a_storage_that_is_not_here_are_refused_before_anything(site):
-    other = storages(site.root)["default"] | {"OPTIONS": {"location": site.root / "other"}}
-    site.settings.STORAGES = storages(site.root, other=other)
-    site.settings.BACKUPS_FILE_STORAGES = ["default", "other"]
-    (site.root / "other").mkdir()
-    (site.root / "other" / "x").write_text("x")
+    site.add_file_storage()
     backup = site.back_up()
     site.settings.STORAGES = storages(site.root)
     site.execute("INSERT INTO note VALUES (4, 'new')")

@@ -16,7 +16,6 @@ from backups import services
 from backups.errors import FileUnreadable
 from backups.files import skipped
 from tests.backups.conftest import engines
-from tests.backups.conftest import storages as storages_of
 
 pytestmark = pytest.mark.parametrize("engine", engines()[-1:], indirect=True)
 WHOLE = {"one.txt", "deep/er/two.bin"}
@@ -151,11 +150,7 @@ def test_a_link_to_a_folder_elsewhere_is_followed_by_setting_or_refused(site):
 
 
 def test_a_link_to_what_another_storage_holds_is_only_counted(site):
-    other = storages_of(site.root)["default"] | {"OPTIONS": {"location": site.root / "other"}}
-    site.settings.STORAGES = storages_of(site.root, other=other)
-    site.settings.BACKUPS_FILE_STORAGES = ["default", "other"]
-    (site.root / "other").mkdir()
-    (site.root / "other" / "x").write_text("x")
+    site.add_file_storage()
     (site.media / "linked").symlink_to(site.root / "other")
     assert site.back_up().skipped == {"link": 1}
 

@@ -116,11 +116,9 @@ def test_a_snapshot_is_consistent_under_writers_and_checkpoints(bank, tmp_path, 
     assert writers.failures == []
 
 
-def test_stock_settings_back_up_the_database_that_holds_the_index(engine, tmp_path, key_pair):
+def test_stock_settings_back_up_the_database_that_holds_the_index(engine, new_host):
     """Django's default has no log: a reader that stays keeps our own lease and progress out."""
-    (tmp_path / "identity.txt").write_text(key_pair[0])
-    more = {"HOST_STOCK_SQLITE": "1", "HOST_LEASE_SECONDS": "4"}
-    host = hosting.migrated(tmp_path, key_pair[1], tmp_path / "identity.txt", engine, **more)
+    host = new_host(HOST_STOCK_SQLITE="1", HOST_LEASE_SECONDS="4")
     hosting.fill(host, engine)
     assert host.sql("PRAGMA journal_mode") == [("delete",)]
     host.run("backup_create")

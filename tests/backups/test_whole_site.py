@@ -29,19 +29,12 @@ KEY = new_key()  # one for all, so that they are hosts of one kind
 
 
 @pytest.fixture
-def host(engine, tmp_path, key_pair):
-    identity, recipient = key_pair
-    path = tmp_path / "identity.txt"
-    path.write_text(identity)
-    path.chmod(0o600)
-    made = hosting.migrated(
-        tmp_path, recipient, path, engine, HOST_APPS=APPS, HOST_ENCRYPTION_KEY=KEY
-    )
+def host(new_host):
+    made = new_host(HOST_APPS=APPS, HOST_ENCRYPTION_KEY=KEY)
     made.run("keepsakes", f"--fill={ROWS}", "--events=40")
     made.run("audit_seal")
     made.run("audit_checkpoint")
-    yield made
-    hosting.drop(made)
+    return made
 
 
 def told(host):
