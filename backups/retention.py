@@ -2,77 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from backups.conf import settings
+from backups.models.backup import Content, Kind
 from backups.times import SKEW
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
     from datetime import datetime
 
-
-PARTS = ("database", "files")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What the decision needs to know of a good backup."""
-
-    id: uuid.UUID
-    snapshot_at: datetime
-    is_whole: bool  # no verification has found damage
-    drilled_at: datetime | None
-    holds: tuple[str, ...] = PARTS  # what a restore can count on it for; a safety backup for none
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How long, and how many."""
-
-    days: int
-    weekly: int
-    monthly: int
-    last: int
-    locked_days: int = 0
+    from backups.models import Backup
 
 
 def keepers(
-    candidates: Iterable[Candidate], policy: Policy, *, now: datetime
+    good: Iterable[Backup], *, whole: Container[uuid.UUID], now: datetime
 ) -> dict[uuid.UUID, str]:
-    """Return each backup that is kept, with the reason; every other one may go.
+    """Return each good backup that is kept, with the reason; every other one may go.
 
-    The newest N whole ones are never let go, nor the last one that a drill has proven, whatever
+    The newest N ``whole`` ones are never let go, nor the last one that a drill has proven, whatever
     their age; a damaged one earns no such place, nor one stamped in the future: that one is kept
     beside them, until its time has come. Places are counted for the database and for the files, so
     that backups of one of them alone, such as before a restore, let no last one of the other go.
     """
-    ordered = sorted(candidates, key=lambda c: c.snapshot_at)
-    whole = [c for c in ordered if c.is_whole and c.snapshot_at <= now + SKEW]
+    ordered = sorted(good, key=_at)
+    sound = [b for b in ordered if b.pk in whole and _at(b) <= now + SKEW]
     kept: dict[uuid.UUID, str] = {}
 
-    def keep(chosen: Iterable[Candidate], reason: str) -> None:
-        for candidate in chosen:
-            kept.setdefault(candidate.id, reason)
+    def keep(chosen: Iterable[Backup], reason: str) -> None:
+        for backup in chosen:
+            kept.setdefault(backup.pk, reason)
 
-    young = now - timedelta(days=policy.days)
-    locked = now - timedelta(days=policy.locked_days)
-    keep((c for c in ordered if c.snapshot_at > young), f"younger than {policy.days} days")
-    keep((c for c in ordered if c.snapshot_at > locked), "locked by its target")
-    keep(_last_drilled(whole), "the last one drilled")
-    for part in PARTS:
-        holding = [c for c in whole if part in c.holds]
-        keep(holding[-policy.last :], f"one of the last {policy.last}")
-        keep(_first_of_each(holding, _week, policy.weekly), "the first of its week")
-        keep(_first_of_each(holding, _month, policy.monthly), "the first of its month")
+    young = now - timedelta(days=settings.retention_days)
+    locked = now - timedelta(days=settings.object_lock_days)
+    keep((b for b in ordered if _at(b) > young), f"younger than {settings.retention_days} days")
+    keep((b for b in ordered if _at(b) > locked), "locked by its target")
+    keep(_last_drilled(sound), "the last one drilled")
+    for part in (Content.DATABASE, Content.FILES):
+        holding = [b for b in sound if b.kind != Kind.SAFETY and b.content in {Content.ALL, part}]
+        keep(holding[-settings.keep_last :], f"one of the last {settings.keep_last}")
+        keep(_first_of_each(holding, _week, settings.keep_weekly), "the first of its week")
+        keep(_first_of_each(holding, _month, settings.keep_monthly), "the first of its month")
     return kept
 
 
-def _last_drilled(whole: list[Candidate]) -> list[Candidate]:
-    drilled = [c for c in whole if c.drilled_at is not None]
-    return [max(drilled, key=lambda c: (c.drilled_at, c.snapshot_at))] if drilled else []
+def _at(backup: Backup) -> datetime:
+    return backup.snapshot_at  # type: ignore[return-value]  # a good backup has one
+
+
+def _last_drilled(sound: list[Backup]) -> list[Backup]:
+    drilled = [(b.drilled_at, _at(b), b) for b in sound if b.drilled_at is not None]
+    return [max(drilled, key=lambda found: found[:2])[-1]] if drilled else []
 
 
 def _week(at: datetime) -> tuple[int, int]:
@@ -84,10 +66,10 @@ def _month(at: datetime) -> tuple[int, int]:
 
 
 def _first_of_each(
-    whole: list[Candidate], period: Callable[[datetime], tuple[int, int]], count: int
-) -> list[Candidate]:
+    ordered: list[Backup], period: Callable[[datetime], tuple[int, int]], count: int
+) -> list[Backup]:
     """Return the first backup of each of the last ``count`` periods that have one."""
-    firsts: dict[tuple[int, int], Candidate] = {}
-    for candidate in whole:
-        firsts.setdefault(period(candidate.snapshot_at), candidate)
+    firsts: dict[tuple[int, int], Backup] = {}
+    for backup in ordered:
+        firsts.setdefault(period(_at(backup)), backup)
     return list(firsts.values())[-count:] if count else []

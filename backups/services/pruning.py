@@ -16,7 +16,7 @@ from backups import events, leases, retention
 from backups.conf import settings
 from backups.errors import BackupNotFound, BackupsRefusal
 from backups.models import Backup, Copy, Lease, State, StoredFile
-from backups.models.backup import Content, CopyState, Kind
+from backups.models.backup import Content, CopyState
 from backups.services import running
 from backups.services.sweeping import HOLDING, Sweep, collect_orphans
 from backups.times import SKEW, duration
@@ -108,18 +108,7 @@ def _prune_quietly() -> None:
 def _decide(now: datetime, allow: int, *, is_retried: bool) -> PruneResult:
     good = list(Backup.objects.good().exclude(snapshot_at=None))
     whole = set(Copy.objects.filter(state=CopyState.GOOD).values_list("backup_id", flat=True))
-    candidates = [
-        retention.Candidate(b.pk, b.snapshot_at, b.pk in whole, b.drilled_at, _holds(b))  # type: ignore[arg-type]
-        for b in good
-    ]
-    policy = retention.Policy(
-        days=settings.retention_days,
-        weekly=settings.keep_weekly,
-        monthly=settings.keep_monthly,
-        last=settings.keep_last,
-        locked_days=settings.object_lock_days,
-    )
-    kept = retention.keepers(candidates, policy, now=now)
+    kept = retention.keepers(good, whole=whole, now=now)
     pruned = PruneResult(backups=[b for b in good if b.pk not in kept], kept=kept)
     pruned.held = _why_held(len(pruned.backups), len(good), allow, now)
     if pruned.held:
@@ -130,12 +119,6 @@ def _decide(now: datetime, allow: int, *, is_retried: bool) -> PruneResult:
         n=Count("pk"), size=Sum("size", default=0)
     ).values()
     return pruned
-
-
-def _holds(backup: Backup) -> tuple[str, ...]:
-    if backup.kind == Kind.SAFETY:
-        return ()
-    return retention.PARTS if backup.content == Content.ALL else (str(backup.content),)
 
 
 def _why_held(going: int, good: int, allow: int, now: datetime) -> str:

@@ -1,11 +1,11 @@
 """What is kept, and what goes."""
 
-import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import F
+from django.test import override_settings
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,22 +15,37 @@ from backups import health, leases, retention, services
 from backups.errors import BackupBusy, VerificationIndeterminate
 from backups.models import Backup, StoredFile
 from backups.models.backup import CopyState
-from backups.retention import Candidate, Policy
 from tests.backups.conftest import engines, storages, tree
 from tests.backups.storages import Objects
 
 one_engine = pytest.mark.parametrize("engine", engines()[:1], indirect=True)
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
-POLICY = Policy(days=30, weekly=8, monthly=12, last=3)
+POLICY = {"days": 30, "weekly": 8, "monthly": 12, "last": 3}
+NAMES = {
+    "days": "BACKUPS_RETENTION_DAYS",
+    "weekly": "BACKUPS_KEEP_WEEKLY",
+    "monthly": "BACKUPS_KEEP_MONTHLY",
+    "last": "BACKUPS_KEEP_LAST",
+    "locked_days": "BACKUPS_OBJECT_LOCK_DAYS",
+}
 
 
-def made(days, *, whole=True, drilled=None, holds=retention.PARTS):
-    return Candidate(uuid.uuid4(), NOW - timedelta(days=days), whole, drilled, holds)
+def made(days, *, whole=True, drilled=None, content="all", kind="scheduled"):
+    at = NOW - timedelta(days=days)
+    backup = Backup(snapshot_at=at, drilled_at=drilled, content=content, kind=kind)
+    backup.is_whole = whole
+    return backup
+
+
+def kept_of(candidates, policy):
+    whole = {c.pk for c in candidates if c.is_whole}
+    with override_settings(**{NAMES[name]: value for name, value in policy.items()}):
+        return retention.keepers(candidates, whole=whole, now=NOW)
 
 
 def ages(candidates, policy=POLICY):
-    kept = retention.keepers(candidates, policy, now=NOW)
-    return sorted((NOW - c.snapshot_at).days for c in candidates if c.id in kept)
+    kept = kept_of(candidates, policy)
+    return sorted((NOW - c.snapshot_at).days for c in candidates if c.pk in kept)
 
 
 def test_nightly_backups_thin_out_into_weeks_and_months():
@@ -42,41 +57,41 @@ def test_nightly_backups_thin_out_into_weeks_and_months():
 
 
 def test_only_days_count_where_keepers_are_switched_off():
-    policy = Policy(days=30, weekly=0, monthly=0, last=3)
+    policy = {"days": 30, "weekly": 0, "monthly": 0, "last": 3}
     assert ages([made(days) for days in range(100)], policy) == list(range(30))
 
 
 def test_the_last_good_ones_are_kept_however_old():
-    policy = Policy(days=30, weekly=0, monthly=0, last=3)
+    policy = {"days": 30, "weekly": 0, "monthly": 0, "last": 3}
     assert ages([made(days) for days in (100, 200, 300, 400)], policy) == [100, 200, 300]
 
 
 def test_a_damaged_backup_takes_no_place_among_the_last_good_ones():
-    policy = Policy(days=30, weekly=0, monthly=0, last=2)
+    policy = {"days": 30, "weekly": 0, "monthly": 0, "last": 2}
     damaged = [made(100, whole=False), made(110, whole=False)]
     assert ages([*damaged, made(120), made(130), made(140)], policy) == [120, 130]
 
 
 def test_backups_of_one_part_and_safety_backups_let_no_last_one_of_the_other_go():
-    policy = Policy(days=30, weekly=0, monthly=0, last=2)
-    of_one = [made(100, holds=()), made(110, holds=()), made(120, holds=("database",))]
+    policy = {"days": 30, "weekly": 0, "monthly": 0, "last": 2}
+    of_one = [made(100, kind="safety"), made(110, kind="safety"), made(120, content="database")]
     assert ages([*of_one, made(130), made(140), made(150)], policy) == [120, 130, 140]
 
 
 def test_a_backup_stamped_in_the_future_takes_no_place_of_one_that_is_not():
-    policy = Policy(days=30, weekly=0, monthly=0, last=2)
+    policy = {"days": 30, "weekly": 0, "monthly": 0, "last": 2}
     ahead = [made(-300), made(-301), made(-302)]
     assert ages([*ahead, made(120), made(130), made(140)], policy) == [-302, -301, -300, 120, 130]
 
 
 def test_the_last_drilled_one_is_kept_however_old():
-    policy = Policy(days=30, weekly=0, monthly=0, last=1)
+    policy = {"days": 30, "weekly": 0, "monthly": 0, "last": 1}
     drilled = [made(300, drilled=NOW - timedelta(days=9)), made(350, drilled=NOW)]
     assert ages([made(1), made(200), *drilled], policy) == [1, 350]
 
 
 def test_a_lock_of_the_target_outlasts_the_days():
-    policy = Policy(days=10, weekly=0, monthly=0, last=1, locked_days=50)
+    policy = {"days": 10, "weekly": 0, "monthly": 0, "last": 1, "locked_days": 50}
     assert ages([made(days) for days in (5, 40, 60)], policy) == [5, 40]
 
 
@@ -89,11 +104,11 @@ def test_a_lock_of_the_target_outlasts_the_days():
 )
 def test_whatever_happened_the_promises_hold(days, damaged, last, keep):
     candidates = [made(d, whole=n not in damaged) for n, d in enumerate(days)]
-    policy = Policy(days=keep, weekly=4, monthly=6, last=last)
-    kept = retention.keepers(candidates, policy, now=NOW)
+    policy = {"days": keep, "weekly": 4, "monthly": 6, "last": last}
+    kept = kept_of(candidates, policy)
     whole = sorted((c for c in candidates if c.is_whole), key=lambda c: c.snapshot_at)
-    assert {c.id for c in whole[-last:]} <= set(kept)
-    assert {c.id for c in candidates if (NOW - c.snapshot_at).days < keep} <= set(kept)
+    assert {c.pk for c in whole[-last:]} <= set(kept)
+    assert {c.pk for c in candidates if (NOW - c.snapshot_at).days < keep} <= set(kept)
     assert len(kept) <= len([d for d in days if d < keep]) + last + 4 + 6
 
 
