@@ -14,6 +14,7 @@ can begin a line of its own or drive a terminal (OWASP ASVS 5.0 V16.2.1, V16.4.1
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from garrison.errors import ConfigurationError
 if TYPE_CHECKING:
     from structlog.typing import EventDict
 
+# How PostgreSQL ends the error of a row that broke a constraint: with the row, hashes in it.
+_ROW = re.compile(r"(Failing row contains )\(.*?\)\.(?=$|\\n|[\"'])", re.DOTALL | re.MULTILINE)
 CARRIED = ("request_id", "trace_id", "ip", "actor_id", "session_id")
 
 
@@ -50,6 +53,14 @@ def describe(_logger: Any, _method: str, line: EventDict) -> EventDict:
         if value := getattr(known, name):
             described[name] = value
     return {**described, **line, **(getattr(record, "fields", None) or {})}
+
+
+def _without_rows(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    """Leave out the row that an error of PostgreSQL quotes."""
+    for name in ("event", "exception"):
+        if isinstance(text := line.get(name), str) and "Failing row" in text:
+            line[name] = _ROW.sub(r"\1(left out).", text)
+    return line
 
 
 _encoded = json.JSONEncoder(default=str).encode  # made once: json.dumps would make one each time
@@ -92,7 +103,7 @@ class _Formatter(ProcessorFormatter):
     def __init__(self, render: Any) -> None:
         """Choose how a line is laid out."""
         clean = ProcessorFormatter.remove_processors_meta
-        super().__init__(processors=[describe, format_exc_info, clean, render])
+        super().__init__(processors=[describe, format_exc_info, _without_rows, clean, render])
 
 
 class JSONFormatter(_Formatter):

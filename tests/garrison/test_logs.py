@@ -12,7 +12,7 @@ import pytest
 import structlog
 from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import path
@@ -228,3 +228,18 @@ def test_words_of_a_stranger_are_no_fields(written, form):
     (line,) = written()
     said = "Not found: /x request_id=deadbeef"
     assert json.loads(line)["event"] == said if form == "json" else f'any: "{said}"' in line
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db
+def test_the_row_that_broke_a_constraint_is_not_in_the_log(written):
+    row = ["of a password)"]  # apart from the statement, whose source the traceback quotes
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("CREATE TEMPORARY TABLE person (hash text, tall int CHECK (tall > 0))")
+            cursor.execute("INSERT INTO person VALUES (%s, 0)", row)
+    except IntegrityError as error:
+        logging.getLogger("any").exception("Task failed: %r", error)  # noqa: TRY401 - as Celery does
+    text = "".join(written())
+    assert text.count("Failing row contains (left out).") == 3, "words, traceback, its cause"
+    assert "of a password" not in text
