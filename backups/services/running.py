@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
@@ -36,13 +36,13 @@ def queue_slot(failed: RunQuerySet[R], slot: datetime, request: Callable[[], R])
     Two schedulers may call this at once: the database lets one row into a slot. A run that is among
     those that have ``failed`` is queued again until it was tried ``BACKUPS_ATTEMPTS`` times.
     """
-    try:
-        with transaction.atomic():
+    if not failed.model._default_manager.filter(slot=slot).exists():
+        # Looked up first, or each tick would leave an error in PostgreSQL's log.
+        with suppress(IntegrityError), transaction.atomic():
             return request()
-    except IntegrityError:
-        of_slot = failed.filter(slot=slot)
-        again = of_slot.filter(state=State.FAILED, attempts__lt=settings.attempts)
-        return of_slot.get() if again.update(state=State.QUEUED) else None
+    of_slot = failed.filter(slot=slot)
+    again = of_slot.filter(state=State.FAILED, attempts__lt=settings.attempts)
+    return of_slot.get() if again.update(state=State.QUEUED) else None
 
 
 @contextmanager

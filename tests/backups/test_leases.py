@@ -6,8 +6,9 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backups import creation, leases, manifest, services
@@ -80,7 +81,9 @@ def test_two_schedulers_and_one_slot_make_one_backup(transactional_db):
 
 def test_a_slot_is_filled_once_whatever_the_clock_says(db):
     assert services.queue_due(now=NIGHT + timedelta(minutes=3))
-    assert services.queue_due(now=NIGHT + timedelta(hours=23)) is None
+    with CaptureQueriesContext(connection) as asked:
+        assert services.queue_due(now=NIGHT + timedelta(hours=23)) is None
+    assert "INSERT" not in str(asked.captured_queries), "each tick an error in PostgreSQL's log"
     assert services.queue_due(now=NIGHT + timedelta(hours=24))
     assert Backup.objects.count() == 2
 
