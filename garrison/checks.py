@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from garrison import conf, databases, events, panels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 W001 = "garrison.W001"  # unknown setting under a known prefix
 E002 = "garrison.E002"  # a setting of the wrong type or value
@@ -165,33 +165,37 @@ def check_engine(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG
 
 def check_routers(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Refuse routers that part what must commit together, or read what decides from a replica."""
-    return [
-        *(_apart(model._meta.label) for model in databases.own_models() if _is_apart(model)),
-        *(
-            Error(
-                f"{model._meta.label} is written to {router.db_for_write(model)!r} and read from "
-                f"{router.db_for_read(model)!r}; a replica that lags lets in who was shut out.",
-                hint="Put 'garrison.databases.PrimaryRouter' first in DATABASE_ROUTERS.",
-                id=E011,
-            )
-            for model in databases.deciding_models()
-            if router.db_for_read(model) != router.db_for_write(model)
+    apart = _labels(filter(_is_apart, databases.own_models()))
+    behind = _labels(filter(_is_behind, databases.deciding_models()))
+    found = [
+        Error(
+            f"Not routed to 'default': {apart}. The tables of these apps and of the users live "
+            "there together: an event commits with what it reports, and a session is read with "
+            "its user.",
+            hint="Change DATABASE_ROUTERS; tables of your own may live anywhere.",
+            id=E010,
+        ),
+        Error(
+            f"Read elsewhere than they are written: {behind}; a replica that lags lets in who was "
+            "shut out.",
+            hint="Put 'garrison.databases.PrimaryRouter' first in DATABASE_ROUTERS.",
+            id=E011,
         ),
     ]
+    return [error for error, labels in zip(found, (apart, behind), strict=True) if labels]
+
+
+def _labels(models: Iterable[Any]) -> str:
+    return ", ".join(sorted({model._meta.label for model in models}))
+
+
+def _is_behind(model: Any) -> bool:
+    return router.db_for_read(model) != router.db_for_write(model)
 
 
 def _is_apart(model: Any) -> bool:
     is_here = router.allow_migrate_model(DEFAULT_DB_ALIAS, model)
     return router.db_for_write(model) != DEFAULT_DB_ALIAS or not is_here
-
-
-def _apart(label: str) -> CheckMessage:
-    return Error(
-        f"{label} is not routed to 'default'. The tables of these apps and of the users live there "
-        "together: an event commits with what it reports, and a session is read with its user.",
-        hint="Change DATABASE_ROUTERS; tables of your own may live anywhere.",
-        id=E010,
-    )
 
 
 def check_database_log(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
