@@ -85,9 +85,11 @@ def protection(*tables: str) -> RunPython:
     )
 
 
-def protect(connection: BaseDatabaseWrapper) -> None:
-    """Put in place whichever trigger is missing; the others stay."""
-    _protect(connection, _tables(connection))
+def protect(connection: BaseDatabaseWrapper) -> list[str]:
+    """Put in place whichever trigger is missing; return the tables that are kept so."""
+    tables = _tables(connection) if connection.vendor in _NAMES else []
+    _protect(connection, tables)
+    return tables
 
 
 def _protect(connection: BaseDatabaseWrapper, tables: list[str]) -> None:

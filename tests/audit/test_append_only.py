@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 from django.core import checks
-from django.core.management import call_command
-from django.db import IntegrityError, connection, transaction
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, connections, transaction
 from django.utils import timezone
 
 from audit import append_only, health
@@ -138,6 +138,17 @@ def test_a_trigger_that_is_gone_is_found_and_put_back(protected):
     happened([NOON])
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("UPDATE audit_securityevent SET kind = 'x'")
+
+
+def test_a_database_without_the_log_is_not_said_to_be_whole(monkeypatch, django_db_blocker):
+    empty = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": {}}
+    monkeypatch.setitem(connections.databases, "empty", connections.databases["default"] | empty)
+    refused = pytest.raises(
+        CommandError, match=r"'empty' \(sqlite\) holds no table of the audit log"
+    )
+    with django_db_blocker.unblock(), refused:
+        call_command("audit_protect", database="empty")
+    del connections["empty"]
 
 
 @pytest.mark.django_db

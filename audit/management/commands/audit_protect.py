@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from audit import append_only
@@ -37,7 +37,11 @@ class Command(BaseCommand):
         """Look, restore, and say what was missing."""
         connection = connections[options["database"]]
         missing = append_only.missing(connection)
-        append_only.protect(connection)
+        if not append_only.protect(connection):
+            raise CommandError(
+                f"{options['database']!r} ({connection.vendor}) holds no table of the audit log "
+                "that triggers can keep. The log is in 'default', once `manage.py migrate` has run."
+            )
         if options["json"]:
             self.stdout.write(json.dumps({"restored": missing}))
         else:
