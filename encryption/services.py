@@ -186,7 +186,8 @@ def erase_subject(
     processes may use a key for ``ENCRYPTION_SUBJECT_KEY_CACHE_SECONDS`` more. A key that the
     database names and that was made for somebody else is left alone; ``is_sweep`` looks for keys
     of this person that the database does not name. Values in the person's rows that are under
-    somebody else's key, or the site's, are brought under the person's first.
+    somebody else's key, or the site's, are brought under the person's first; and values under the
+    person's key in rows that are somebody else's by now, under theirs.
     """
     now, ring = now or timezone.now(), keyring()
     with transaction.atomic():
@@ -198,6 +199,7 @@ def erase_subject(
             keys |= set(shredding.keys_made_for(ring, name))
         if not keys:
             raise SubjectUnknown(f"There is no key of {subject!r}; nothing was encrypted for it.")
+        strays.release(subject, keys)
         for key in keys:
             shredding.destroy(ring, key.bytes, erased_at=now)
         SubjectKey.objects.filter(pk__in=keys, erased_at=None).update(erased_at=now)

@@ -111,9 +111,7 @@ def subject_of(field: Wrapping[Any, Any], instance: Model) -> str:
             f"{field.place} is encrypted for the person that {field.subject!r} names, and that is "
             "empty. Set it before saving."
         )
-    subject: Any = field.model._meta.get_field(field.subject)
-    kind = together.kind_of(subject.related_model) if subject.is_relation else field.subject
-    return f"{kind}:{value}"
+    return together.name_of(field.model._meta.get_field(field.subject), value)
 
 
 def _subject_value(field: Wrapping[Any, Any], instance: Model) -> Any:

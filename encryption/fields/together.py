@@ -50,6 +50,12 @@ def kind_of(model: type[Model]) -> str:
     return str(topmost._meta.label_lower)
 
 
+def name_of(subject: Any, value: Any) -> str:
+    """Name a person as their key does, by what a column that names them holds."""
+    kind = kind_of(subject.related_model) if subject.is_relation else subject.name
+    return f"{kind}:{value}"
+
+
 def under_key_of(subject: AnyField) -> list[Any]:
     """Return every field whose values are under the key of the person that a column names."""
     own: Iterable[Any] = subject.model._meta.local_concrete_fields

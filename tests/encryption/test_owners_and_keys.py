@@ -6,13 +6,15 @@ import contextlib
 import random
 import threading
 import time
+import uuid
 
 import pytest
 from django.db import DatabaseError, connection, models, transaction
 from django.test.utils import isolate_apps
+from django.utils import timezone
 
 from encryption import services
-from encryption.errors import SubjectErased, UnboundValue
+from encryption.errors import DecryptionFailed, SubjectErased, UnboundValue
 from encryption.fields import Encrypted, RowSalt, field_checks, together
 from encryption.keyring import keyring
 from encryption.models import SubjectKey
@@ -21,6 +23,7 @@ from tests.encryption.clinic.models import (
     Clinical,
     Letter,
     Nurse,
+    Person,
     Record,
     Statement,
 )
@@ -90,12 +93,20 @@ def test_values_of_before_the_field_had_a_subject_are_brought_under_the_key_by_s
         field.seal("x", row=row.row_salt.bytes)
 
 
+def given_away(row, owner):
+    """Let a row be somebody else's by SQL, with its values under the key of whose it was."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE clinic_record SET held_by = %s WHERE id = %s", [owner and owner.pk, row.pk]
+        )
+
+
 def test_an_erasure_finds_rows_that_were_given_away_behind_the_back_of_the_orm(ann, bob):
     lost, kept = (Record.objects.create(owner=ann, text=text) for text in ("of Bob", "of Ann"))
     unreadable = Record.objects.create(owner=bob, text="damaged")
     damaged = stored(Record, "text", unreadable.pk)[:-1]
+    given_away(lost, bob)
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE clinic_record SET held_by = %s WHERE id = %s", [bob.pk, lost.pk])
         cursor.execute(
             "UPDATE clinic_record SET text = %s WHERE id = %s",
             [connection.Database.Binary(b"\x01" + damaged[1:]), unreadable.pk],
@@ -107,6 +118,51 @@ def test_an_erasure_finds_rows_that_were_given_away_behind_the_back_of_the_orm(a
     assert Record.objects.get(pk=kept.pk).text == "of Ann"
     with pytest.raises(SubjectErased):
         _ = Record.objects.get(pk=lost.pk).text
+
+
+def test_an_erasure_leaves_what_is_somebody_elses_by_now(ann, bob):
+    """Whoever holds the row when the key goes keeps the value; a row of nobody goes with it."""
+    carl = Person.objects.create(name="Carl")
+    to_bob, to_carl, to_nobody, damaged, kept = (
+        Record.objects.create(owner=ann, text=str(n), iban=IBAN) for n in range(5)
+    )
+    for row, owner in ((to_bob, bob), (to_carl, carl), (to_nobody, None), (damaged, bob)):
+        given_away(row, owner)
+    with connection.cursor() as cursor:
+        broken = connection.Database.Binary(stored(Record, "text", damaged.pk)[:-1])
+        cursor.execute("UPDATE clinic_record SET text = %s WHERE id = %s", [broken, damaged.pk])
+
+    services.erase_subject(subject=f"clinic.person:{ann.pk}")
+
+    for row, owner, text in ((to_bob, bob, "0"), (to_carl, carl, "1")):
+        assert people_of(Record, row.pk, *BOTH[:2]) == {f"clinic.person:{owner.pk}"}
+        assert (Record.objects.get(pk=row.pk).text, Record.objects.get(pk=row.pk).iban) == (
+            text,
+            IBAN,
+        )
+    for row in (to_nobody, kept):
+        with pytest.raises(SubjectErased):
+            _ = Record.objects.get(pk=row.pk).text
+
+
+def test_an_erasure_is_refused_where_what_is_somebody_elses_cannot_be_kept(ann, bob):
+    mine, theirs = (Record.objects.create(owner=ann, text=text) for text in ("mine", "theirs"))
+    Letter.objects.create(person=ann, body="b")
+    given_away(theirs, bob)
+    _, of_ann = key_for(keyring(), f"clinic.person:{ann.pk}")
+    SubjectKey.objects.filter(pk=uuid.UUID(bytes=of_ann)).update(erased_at=timezone.now())
+    key_for(keyring(), f"clinic.person:{ann.pk}")
+    SubjectKey.objects.filter(pk=uuid.UUID(bytes=of_ann)).update(
+        subject=f"clinic.person:{bob.pk}", erased_at=None
+    )
+
+    with pytest.raises(DecryptionFailed, match="was made for somebody else"):
+        services.erase_subject(subject=f"clinic.person:{ann.pk}", is_sweep=True)
+
+    assert {row.text for row in Record.objects.filter(pk__in=[mine.pk, theirs.pk])} == {
+        "mine",
+        "theirs",
+    }
 
 
 @pytest.mark.postgresql
