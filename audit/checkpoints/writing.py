@@ -22,8 +22,9 @@ from audit.events import CHECKPOINT_WRITTEN
 from audit.models import Checkpoint, EventSeal
 from audit.sealing.encoding import GENESIS, instant
 from audit.sealing.keyring import keyring
+from audit.sealing.reporting import emit_broken
 from audit.sealing.rollout import Accepted
-from audit.sealing.sealer import emit_broken, mac_of, stands
+from audit.sealing.sealer import mac_of, stands
 from audit.verification import chain, heads
 from audit.verification.links import Reader
 from audit.verification.report import Report

@@ -16,7 +16,7 @@ from django.utils import timezone
 from audit.checkpoints import writing
 from audit.conf import settings
 from audit.models import EventSeal
-from audit.sealing import sealer
+from audit.sealing import reporting, sealer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class Memory:
         lost = {s: head for s, head in known if not sealer.stands(s, head.seq, head.mac)}
         for stream, head in lost.items():
             what = f"Number {head.seq} of {stream!r} was removed or replaced while the sealer ran."
-            sealer.emit_broken(stream=stream, detail=what, number=head.seq)
+            reporting.emit_broken(stream=stream, detail=what, number=head.seq)
         self._heads = {stream: sealer.head_of(stream) for stream in EventSeal.objects.streams()}
         return [*lost]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.utils.dateparse import parse_datetime
@@ -12,14 +13,15 @@ from django.utils.timezone import is_naive, make_aware
 from audit.sealing.encoding import FIELDS, canonical_data, instant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.utils import CursorWrapper
 
 AT, DATA = FIELDS.index("at"), FIELDS.index("data")
 # The server writes texts faster than Python; instants as :func:`~audit.sealing.encoding.instant`.
 _INSTANT = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
+SHOWN_OF_KEY = 60  # characters
 _AS_TEXT = {
     "id": "e.id::text",
     "severity": "e.severity::text",
@@ -31,17 +33,61 @@ _AS_TEXT = {
 def columns(connection: BaseDatabaseWrapper, *, attested: bool = True) -> str:
     """Return the columns to select from ``audit_securityevent e``, one for each field.
 
+    By ``+`` an instant loses its declared type on SQLite, for which Django's converter would raise.
+
     A database of before migration 0004 is not ``attested``.
     """
-    texts = dict(_AS_TEXT) if connection.vendor == "postgresql" else {}
+    texts = dict(_AS_TEXT) if connection.vendor == "postgresql" else {"at": "+e.at"}
     if not attested:
         texts["attestation"] = "NULL"
     return ", ".join(texts.get(field, f"e.{field}") for field in FIELDS)
 
 
+def has_key(connection: BaseDatabaseWrapper, table: str = "e") -> str:
+    """Return the condition that an event has a key as events have: SQLite keeps anything there."""
+    if connection.vendor != "sqlite":
+        return "TRUE"
+    key = f"{table}.id"
+    return f"(typeof({key}) = 'text' AND length({key}) = 32 AND {key} NOT GLOB '*[^0-9a-f]*')"
+
+
+def without_key(connection: BaseDatabaseWrapper, *, after: uuid.UUID, most: int) -> list[str]:
+    """Return what stands for a key, as Python writes it, in rows that can have no seal."""
+    if connection.vendor != "sqlite":
+        return []
+    with cursor(connection) as opened:
+        opened.execute(
+            "SELECT e.id FROM audit_securityevent e "  # noqa: S608 - a condition of ours
+            f"WHERE e.id >= %s AND NOT {has_key(connection)} ORDER BY e.id LIMIT %s",
+            [key_for(connection, after) if after.int else "", most],
+        )
+        return [repr(key)[:SHOWN_OF_KEY] for (key,) in opened.fetchall()]
+
+
+@contextmanager
+def cursor(connection: BaseDatabaseWrapper) -> Iterator[CursorWrapper]:
+    """Open a cursor that reads whatever stands there: SQLite keeps texts that are no UTF-8."""
+    with connection.cursor() as opened:
+        if connection.vendor != "sqlite":
+            yield opened
+            return
+        connection.connection.text_factory = _text
+        try:
+            yield opened
+        finally:
+            connection.connection.text_factory = str
+
+
+def _text(stored: bytes) -> str:
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return f"not UTF-8: {stored.decode('utf-8', 'backslashreplace')}"
+
+
 def instant_column(connection: BaseDatabaseWrapper, column: str) -> str:
     """Return an instant as text, where the server can write it."""
-    return _INSTANT.format(column) if connection.vendor == "postgresql" else column
+    return _INSTANT.format(column) if connection.vendor == "postgresql" else f"+{column}"
 
 
 def as_texts(row: Sequence[Any], connection: BaseDatabaseWrapper) -> list[str | None]:
@@ -75,10 +121,10 @@ def key_text(text: str | None) -> str | None:
 def read_instant(value: Any) -> datetime | None:
     """Return an instant as either database keeps it; ``None`` for what is none."""
     try:
-        at = parse_datetime(value) if isinstance(value, str) else value
-    except ValueError:
+        at = value if isinstance(value, datetime) else parse_datetime(str(value))
+        return at and (make_aware(at, UTC) if is_naive(at) else at.astimezone(UTC))
+    except (ValueError, OverflowError):
         return None
-    return make_aware(at, UTC) if at and is_naive(at) else at
 
 
 def written(value: Any) -> str:

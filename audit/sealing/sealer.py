@@ -19,10 +19,10 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from audit.attestation import is_attested
-from audit.events import CHAIN_BROKEN, KEY_ADOPTED
+from audit.events import KEY_ADOPTED
 from audit.keys import instant_of, least_key
 from audit.models import Checkpoint, EventSeal, SealedUntil
-from audit.sealing import horizon, rows
+from audit.sealing import horizon, reporting, rows
 from audit.sealing.encoding import (
     ATTESTATION,
     FIELDS,
@@ -33,8 +33,7 @@ from audit.sealing.encoding import (
     message,
 )
 from audit.sealing.keyring import keyring
-from audit.sealing.rollout import rollout
-from audit.verification.links import Reader
+from audit.sealing.reporting import Unattested
 from garrison import events
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from audit.sealing.keyring import SealKey
 
 BATCH = 2_000  # events in one transaction
+MOST_REPORTED = 20  # rows without a key of an event, by one way along the events
 NO_KEY = uuid.UUID(int=0)
 FROZEN_SECONDS = 30  # then PostgreSQL ends the transaction of a sealer that was stopped in it
 
@@ -51,18 +51,10 @@ COLUMNS = ("event_id", "stream", "seq", "version", "key_id", "prev", "mac", "sea
 _COPY = f"COPY audit_eventseal ({', '.join(COLUMNS)}) FROM STDIN"
 _UNSEALED = """
 SELECT {columns} FROM audit_securityevent e
-WHERE e.id > %s AND NOT EXISTS (
+WHERE e.id > %s AND {has_key} AND NOT EXISTS (
     SELECT 1 FROM audit_eventseal s WHERE s.event_id = e.id AND s.event_id > %s
 ) ORDER BY e.id LIMIT %s
 """
-
-
-@dataclass(slots=True)
-class Unattested:
-    """Events of a stream without the application's attestation: the last seal, and how many."""
-
-    last: EventSeal
-    count: int = 0
 
 
 @dataclass(slots=True)
@@ -75,6 +67,7 @@ class SealingPass:
     sealed: int = 0
     is_over: bool = False
     unattested: dict[str, Unattested] = field(default_factory=dict)  # by stream
+    without_key: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     def clock(self) -> datetime:
@@ -106,7 +99,9 @@ def catch_up(*, now: datetime, since: datetime | None = None, batch: int = BATCH
             _seal_next(sealing, batch)
         is_first = False
     for stream, found in sealing.unattested.items():
-        _report_unattested(stream, found)
+        reporting.report_unattested(stream, found)
+    for key in sealing.without_key:
+        reporting.report_without_key(key)
     return sealing.sealed
 
 
@@ -146,6 +141,7 @@ def _begin(sealing: SealingPass, since: datetime | None, *, is_first: bool) -> b
     if begins and since:
         begins = min(begins, since)
     sealing.after = least_key(begins) if begins else NO_KEY
+    sealing.without_key = rows.without_key(connection, after=sealing.after, most=MOST_REPORTED)
     if _is_worth_writing(mark, sealing) and horizon.wait_anew(mark, running, sealing.now):
         mark.save(update_fields=["waiting_at", "waiting_for"])
     return True
@@ -200,8 +196,9 @@ def insert(seals: list[EventSeal]) -> None:
 
 def _unsealed(after: uuid.UUID, most: int) -> list[Any]:
     key = rows.key_for(connection, after)
-    with connection.cursor() as cursor:
-        cursor.execute(_UNSEALED.format(columns=rows.columns(connection)), [key, key, most])
+    statement = _UNSEALED.format(columns=rows.columns(connection), has_key=rows.has_key(connection))
+    with rows.cursor(connection) as cursor:
+        cursor.execute(statement, [key, key, most])
         found: list[Any] = cursor.fetchall()
         return found
 
@@ -281,20 +278,3 @@ def stands(stream: str, seq: int, mac: bytes) -> bool:
     if there is None:
         return seq <= Checkpoint.objects.removed_up_to(stream)
     return hmac.compare_digest(there, mac)
-
-
-def _report_unattested(stream: str, found: Unattested) -> None:
-    last, accepted = found.last, rollout(stream, reader=Reader())
-    if any(part.covers(last.seq, instant(last.sealed_at)) for part in accepted):
-        return  # a rollout that covers the last one covers all before it
-    detail = (
-        f"{found.count:,} events of {stream!r} were sealed without this site's attestation, up to "
-        f"number {last.seq} (event {last.event_id}): `manage.py audit_verify` names which of them "
-        "no process of this site wrote."
-    )
-    emit_broken(stream=stream, detail=detail, number=last.seq, count=found.count)
-
-
-def emit_broken(*, stream: str, detail: str, **data: object) -> None:
-    """Report that the chain does not verify."""
-    events.emit(CHAIN_BROKEN, target=f"stream:{stream}", data={"detail": detail, **data})

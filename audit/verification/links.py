@@ -74,7 +74,7 @@ class Reader:
         sealed_at = rows.instant_column(connection, "s.sealed_at")
         columns = rows.columns(connection, attested=self._has("0004_attestation"))
         sql = _LINKS.format(event_id=key, sealed_at=sealed_at, columns=columns, which=which)
-        with connection.cursor() as cursor:
+        with rows.cursor(connection) as cursor:
             cursor.execute(sql, [stream, value, BLOCK])
             return [self._link(row, connection) for row in cursor.fetchall()]
 
@@ -83,7 +83,7 @@ class Reader:
         connection = connections[self.using]
         columns = rows.columns(connection, attested=self._has("0004_attestation"))
         sql = _EVENTS.format(columns=columns, keys=", ".join(["%s"] * len(keys)) or "NULL")
-        with connection.cursor() as cursor:
+        with rows.cursor(connection) as cursor:
             cursor.execute(sql, [rows.key_for(connection, key) for key in keys])
             return [rows.as_texts(row, connection) for row in cursor.fetchall()]
 

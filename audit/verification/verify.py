@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 
 from audit import append_only
 from audit.attestation import is_attested
 from audit.keys import instant_of
 from audit.models import ChainVerification, Checkpoint, EventSeal, SecurityEvent
+from audit.sealing import rows
 from audit.sealing.encoding import GENESIS, instant
 from audit.sealing.keyring import keyring
+from audit.sealing.reporting import emit_broken, no_event
 from audit.sealing.rollout import Accepted, rollout
-from audit.sealing.sealer import emit_broken, mac_of
+from audit.sealing.sealer import NO_KEY, mac_of
 from audit.verification import heads as signed_heads
 from audit.verification.chain import Walk, walk
 from audit.verification.links import Reader
@@ -169,6 +173,9 @@ def _protection(using: str, report: Report) -> None:
 
 def _unsealed(question: Question, report: Report) -> None:
     """Find what should have been sealed by now: it waits for a sealer, or was written in."""
+    connection = connections[question.using]
+    for key in rows.without_key(connection, after=NO_KEY, most=MOST_UNSEALED):
+        report.add("unattested", no_event(key), event=key)
     found = unsealed(question)
     if question.unsealed_after is None:
         if found:
@@ -204,5 +211,7 @@ def unsealed(question: Question) -> list[Texts]:
         waiting = waiting.since(question.since)
     if question.stream is not None:
         waiting = waiting.filter(stream=question.stream)
-    keys = waiting.filter(seal__isnull=True).values_list("pk", flat=True)[:MOST_UNSEALED]
+    has_key = rows.has_key(connections[question.using], SecurityEvent._meta.db_table)
+    waiting = waiting.filter(RawSQL(has_key, (), BooleanField()), seal__isnull=True)  # noqa: S611 - ours
+    keys = waiting.values_list("pk", flat=True)[:MOST_UNSEALED]
     return Reader(question.using).events(list(keys))

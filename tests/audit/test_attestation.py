@@ -178,20 +178,6 @@ def test_an_attestation_that_is_changed_after_it_was_sealed_is_an_edit(protected
         assert {violation.code for violation in looked().violations} == {"edited", "forged"}
 
 
-@pytest.mark.postgresql
-@pytest.mark.parametrize(
-    "odd",
-    [{"data": "[" * 3000 + "]" * 3000}, {"at": "infinity"}, {"at": "0044-03-15 BC"}],
-    ids=["nested", "never", "bc"],
-)
-def test_a_row_that_python_cannot_read_does_not_stop_the_sealer(protected, odd):
-    sealed([NOW - timedelta(minutes=5)])
-    inserted(**odd)
-    happened([django_timezone.now()])
-    assert sealer.catch_up(now=django_timezone.now()) == 3
-    assert [violation.code for violation in looked().violations] == ["unattested"]
-
-
 def test_a_key_is_rolled_by_its_fallbacks(protected, settings):
     sealed([NOW - timedelta(minutes=9)])
     old, new = settings.SECRET_KEY, SECRET

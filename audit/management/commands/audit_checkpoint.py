@@ -14,7 +14,7 @@ from audit.errors import AuditKeysUnusable, CheckpointRefused
 from audit.keys import EPOCH
 from audit.management.arguments import instant, no_stream
 from audit.models import EventSeal
-from audit.sealing import sealer
+from audit.sealing import reporting, sealer
 from garrison.management.arguments import text
 
 if TYPE_CHECKING:
@@ -99,5 +99,5 @@ def _write(stream: str, *, is_after_restore: bool, at: datetime | None) -> Check
             declare_restored(stream=stream, now=timezone.now(), restored_at=at)
         return write(stream=stream, now=timezone.now())
     except CheckpointRefused as refusal:
-        sealer.emit_broken(stream=stream, detail=refusal.detail)
+        reporting.emit_broken(stream=stream, detail=refusal.detail)
         raise CommandError(refusal.detail) from refusal
