@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from encryption.batches import ROWS_PER_BATCH, locked, windows, write_cells, writing
 from encryption.cipher import derived
 from encryption.ciphertext import Bare, Bound
-from encryption.errors import ExpressionRefused
+from encryption.errors import ExpressionRefused, QueryRefused
 from encryption.keyring import keyring
 from garrison.keys import Mac
 
@@ -171,7 +171,7 @@ class BlindIndex(models.Field):  # type: ignore[type-arg]  # generic only in the
     def get_lookup(self, lookup_name: str) -> Any:
         """Answer ``exact``, ``in`` and ``isnull``; a digest has no order and no parts."""
         if lookup_name not in {"exact", "in", "isnull"}:
-            raise ExpressionRefused(
+            raise QueryRefused(
                 f"{self.model._meta.label}.{self.name} is a blind index; it answers 'exact', 'in' "
                 f"and 'isnull', not {lookup_name!r}."
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import FieldError
+from django.core.exceptions import BadRequest, FieldError
 
 from garrison.errors import ConfigurationError, Refusal
 
@@ -91,7 +91,15 @@ class RevealRefused(Refusal):
 
 
 class ExpressionRefused(FieldError):  # noqa: N818 - a verdict, like a Refusal
-    """An encrypted column was used where only a clear one can work: a lookup, order, ``F()``."""
+    """An encrypted column was used where only a clear one can work, such as in ``F()``."""
+
+
+class QueryRefused(ExpressionRefused, BadRequest):
+    """An encrypted column was to be looked up, ordered by or combined.
+
+    A client may have asked for it (``?o=`` of the admin, ``?ordering=`` of an API), so a request in
+    which nobody catches it is answered with 400.
+    """
 
 
 class UnboundValue(FieldError):  # noqa: N818 - a verdict, like a Refusal

@@ -10,7 +10,7 @@ from django.db.models.expressions import Col
 from django.db.models.lookups import IsNull, Lookup
 
 from encryption.ciphertext import Bare, Selected
-from encryption.errors import ExpressionRefused
+from encryption.errors import ExpressionRefused, QueryRefused
 from encryption.fields.compiling import require_opened
 from encryption.fields.rows import identity_field
 
@@ -130,7 +130,7 @@ class RefusedExact(Lookup):
     def __init__(self, lhs: Any, rhs: Any) -> None:
         """Refuse, unless Django is about to ask for ``isnull``."""
         if rhs is not None:
-            raise ExpressionRefused(lhs.output_field.no_lookup("exact"))
+            raise QueryRefused(lhs.output_field.no_lookup("exact"))
         super().__init__(lhs, rhs)
 
     def get_prep_lookup(self) -> Any:

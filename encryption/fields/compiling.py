@@ -20,7 +20,7 @@ from django.db.models.lookups import IsNull
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLAggregateCompiler, SQLCompiler
 
-from encryption.errors import ExpressionRefused
+from encryption.errors import QueryRefused
 from encryption.fields.wrapping import Wrapping
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def require_opened(col: EncryptedCol) -> None:
     and through what a window filter or an aggregate is taken over, as long as none compares it.
     """
     if not _reaches_reader(col):
-        raise ExpressionRefused(col.encrypted.only_readable())
+        raise QueryRefused(col.encrypted.only_readable())
 
 
 def _reaches_reader(col: EncryptedCol) -> bool:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from encryption import blind_index
 from encryption.cipher import split
 from encryption.ciphertext import Selected
-from encryption.errors import DecryptionFailed, ExpressionRefused
+from encryption.errors import DecryptionFailed, ExpressionRefused, QueryRefused
 from encryption.failures import report
 from encryption.fields import field_checks, saving, together
 from encryption.fields.columns import EncryptedCol, EncryptedIsNull, RefusedExact
@@ -138,11 +138,11 @@ class Encrypted(Wrapping[_ST, _GT]):
             return EncryptedIsNull
         if lookup_name == "exact":
             return RefusedExact
-        raise ExpressionRefused(self.no_lookup(lookup_name))
+        raise QueryRefused(self.no_lookup(lookup_name))
 
     def get_transform(self, lookup_name: str) -> Any:
         """Refuse."""
-        raise ExpressionRefused(self.no_lookup(lookup_name))
+        raise QueryRefused(self.no_lookup(lookup_name))
 
     def no_lookup(self, lookup_name: str) -> str:
         """Report why, and what to do."""
