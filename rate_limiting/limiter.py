@@ -64,16 +64,17 @@ def count_request(*, scope: str, subject: Subject) -> Verdict:
     return verdict
 
 
-def refund(*, verdict: Verdict) -> None:
+def refund(*, verdict: Verdict, is_served: bool = True) -> None:
     """Take the request out of its counters again, because failures should count there.
 
-    Successes are no more than ``RATE_LIMITING_MOST_REFUNDS`` allows: the further ones count. A
-    store that is down keeps the place: it will expire with its window.
+    Successes are no more than ``RATE_LIMITING_MOST_REFUNDS`` allows: the further ones count. What
+    was not served is outside that bound, or an outage would use it up and lock people out. A store
+    that is down keeps the place: it will expire with its window.
     """
     counters = [usage.counter for usage in verdict.usages]
     if not counters or verdict.refused_by is not None:
         return
-    times = settings.most_refunds.get(verdict.scope)
+    times = settings.most_refunds.get(verdict.scope) if is_served else None
     most = [-1 if times is None else times * usage.rate.limit for usage in verdict.usages]
     try:
         _store().run(scripts.REFUND, [*counters, *map(refunds_key, counters)], *most)

@@ -59,7 +59,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> None:
     is_refundable = getattr(response, "is_refundable", True)  # a view may say: no success yet
     refunded = {*getattr(request, REFUND_ATTRIBUTE, ()), UNSERVED}
     if is_refundable and response.status_code in refunded:
-        limiter.refund(verdict=verdict)
+        limiter.refund(verdict=verdict, is_served=response.status_code != UNSERVED)
 
 
 def _endpoint(request: HttpRequest, view: object) -> str:

@@ -47,7 +47,7 @@ return {refusing, wait, streak, unpack(counts)}
 
 REFUND = Script("""
 -- KEYS: n counters, then how much of each was refunded. ARGV: for each counter the most refunds of
--- its window, or -1. A counter that has ended its window is not brought back to life.
+-- its window, or -1: unbounded, and not counted. A counter that has ended its window stays ended.
 local n = #KEYS / 2
 for i = 1, n do
   local count, most = tonumber(redis.call('GET', KEYS[i]) or 0) or 0, tonumber(ARGV[i])
@@ -55,7 +55,7 @@ for i = 1, n do
   if count > 0 and (most < 0 or refunds < most) then
     local life = math.max(redis.call('PTTL', KEYS[i]), 1)
     redis.call('DECR', KEYS[i])
-    redis.call('SET', KEYS[n + i], refunds + 1, 'PX', life)
+    if most >= 0 then redis.call('SET', KEYS[n + i], refunds + 1, 'PX', life) end
   end
 end
 return 0

@@ -35,11 +35,11 @@ DOORS = {
 
 @pytest.mark.parametrize("door", DOORS)
 def test_a_door_answers_503_at_once_as_often_as_one_asks(busy, ada, client, door):
-    """More often than a place under the rate limit, a bucket, or a code would allow."""
+    """More often than a rate limit with its refunds, a bucket, or a code would allow."""
     client.force_authenticate(ada if door == "password/change" else None)
     body = DOORS[door] | ({"code": busy} if "confirm" in door else {})
     events = SecurityEvent.objects.count()
-    for _ in range(7):
+    for _ in range(16):
         answer = post(client, door.strip(), **body)
         assert (answer.status_code, answer.json()["code"]) == (503, "busy"), answer.json()
         assert answer.headers["Content-Type"] == "application/problem+json"

@@ -180,6 +180,13 @@ def test_successes_are_refunded_no_more_than_one_person_needs(settings, most, se
     assert passed == served
 
 
+def test_an_outage_uses_up_no_refunds(settings):
+    settings.RATE_LIMITING_MOST_REFUNDS = {"auth": 1}
+    for is_served in [False] * 40 + [True] * 5:
+        refund(verdict=count_request(scope="auth", subject=ANA), is_served=is_served)
+    assert outcomes(ANA, 6) == [True] * 5 + [False]
+
+
 def test_giving_back_after_the_window_makes_nothing_immortal():
     verdict = count_request(scope="auth", subject=ANA)
     cache.clear()
