@@ -56,6 +56,11 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         "Lowest zxcvbn score of a new password, from 0 (anything) to 4 (very hard to guess).",
         choices=(0, 1, 2, 3, 4),
     )
+    password_history = Setting(
+        5,
+        "How many of the last passwords, the present one among them, may not be set again.",
+        minimum=0,
+    )
     hashing_slots = Setting(
         2,
         "How many passwords one process hashes at once, in 46 MiB each; more are answered 503 at "

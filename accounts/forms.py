@@ -20,6 +20,7 @@ from accounts.attempt import Attempt, Reason
 from accounts.backends import SIGN_IN_ATTRIBUTE, complete_at_login, refusal_of
 from accounts.errors import AccountRefusal, InvalidCredentials, SignInExpired, StepRequired
 from accounts.models import User
+from accounts.password import history
 from accounts.password.rules import LONGEST_PASSWORD
 from accounts.services import conclude_password_set, prove_password, set_own_password
 from garrison.errors import Refusal
@@ -131,6 +132,12 @@ def _answer_fields(methods: list[str]) -> dict[str, forms.Field]:
     }
 
 
+def _reasons(refusal: Refusal) -> ValidationError:
+    """Return each reason of a refusal, or its sentence where it has none."""
+    reasons = [ValidationError(each.message, code=each.code) for each in refusal.errors]
+    return ValidationError(reasons or [ValidationError(_sentence(refusal), code=refusal.code)])
+
+
 def _sentence(refusal: Refusal) -> str:
     wait = refusal.retry_after_seconds
     if wait is None:
@@ -155,6 +162,16 @@ class OwnPasswordForm(AdminOwnPasswordForm):
         except AccountRefusal as refusal:
             raise ValidationError(_sentence(refusal), code=refusal.code) from None
         return password
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a password that was used before, once the present one is proved."""
+        cleaned = super().clean()
+        if not self.errors:
+            try:
+                history.require_unused(cleaned["new_password1"], account=self.proved)
+            except AccountRefusal as refusal:
+                self.add_error("new_password2", _reasons(refusal))
+        return cleaned
 
     def save(self, commit: bool = True) -> User:  # noqa: ARG002, FBT001, FBT002 - Django's
         """Set the password; the browser that asks stays signed in."""

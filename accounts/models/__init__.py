@@ -5,6 +5,7 @@ from accounts.models.mailed_code import MailedCode
 from accounts.models.outgoing_mail import OutgoingMail
 from accounts.models.pending_sign_in import PendingSignIn
 from accounts.models.trusted_device import TrustedDevice
+from accounts.models.used_password import UsedPassword
 from accounts.models.user import User, UserManager
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "OutgoingMail",
     "PendingSignIn",
     "TrustedDevice",
+    "UsedPassword",
     "User",
     "UserManager",
 ]

@@ -11,6 +11,7 @@ from accounts import axes_records, events, lockout, mails, pending
 from accounts.attempt import target_of
 from accounts.errors import AccountUnknown, AddressMalformed
 from accounts.models import LockoutBucket
+from accounts.password import history
 from accounts.services.deletion import require_superuser_left
 from accounts.user_model import find_account
 from garrison import client_ip
@@ -105,6 +106,8 @@ def set_active(*, user: User, is_active: bool, by: Any = None) -> bool:
 def conclude_password_set(*, user: AbstractBaseUser) -> None:
     """End the sessions of an account whose password staff have set, and mail its owner."""
     with transaction.atomic():
+        locked = type(user)._default_manager.select_for_update().get(pk=user.pk)
+        history.record(account=locked, now=timezone.now())
         pending.end_access(user, reason="password_set_by_staff")
         emit(events.PASSWORD_SET_BY_STAFF, target=target_of(user))
         mails.queue("password_set_notice", user_id=user.pk)

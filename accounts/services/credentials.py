@@ -11,6 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from accounts.attempt import SESSION, Attempt, Reason
 from accounts.errors import InvalidCredentials, LockedOut
 from accounts.lockout import ELSEWHERE
+from accounts.password import history
 from accounts.password.hashers import hashing_slot
 from accounts.password.verification import verify
 from accounts.sign_in import SignIn
@@ -98,7 +99,8 @@ def _renew_hash(account: AbstractBaseUser, password: str) -> bool:
     accounts = type(account)._default_manager.filter(pk=account.pk)
     renewed = make_password(password)
     if accounts.filter(password=account.password).update(password=renewed):
-        account.password = renewed
+        replaced, account.password = account.password, renewed
+        history.follow_renewal(account=account, replaced=replaced)
         return True
     account.password = accounts.values_list("password", flat=True).first() or ""
     return verify(password, account.password).is_right  # another sign-in may have renewed it first

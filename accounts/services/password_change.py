@@ -12,6 +12,7 @@ from accounts import codes, events, mails, pending
 from accounts.attempt import target_of
 from accounts.errors import CurrentPasswordWrong, InvalidCredentials
 from accounts.models.mailed_code import Purpose
+from accounts.password import history
 from accounts.password.hashers import hashing_slot
 from accounts.password.policy import require_accepted
 from accounts.services.credentials import prove
@@ -37,12 +38,13 @@ def change_password(
     """Set a new password for somebody who is signed in; their other sessions end.
 
     Raises :class:`~accounts.errors.PasswordRejected` by looking at the new one alone, then what
-    :func:`prove_password` raises.
+    :func:`prove_password` raises, then the former again for one that was used before.
     """
     now = now or timezone.now()
     require_accepted(new_password, user=user)
     with hashing_slot():
         proved = prove_password(user=user, password=current_password, now=now)
+        history.require_unused(new_password, account=proved)
         set_own_password(proved=proved, new_password=new_password, now=now)
 
 
@@ -89,6 +91,7 @@ def set_own_password(
             raise CurrentPasswordWrong
         user.set_password(new_password)
         user.save(update_fields=["password"])
+        history.record(account=user, replaced=proved.password, now=now)
         proved.password = user.password
         codes.void(user_id=user.pk, purposes=[Purpose.RESET_PASSWORD, Purpose.UNLOCK])
         asking = context.current().session_id

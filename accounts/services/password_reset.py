@@ -13,6 +13,7 @@ from accounts import axes_records, codes, devices, events, letters, lockout, mai
 from accounts.attempt import target_of
 from accounts.login_name import acceptable
 from accounts.models.mailed_code import Purpose
+from accounts.password import history
 from accounts.password.hashers import hashing_slot
 from accounts.password.policy import require_accepted
 from accounts.services.verification import verify_code
@@ -51,7 +52,8 @@ def reset_password(
     stranger who goes on guessing does not keep the owner out. Raises
     :class:`~accounts.errors.PasswordRejected` by looking at what was sent alone, then
     :class:`~accounts.errors.CodeInvalid` or :class:`~accounts.errors.CodeExpired`, or
-    :class:`~accounts.errors.LockedOut` after too many tries from here. The code proves the address
+    :class:`~accounts.errors.LockedOut` after too many tries from here, then the first again for one
+    that was used before: the code stays good for another. The code proves the address
     too, and ends the lock that strangers may have brought about.
     """
     now = now or timezone.now()
@@ -64,12 +66,15 @@ def reset_password(
             device_token=device_token,
             now=now,
         )
+        history.require_unused(new_password, account=user)
+        replaced = user.password
         user.set_password(new_password)
     user.email_verified_at = user.email_verified_at or now
     with transaction.atomic():
         codes.use_up(row)
         codes.void(user_id=user.pk, purposes=[Purpose.RESET_PASSWORD, Purpose.UNLOCK])
         user.save(update_fields=["password", "email_verified_at"])
+        history.record(account=user, replaced=replaced, now=now)
         pending.end_access(user, reason=RESET, now=now)
         device = devices.trust(user, now=now)
         keys = [lockout.account_key(user.get_username()), letters.reset_budget_key(user)]

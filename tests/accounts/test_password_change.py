@@ -23,8 +23,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NEW = "walnut ferry 82 cobalt heron"
 
 
-def signed_in(email="ada@example.org"):
-    tokens = sign_in(login_name=email, password=PASSWORD)
+def signed_in(email="ada@example.org", password=PASSWORD):
+    tokens = sign_in(login_name=email, password=password)
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.access}")
     return client, tokens.session
