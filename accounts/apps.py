@@ -26,6 +26,7 @@ class AccountsConfig(AppConfig):
         register(checks.check_user_model)
         register(checks.check_admins)
         register(checks.check_mail_timeout, deploy=True)
+        register(checks.check_breaches, deploy=True)
         privileges.connect()
         user_logged_in.connect(
             receivers.complete_cookie_sign_in, dispatch_uid="accounts.complete_sign_in"

@@ -14,6 +14,8 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Djan
 from django.utils.module_loading import import_string
 
 from accounts.backends import OWN_BACKEND
+from accounts.conf import settings
+from accounts.password.breaches import corpus
 from accounts.password.hashers import GarrisonArgon2PasswordHasher
 from accounts.user_model import missing_fields
 
@@ -24,6 +26,7 @@ W004 = "accounts.W004"  # django-axes with a handler that stores what was posted
 E005 = "accounts.E005"  # ModelBackend beside ours: a second door without a lockout
 W008 = "accounts.W008"  # a mail server that falls silent is waited for without end
 W007 = "accounts.W007"  # an admin that lets staff give themselves what they do not have
+I030 = "accounts.I030"  # nobody knows breached passwords
 I006 = "accounts.I006"  # a user model without the fields that registering needs
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
@@ -127,6 +130,20 @@ def check_mail_timeout(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noq
             "A mail server that falls silent is waited for without end, and no mail is sent after.",
             hint="Set EMAIL_TIMEOUT, or the mailer's option `timeout`, to 10 seconds.",
             id=W008,
+        )
+    ]
+
+
+def check_breaches(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Report that new passwords are not compared with those that attackers have."""
+    if settings.breach_service_url or corpus.installed_path():
+        return []
+    return [
+        CheckMessage(
+            20,  # information: whether to ask a stranger is the operator's choice
+            "Breached passwords are unknown here: no corpus is installed, and no service is named.",
+            hint="Run `manage.py breach_corpus install FILE`, or set ACCOUNTS_BREACH_SERVICE_URL.",
+            id=I030,
         )
     ]
 

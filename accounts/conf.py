@@ -28,6 +28,14 @@ def _is_no_link(url: str) -> str | None:
     return f"{url!r} is no address of a page; it begins with https://."
 
 
+def _is_no_service(url: str) -> str | None:
+    parts = urlsplit(url)
+    is_local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    if not url or (parts.hostname and (parts.scheme == "https" or is_local)):
+        return None
+    return f"{url!r} is no address that begins with https://, or with http:// on this machine."
+
+
 class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
     """Each setting with its default and one sentence."""
 
@@ -60,6 +68,22 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         5,
         "How many of the last passwords, the present one among them, may not be set again.",
         minimum=0,
+    )
+    breach_corpus = Setting(
+        "",
+        "Where `breach_corpus install` puts the file of breached passwords, which then answers.",
+    )
+    breach_service_url = Setting(
+        "",
+        "Range API of Pwned Passwords or a mirror, asked where no corpus is installed: "
+        "`https://api.pwnedpasswords.com/range/`; nobody is asked where it is empty.",
+        validate=_is_no_service,
+    )
+    breach_on_failure = Setting(
+        "accept",
+        "What becomes of a new password while nobody can tell whether it is breached: `accept` it "
+        "and look again when its owner signs in, or `refuse` it.",
+        choices=("accept", "refuse"),
     )
     hashing_slots = Setting(
         2,

@@ -127,6 +127,14 @@ class DeviceNotFound(AccountRefusal):
     title = "There is no such trusted device"
 
 
+class CorpusMalformed(AccountRefusal):
+    """Told to staff only: a file is no list of breached passwords."""
+
+    code = "corpus_malformed"
+    status = 400
+    title = "That is no list of breached passwords, sorted by hash"
+
+
 class AccountUnknown(AccountRefusal):
     """Told to staff only: no account has this name."""
 

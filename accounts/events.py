@@ -76,6 +76,14 @@ PASSWORD_SET_BY_STAFF = EventKind(
     Severity.MEDIUM,
     "Staff set an account's password; its sessions were ended.",
 )
+BREACH_SERVICE_LOST = EventKind(
+    "accounts.breach_service.lost",
+    Severity.MEDIUM,
+    "The service that knows breached passwords failed three times in a row and is left alone for "
+    "half a minute; ACCOUNTS_BREACH_ON_FAILURE decides about new passwords meanwhile.",
+    Outcome.FAILURE,
+    delivery=Delivery.AFTER_ROLLBACK,
+)
 LOGIN_SUCCEEDED = EventKind("accounts.login.succeeded", Severity.INFO, "A person signed in.")
 LOGIN_CHALLENGED = EventKind(
     "accounts.login.challenged",

@@ -302,6 +302,9 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True  # only those 
 # --- Garrison -------------------------------------------------------------------------------------
 GARRISON_TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
 SESSIONS_MAILER = "accounts.mails.queue_notice"
+# The file answers where it is installed, else the service where one is named; else nobody.
+ACCOUNTS_BREACH_CORPUS = str(BASE_DIR / env.str("BREACH_CORPUS", str(VAR_DIR / "breaches.txt")))
+ACCOUNTS_BREACH_SERVICE_URL = env.str("BREACH_SERVICE_URL", "")
 SESSIONS_SIGNING_KEYS = signing_keys("JWT_SECRET", unlike="SECRET_KEY")
 ENCRYPTION_KEYS: list[str] = encryption_keys("ENCRYPTION_KEY")
 # Needed as soon as there are two keys: the one that blind indexes were first written under.

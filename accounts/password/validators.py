@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 
-from accounts.password.rules import RULES, Candidate, reasons_against
+from accounts.password.rules import BREACHED, RULES, Candidate, reasons_against
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -25,4 +25,4 @@ class PolicyValidator:
 
     def get_help_text(self) -> str:
         """Report what is asked for, in one paragraph."""
-        return " ".join(rule.sentence() for rule in RULES)
+        return " ".join(rule.sentence() for rule in (*RULES, BREACHED))

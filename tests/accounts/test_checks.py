@@ -23,6 +23,17 @@ def test_this_project_is_set_up_as_the_checks_want_it(real_hashing):
         assert check(None) == []
 
 
+def test_that_nobody_knows_breached_passwords_is_told(settings, tmp_path):
+    settings.ACCOUNTS_BREACH_CORPUS, settings.ACCOUNTS_BREACH_SERVICE_URL = "", ""
+    assert ids(checks.check_breaches(None)) == ["accounts.I030"]
+    settings.ACCOUNTS_BREACH_SERVICE_URL = "https://breaches.example.org/range/"
+    assert checks.check_breaches(None) == []
+    (tmp_path / "breaches.txt").touch()
+    settings.ACCOUNTS_BREACH_CORPUS = str(tmp_path / "breaches.txt")
+    settings.ACCOUNTS_BREACH_SERVICE_URL = ""
+    assert checks.check_breaches(None) == []
+
+
 def test_a_door_without_a_lockout_is_found(settings):
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
     assert ids(checks.check_backend(None)) == ["accounts.W001"]

@@ -51,6 +51,7 @@ ARGUMENTS = {
     },
     "send_mails": {},
     "backup_verify": {"backup": ([], set()), "target": ([], set()), "identity": ([], set())},
+    "breach_corpus": {"action": ([], set()), "file": (["install"], set())},
     "changepassword": {"username": ([], set()), "database": ([], set())},
     "clean_sessions": {"days": ([], set())},
     "encryption_erase_subject": {"subject": (["--yes"], set())},
