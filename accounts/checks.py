@@ -16,8 +16,10 @@ from django.utils.module_loading import import_string
 from accounts.backends import OWN_BACKEND
 from accounts.conf import settings
 from accounts.password.breaches import corpus
+from accounts.field_permissions import DECLARATIONS, FieldPermissions
 from accounts.password.hashers import GarrisonArgon2PasswordHasher
 from accounts.user_model import missing_fields
+from garrison.field_policy import policy
 
 W001 = "accounts.W001"  # the backend is not listed, so the admin goes around the lockout
 W002 = "accounts.W002"  # passwords are hashed in another way
@@ -27,6 +29,7 @@ E005 = "accounts.E005"  # ModelBackend beside ours: a second door without a lock
 W008 = "accounts.W008"  # a mail server that falls silent is waited for without end
 W007 = "accounts.W007"  # an admin that lets staff give themselves what they do not have
 I030 = "accounts.I030"  # nobody knows breached passwords
+W050 = "accounts.W050"  # fields are declared, and the policy that is asked does not know them
 I006 = "accounts.I006"  # a user model without the fields that registering needs
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
@@ -144,6 +147,22 @@ def check_breaches(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: A
             "Breached passwords are unknown here: no corpus is installed, and no service is named.",
             hint="Run `manage.py breach_corpus install FILE`, or set ACCOUNTS_BREACH_SERVICE_URL.",
             id=I030,
+        )
+    ]
+
+
+def check_field_policy(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Find declared fields that everybody sees who sees the model."""
+    host = [found for found in DECLARATIONS if found.model._meta.app_label != "accounts"]
+    if not host or isinstance(policy(), FieldPermissions):
+        return []
+    return [
+        Warning(
+            "Declared fields take no permission of their own: GARRISON_FIELD_POLICY names a policy "
+            "that does not know them.",
+            hint="Set GARRISON_FIELD_POLICY = 'accounts.field_permissions.FieldPermissions', or a "
+            "class derived from it.",
+            id=W050,
         )
     ]
 

@@ -301,6 +301,7 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True  # only those 
 
 # --- Garrison -------------------------------------------------------------------------------------
 GARRISON_TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
+GARRISON_FIELD_POLICY = "accounts.field_permissions.FieldPermissions"
 SESSIONS_MAILER = "accounts.mails.queue_notice"
 # The file answers where it is installed, else the service where one is named; else nobody.
 ACCOUNTS_BREACH_CORPUS = str(BASE_DIR / env.str("BREACH_CORPUS", str(VAR_DIR / "breaches.txt")))

@@ -7,14 +7,18 @@ brings one that knows roles and single fields.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from django.utils.module_loading import import_string
 
 from garrison.conf import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.db.models import Model
+
+T = TypeVar("T")
 
 
 class FieldPolicy(Protocol):
@@ -28,26 +32,34 @@ class FieldPolicy(Protocol):
 
 
 class DjangoPermissions:
-    """All fields to whoever has the model's view or change permission, none to anybody else."""
+    """All fields to whoever has a permission on the model, none to anybody else.
+
+    As in Django's admin, the right to change is the right to view; who adds rows writes fields.
+    """
 
     def visible_fields(self, user: Any, model: type[Model]) -> frozenset[str]:
-        """Name every field, where the user may view the model."""
-        return _fields(model) if _has(user, model, "view") else frozenset()
+        """Name every field, where the user may view or change the model."""
+        return _fields_for(user, model, "view", "change")
 
     def writable_fields(self, user: Any, model: type[Model]) -> frozenset[str]:
-        """Name every field, where the user may change the model."""
-        return _fields(model) if _has(user, model, "change") else frozenset()
+        """Name every field, where the user may change or add to the model."""
+        return _fields_for(user, model, "change", "add")
 
 
-def _fields(model: type[Model]) -> frozenset[str]:
-    return frozenset(field.name for field in model._meta.get_fields() if field.concrete)
-
-
-def _has(user: Any, model: type[Model], action: str) -> bool:
+def _fields_for(user: Any, model: type[Model], *actions: str) -> frozenset[str]:
     options = model._meta
-    return bool(user.has_perm(f"{options.app_label}.{action}_{options.model_name}"))
+    names = [f"{options.app_label}.{action}_{options.model_name}" for action in actions]
+    if not any(user.has_perm(name) for name in names):
+        return frozenset()
+    return frozenset(field.name for field in (*options.concrete_fields, *options.many_to_many))
 
 
 def policy() -> FieldPolicy:
     """Return the configured answer."""
     return cast("FieldPolicy", import_string(settings.field_policy)())
+
+
+def visible_values(*, user: Any, model: type[Model], values: Mapping[str, T]) -> dict[str, T]:
+    """Keep what the user may see of a row's values or changes by field; for exports and history."""
+    visible = policy().visible_fields(user, model)
+    return {name: value for name, value in values.items() if name in visible}

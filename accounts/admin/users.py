@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts import lockout, services
 from accounts.admin.changes import emit_changes
+from accounts.admin.fields import FieldsGuarded
 from accounts.admin.guard import PRIVILEGES, AccountGuard, may_touch
 from accounts.forms import PasswordByStaffForm, UserChangeForm, UserCreationForm
 from accounts.login_name import acceptable, fold
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 
-class UserAdmin(AccountGuard, DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """Accounts: found by address, created, deactivated, unlocked; each change is an event.
 
     Who may change whom is decided by :class:`~accounts.admin.guard.AccountGuard`. Unlocking takes

@@ -46,7 +46,8 @@ def helper(db):
         is_staff=True,
         email_verified_at="2026-01-01T00:00Z",
     )
-    codenames = ["view_user", "change_user", "delete_user", "add_user"]
+    codenames = ["view_user", "change_user", "delete_user", "add_user", "change_personal_user"]
+    codenames += ["view_personal_user"]
     user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
     return user
 
