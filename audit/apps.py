@@ -11,6 +11,11 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit"
     default_auto_field = "django.db.models.BigAutoField"
     tables_decide = True
+    role_permissions = {
+        "security officer": ["view_securityevent"],
+        "auditor": ["view_securityevent"],
+        "operator": ["view_securityevent"],  # health and the dashboard
+    }
 
     def ready(self) -> None:
         """Listen to what is said, and register the checks."""

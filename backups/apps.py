@@ -11,6 +11,11 @@ class BackupsConfig(AppConfig):
     verbose_name = "Backups"
     default_auto_field = "django.db.models.BigAutoField"
     tables_decide = True
+    role_permissions = {
+        "security officer": ["view_backup", "view_drill"],
+        "auditor": ["view_backup", "view_drill"],
+        "operator": ["view_backup", "view_drill", "add_backup", "verify_backup", "drill_backup"],
+    }
 
     def ready(self) -> None:
         """Register the checks and declare the event kinds."""

@@ -12,6 +12,14 @@ class EncryptionConfig(AppConfig):
     verbose_name = "Encryption"
     default_auto_field = "django.db.models.BigAutoField"
     tables_decide = True
+    role_permissions = {
+        role: ["view_keyversion", "view_rotation", "view_decryptionfailurecount", *more]
+        for role, more in {
+            "security officer": ["view_subjectkey"],
+            "auditor": ["view_subjectkey"],
+            "operator": [],
+        }.items()
+    }
 
     def ready(self) -> None:
         """Wire the app; runs once, after every app's models are loaded."""

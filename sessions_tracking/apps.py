@@ -11,6 +11,11 @@ class SessionsTrackingConfig(AppConfig):
     verbose_name = "Sessions"
     default_auto_field = "django.db.models.BigAutoField"
     tables_decide = True
+    role_permissions = {
+        "security officer": ["view_session", "end_session"],
+        "auditor": ["view_session"],
+        "support": ["view_session", "end_session"],
+    }
 
     def ready(self) -> None:
         """Wire the app; runs once, after every app's models are loaded."""
