@@ -13,6 +13,11 @@ class AccountsConfig(AppConfig):
     tables_decide = True
     reports_sign_ins = True  # audit.sign_ins
     rate_limited_views = {"admin:password_change": "auth"}
+    role_permissions = {
+        "security officer": ["view_lockoutbucket", "change_lockoutbucket"],
+        "auditor": ["view_lockoutbucket"],
+        "support": ["view_lockoutbucket", "change_lockoutbucket"],
+    }
 
     def ready(self) -> None:
         """Wire the app; runs once, after every app's models are loaded."""

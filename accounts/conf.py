@@ -143,6 +143,11 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         "The permission, as app.codename, whose holders may change groups and give privileges that "
         "they hold themselves; superusers alone may where it is empty.",
     )
+    roles = Setting[dict[str, list[str] | None]](
+        {},
+        "More roles, and more permissions of those there are, as lists of app.codename by the "
+        "role's name; None leaves a role out.",
+    )
     code_seconds = Setting(600, "How long a mailed code is good for.", minimum=1)
     code_tries = Setting(
         5,

@@ -165,3 +165,11 @@ class LastSuperuser(AccountRefusal):
     code = "last_superuser"
     status = 409
     title = "This is the last superuser who can sign in; make another one first"
+
+
+class GrantRefused(AccountRefusal):
+    """Privileges that the giver may not give, or does not hold."""
+
+    code = "grant_refused"
+    status = 403
+    title = "You may not give or take these privileges: you do not hold them yourself"

@@ -21,6 +21,9 @@ GROUP_CHANGED = EventKind(
     Severity.HIGH,
     "A group was given permissions, lost some, or was renamed: its members may do more or less.",
 )
+ROLE_CREATED = EventKind(
+    "accounts.role.created", Severity.MEDIUM, "The group of a declared role was created."
+)
 GROUP_DELETED = EventKind(
     "accounts.group.deleted", Severity.HIGH, "A group was deleted: its members lost what it gave."
 )

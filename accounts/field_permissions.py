@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.db import router
 
@@ -19,7 +20,7 @@ from garrison.field_policy import DjangoPermissions, policy
 from garrison.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from django.db.models import Model
 
@@ -119,22 +120,32 @@ def may_see(*, user: Any, model: type[Model], path: str) -> bool:
 
 
 def create_permissions(sender: Any, using: str, apps: Any, **_: Any) -> None:
-    """Create the declared permissions of an app's models after it was migrated, as Django does."""
+    """Create the permissions of an app's models after it was migrated, as Django does its own."""
     try:
         permissions = apps.get_model("auth", "Permission")
         types = apps.get_model("contenttypes", "ContentType")
     except LookupError:  # migrated so far that there are none yet
         return
-    mine = [found for found in DECLARATIONS if found.model._meta.app_label == sender.label]
-    if not mine or not router.allow_migrate_model(using, permissions):
+    if not router.allow_migrate_model(using, permissions):
         return
-    for found in mine:
-        options = found.model._meta
-        of, _is_new = types.objects.using(using).get_or_create(
-            app_label=options.app_label, model=options.model_name
-        )
-        for action in ("view", "change"):
-            name = f"Can {action} {found.kind.replace('_', ' ')} fields of {options.verbose_name}"
-            permissions.objects.using(using).get_or_create(
-                content_type=of, codename=found.codename(action), defaults={"name": name[:255]}
+    for model, codename, name in _declared_permissions():
+        options = model._meta
+        if options.app_label == sender.label:
+            of, _is_new = types.objects.using(using).get_or_create(
+                app_label=options.app_label, model=options.model_name
             )
+            permissions.objects.using(using).get_or_create(
+                content_type=of, codename=codename, defaults={"name": name[:255]}
+            )
+
+
+def _declared_permissions() -> Iterator[tuple[type[Model], str, str]]:
+    """Name those of declared fields, and those that whatever user model there is has with us."""
+    for found in DECLARATIONS:
+        of = f"{found.kind.replace('_', ' ')} fields of {found.model._meta.verbose_name}"
+        for action in ("view", "change"):
+            yield found.model, found.codename(action), f"Can {action} {of}"
+    users = get_user_model()
+    name = users._meta.model_name
+    yield users, f"send_reset_{name}", "Can end a password, and mail its owner a code for a new one"
+    yield users, f"set_password_{name}", "Can choose the password of somebody else"

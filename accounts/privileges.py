@@ -20,6 +20,7 @@ from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_sav
 
 from accounts import axes_records, events, lockout, pending
 from accounts.attempt import target_of
+from accounts.granting import STATUS, names_of
 from accounts.models import LockoutBucket
 from accounts.services.administration import DEACTIVATED
 from garrison import context
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from django.db.models import Model
 
-STATUS = ("is_staff", "is_superuser")
 FLAGS = frozenset({"is_active", *STATUS})
 
 
@@ -65,12 +65,6 @@ def _many_to_many(model: type[Model], name: str) -> list[Any]:
     except FieldDoesNotExist:
         return []
     return [field] if field.many_to_many else []
-
-
-def names_of(permissions: Any) -> frozenset[str]:
-    """Name them as ``has_perm`` does; one query."""
-    pairs = permissions.values_list("content_type__app_label", "codename")
-    return frozenset(f"{label}.{codename}" for label, codename in pairs)
 
 
 def _actor() -> Any | None:

@@ -6,76 +6,31 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
-from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q
 from django.http import HttpResponseRedirect
 from django.urls import reverse
 
 from accounts import services
-from accounts.conf import settings
 from accounts.errors import AccountRefusal, LastSuperuser
-from accounts.privileges import STATUS, names_of
+from accounts.granting import (
+    PRIVILEGES,
+    groups_beyond,
+    is_superuser,
+    may_grant,
+    may_touch,
+    may_touch_group,
+    not_held,
+)
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
     _Admin = admin.ModelAdmin[Any]
 else:
     _Admin = object
-
-PRIVILEGES = (*STATUS, "groups", "user_permissions")
-
-
-def may_grant(actor: Any) -> bool:
-    """Return whether they may give and take privileges: superusers, and whom a setting names."""
-    named = settings.privileges_permission
-    return is_superuser(actor) or bool(named and actor.has_perm(named))
-
-
-def is_superuser(user: Any) -> bool:
-    """Return whether they may do everything; a host's model may know no such thing."""
-    return bool(getattr(user, "is_superuser", False))
-
-
-def may_touch(*, actor: Any, target: Any) -> bool:
-    """Return whether ``actor`` may change ``target``, as far as privileges go.
-
-    Whoever could set the password or the address of somebody with more permissions could become
-    them. So an account is changed by superusers, by its owner, and by those who may do all that it
-    may; it does not matter whether it is active, for activating it would be the next step.
-    """
-    if target is None or is_superuser(actor) or target.pk == actor.pk:
-        return True
-    held = Permission.objects.filter(Q(user=target) | Q(group__user=target))
-    return not is_superuser(target) and names_of(held) <= actor.get_all_permissions()
-
-
-def not_held(actor: Any) -> QuerySet[Permission]:
-    """Return the permissions that ``actor`` does not have, and so neither gives nor takes."""
-    names = actor.get_all_permissions()
-    rows = Permission.objects.values_list("pk", "content_type__app_label", "codename")
-    return Permission.objects.filter(pk__in=[k for k, app, c in rows if f"{app}.{c}" not in names])
-
-
-def _groups_beyond(actor: Any) -> QuerySet[Group]:
-    return Group.objects.filter(permissions__in=not_held(actor))
-
-
-def may_touch_group(*, actor: Any, group: Group | None) -> bool:
-    """Return whether ``actor`` may change a group: as little as they may change its members."""
-    if group is None or is_superuser(actor):
-        return True
-    beyond = Q(groups__in=_groups_beyond(actor)) | Q(user_permissions__in=not_held(actor))
-    members = get_user_model()._default_manager.filter(groups=group)
-    return not (
-        _groups_beyond(actor).filter(pk=group.pk).exists()
-        or members.filter(beyond | Q(is_superuser=True)).exists()
-    )
 
 
 class PrivilegesGuard(_Admin):
@@ -86,10 +41,15 @@ class PrivilegesGuard(_Admin):
     def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
         """Offer the permissions that the giver holds, and the groups that hold no other."""
         field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
-        beyond = {Permission: not_held, Group: _groups_beyond}.get(db_field.related_model)
+        beyond = {Permission: not_held, Group: groups_beyond}.get(db_field.related_model)
         if field is not None and beyond and not is_superuser(request.user):
             field.queryset = field.queryset.exclude(pk__in=beyond(request.user).values("pk"))
         return field
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
+        """Refuse what no form of ours offers, before it is written."""
+        services.require_grantable(by=request.user, holder=form.instance, given=form.cleaned_data)
+        super().save_related(request, form, formsets, change)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Edit no list: Django asks for no permission on its rows, and shows read-only fields."""
