@@ -37,15 +37,14 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Call the service and report what differed."""
+        takes = options["take_extra"]
         only_looks = options["dry_run"] or options["check"]
-        compared = (
-            compare_roles() if only_looks else create_roles(takes_extra=options["take_extra"])
-        )
+        compared = compare_roles() if only_looks else create_roles(takes_extra=takes)
         if options["json"]:
             self.stdout.write(json.dumps([asdict(found) for found in compared], indent=2))
         else:
             for found in compared:
-                self._report(found, done=not only_looks, takes_extra=takes_extra)
+                self._report(found, done=not only_looks, takes_extra=takes)
         if options["check"] and any(not f.exists or f.missing for f in compared):
             raise CommandError("The roles are incomplete; run manage.py create_roles.")
 
