@@ -15,8 +15,8 @@ from django.utils.module_loading import import_string
 
 from accounts.backends import OWN_BACKEND
 from accounts.conf import settings
-from accounts.password.breaches import corpus
 from accounts.field_permissions import DECLARATIONS, FieldPermissions
+from accounts.password.breaches import corpus
 from accounts.password.hashers import GarrisonArgon2PasswordHasher
 from accounts.user_model import missing_fields
 from garrison.field_policy import policy
