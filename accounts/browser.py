@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import pending
+from accounts import devices, pending
 from accounts.backends import hand_over
 from accounts.errors import SignInExpired, StepRequired
 from accounts.services.signing_in import resume
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.http import HttpRequest
+
+    from accounts.sign_in import SignIn
 
 # Where Django's session names the row. It holds no token, so whoever reads sessions learns none.
 SESSION_KEY = "_accounts_pending_sign_in"
@@ -38,6 +42,13 @@ def methods_asked(request: HttpRequest | None) -> list[str]:
 def forget(request: HttpRequest) -> None:
     """Leave the half-done sign-in to its end; it stays counted until then."""
     request.session.pop(SESSION_KEY, None)
+
+
+def trust(request: Any, user: Any, sign_in: SignIn | None, *, now: datetime) -> None:
+    """Make the browser a trusted device, where the middleware is there to set its cookie."""
+    if hasattr(request, devices.NEW_TOKEN_ATTRIBUTE):
+        device = sign_in.trust(now=now) if sign_in else devices.trust(user, now=now)
+        devices.hand_out(request, devices.token_of(device))
 
 
 @sensitive_variables("answer")

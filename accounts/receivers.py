@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts import devices
+from accounts import browser
 from accounts.backends import SIGN_IN_ATTRIBUTE
 from accounts.services.signing_in import emit_signed_in
 from accounts.sign_in import PASSWORD_METHOD
@@ -14,12 +14,9 @@ from accounts.sign_in import PASSWORD_METHOD
 
 def complete_cookie_sign_in(request: Any, user: Any, **_: Any) -> None:
     """End a sign-in by Django's own ``login()``; one for tokens ends where its session starts."""
-    sign_in = getattr(user, SIGN_IN_ATTRIBUTE, None)
-    now = timezone.now()
+    now, sign_in = timezone.now(), getattr(user, SIGN_IN_ATTRIBUTE, None)
     if sign_in is not None:
         sign_in.clear(now=now)
-    if hasattr(request, devices.NEW_TOKEN_ATTRIBUTE):  # by the middleware: it can be handed out
-        device = sign_in.trust(now=now) if sign_in else devices.trust(user, now=now)
-        devices.hand_out(request, devices.token_of(device))
+    browser.trust(request, user, sign_in, now=now)
     amr = getattr(request, "authentication_methods", [PASSWORD_METHOD])
-    emit_signed_in(user=user, kind="cookie", amr=amr)
+    emit_signed_in(user=user, kind="cookie", amr=amr, now=now)

@@ -10,11 +10,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
-from accounts.devices import LONGEST_DEVICE_TOKEN
+from accounts.api.trusted_devices import DeviceTokenField
 from accounts.login_name import LONGEST_LOGIN_NAME, LONGEST_TYPED_NAME, acceptable
-from accounts.models import TrustedDevice
 from accounts.models.user import LONGEST_NAME, validate_printable
-from garrison import context
 from http_hardening.api.serializers import (
     MOST_ROWS,
     PageOutput,
@@ -72,21 +70,6 @@ class NameField(serializers.CharField):
         """Cap it at the column's length."""
         super().__init__(
             max_length=LONGEST_NAME, allow_blank=True, validators=[validate_printable], **kwargs
-        )
-
-
-class DeviceTokenField(serializers.CharField):
-    """What an earlier sign-in handed out; a browser's cookie stands in for it."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        """Let it be absent, or anything: what is no token of this account's is none."""
-        super().__init__(
-            max_length=LONGEST_DEVICE_TOKEN,
-            required=False,
-            default="",
-            allow_blank=True,
-            write_only=True,
-            **kwargs,
         )
 
 
@@ -266,24 +249,6 @@ class LoginOutput(TokenPairOutput):
 
     device_token = serializers.CharField()
     user = ProfileOutput(source="session.user")
-
-
-class TrustedDeviceOutput(serializers.ModelSerializer[TrustedDevice]):
-    """A device that an outsider's failures do not lock; ``current`` marks the one that asks."""
-
-    current = serializers.SerializerMethodField()
-    device = serializers.CharField(source="name")
-
-    class Meta:
-        """Nothing of the token is shown."""
-
-        model = TrustedDevice
-        fields = ["id", "current", "device", "ip", "created_at", "last_used_at", "expires_at"]
-        read_only_fields = fields
-
-    def get_current(self, device: TrustedDevice) -> bool:
-        """Return whether it started the session that asks."""
-        return bool(device.session_id) and device.session_id == context.current().session_id
 
 
 class StepOutput(serializers.Serializer[Any]):

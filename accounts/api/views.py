@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from accounts import devices, services
 from accounts.api import serializers
+from accounts.api.trusted_devices import TrustedDeviceOutput
 from accounts.errors import (
     AnswerInvalid,
     CodeExpired,
@@ -210,7 +211,7 @@ class MeView(StrictAPIView):
 class TrustedDevicesView(StrictAPIView):
     """The caller's trusted devices."""
 
-    @operation(returns=serializers.TrustedDeviceOutput, many=True)
+    @operation(returns=TrustedDeviceOutput, many=True)
     def get(self) -> Any:
         """List them, last used first; never more than ``ACCOUNTS_MOST_TRUSTED_DEVICES``."""
         mine = TrustedDevice.objects.of_user(self.request.user)

@@ -51,12 +51,15 @@ def main() -> None:
     patch = client.patch("/api/auth/me", '{"name": "x"}', content_type="application/json", **token)
     history = client.get("/api/auth/login-history", **token)
     wrong = [post("login", email="Ada", password="wrong").status_code for _ in range(6)]
+    known = {"device_token": login.json()["device_token"]}
+    trusted = post("login", email="Ada", password="stapler kelp orbit", **known).status_code
     call_command("unlock_account", "Ada", stdout=sys.stderr)
     form = {"username": "Ada", "password": "stapler kelp orbit"}
     said = {
         "login": login.status_code,
         "me": me.json(),
         "patch": patch.status_code,
+        "trusted": trusted,
         "history": [entry["outcome"] for entry in history.json()["results"]],
         "wrong": wrong,
         "unlocked": post("login", email="Ada", password="stapler kelp orbit").status_code,

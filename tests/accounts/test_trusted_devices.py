@@ -14,7 +14,9 @@ from rest_framework.test import APIClient
 
 from accounts import devices, lockout, services
 from accounts.models import LockoutBucket, TrustedDevice
+from accounts.services.cleaning import clean
 from audit.models import SecurityEvent
+from garrison.events import Severity
 from tests.accounts.conftest import PASSWORD, WRONG, mailed_code, post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_rate_limits")]
@@ -220,9 +222,9 @@ def test_the_device_used_longest_ago_is_out_and_expired_ones_are_cleaned(ada, se
     known = [devices.recognise(each, login_name=ADA, now=later) for each in tokens]
     assert [device is not None for device in known] == [False, True, False, True, True]
     with time_machine.travel(later, tick=False):
-        assert services.cleaning.clean()["devices"] == 2
+        assert clean()["devices"] == 2
     with time_machine.travel(later + timedelta(days=200), tick=False):
-        assert services.cleaning.clean()["devices"] == 3
+        assert clean()["devices"] == 3
 
 
 def test_who_is_signed_in_changes_the_password_although_strangers_have_locked_it(token):
@@ -246,3 +248,23 @@ def test_unlocking_an_account_unlocks_its_devices_too(token):
     assert sign_in(token=token).status_code == 429
     assert services.unlock_account(login_name=ADA)
     assert sign_in(token=token).status_code == 200
+
+
+def test_a_full_site_refuses_strangers_for_a_quarter_of_an_hour_and_no_trusted_device(
+    token, settings
+):
+    settings.ACCOUNTS_LOCKOUT_SITE_FAILURES = 8
+    now = timezone.now()
+    with time_machine.travel(now, tick=False) as clock:
+        for lock in range(3):
+            for number in range(9):
+                sign_in(email=f"user{lock}{number}@example.org", password=WRONG)
+            refused = sign_in(APIClient(REMOTE_ADDR="203.0.113.200"))
+            assert (refused.status_code, refused.json()["code"]) == (429, "locked_out")
+            assert 0 < int(refused.headers["Retry-After"]) <= 900, "never longer"
+            assert sign_in(token=token).status_code == 200
+            clock.shift(timedelta(seconds=901))
+            assert sign_in(APIClient(REMOTE_ADDR="203.0.113.200")).status_code == 200
+            clock.shift(timedelta(seconds=901))
+    started = SecurityEvent.objects.of_kinds(["accounts.lockout.started"])
+    assert [event.severity for event in started.filter(target="site")] == [Severity.HIGH] * 3

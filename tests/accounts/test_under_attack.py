@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 ADA = "ada@example.org"
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 RESET, UNLOCK = "Choose a new password for", "Your code for signing in"
-ROUNDS = 34  # 42 minutes apart, so that they meet locks of every length; 30 addresses each
+ROUNDS = 18  # 80 minutes apart, so that they meet locks of every length; 56 addresses each
 LOOK_ALIKES = [ADA, "ADA@EXAMPLE.ORG", "\uff21da@example.org", " ada@example.org "]
-HOSTILE = ["x" * 300 + "@example.org", "a\0b@example.org", "\ud800@example.org", "x" * 254]
+HOSTILE = ["x" * 300, "a\0b@example.org", "?@example.org", "x" * 254]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def strangers():
         for number in range(12):
             send("login", email=LOOK_ALIKES[number % 4], password=f"{WRONG} {number}")
         for name in HOSTILE:
-            send("login", email=name.encode("ascii", "replace").decode(), password=WRONG)
+            send("login", email=name, password=WRONG)
         for _ in range(6):
             send("password/reset", email=ADA)
             more = {"email": ADA, "code": "00000-00000"}
@@ -109,8 +109,8 @@ def test_for_a_day_strangers_stop_neither_a_trusted_device_nor_recovery_by_mail(
                 token = unlock(password)
             strangers()
             assert sign_in(password, token=token).status_code == 200, "and on the new one"
-            clock.shift(timedelta(minutes=42))
+            clock.shift(timedelta(minutes=80))
     buckets = LockoutBucket.objects.filter(key__endswith=":elsewhere")
-    assert buckets.count() <= 2, "one for the name in every spelling, one for 254 letters"
+    assert buckets.count() == 3, "one for the name in every spelling, and of what is a name"
     started = SecurityEvent.objects.of_kinds(["accounts.lockout.started"])
     assert started.filter(target="site").exists()
