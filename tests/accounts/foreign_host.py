@@ -54,12 +54,15 @@ def main() -> None:
     known = {"device_token": login.json()["device_token"]}
     trusted = post("login", email="Ada", password="stapler kelp orbit", **known).status_code
     call_command("unlock_account", "Ada", stdout=sys.stderr)
+    get_user_model().objects.create_user("ada", "small@example.org", "dune kelp orbit")
+    namesake = post("login", email="ada", password="dune kelp orbit", **known)
     form = {"username": "Ada", "password": "stapler kelp orbit"}
     said = {
         "login": login.status_code,
         "me": me.json(),
         "patch": patch.status_code,
         "trusted": trusted,
+        "namesake": namesake.json()["user"]["email"],
         "history": [entry["outcome"] for entry in history.json()["results"]],
         "wrong": wrong,
         "unlocked": post("login", email="Ada", password="stapler kelp orbit").status_code,

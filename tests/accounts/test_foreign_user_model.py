@@ -28,6 +28,7 @@ def test_a_host_with_a_user_model_of_its_own_has_every_door_but_registering():
         "login": 200,
         "patch": 405,
         "trusted": 200,
+        "namesake": "small@example.org",
         "history": ["success"],
         "wrong": [401, 401, 401, 401, 401, 429],
         "unlocked": 200,
