@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections, router
 from django.db.models import F, Q
+from django.utils import timezone
 
 from accounts.conf import settings
 from accounts.errors import LockedOut
@@ -171,7 +172,7 @@ def reserve(
     reservations = _upsert(_RESERVE, rows=rows, values=values)
     refused = {bucket.key for bucket in buckets} - {made.key for made in reservations}
     if refused:
-        release(reservations=reservations)
+        release(reservations=reservations, now=now)
         until = _refused_until(refused, now=now)
         seconds = math.ceil((until - now).total_seconds()) if until else SHORTEST_WAIT_SECONDS
         raise LockedOut(retry_after_seconds=max(SHORTEST_WAIT_SECONDS, seconds), until=until)
@@ -218,11 +219,14 @@ def _refused_until(keys: Iterable[str], *, now: datetime) -> datetime | None:
     return max(began + window for began in refused.values_list("window_started_at", flat=True))
 
 
-def release(*, reservations: Sequence[Reservation]) -> None:
-    """Release what was reserved: nothing was compared, or another bucket refused it."""
-    for made in reservations:
-        rows = LockoutBucket.objects.filter(key=made.key, window_started_at=made.window_started_at)
-        rows.filter(taken__gt=0).update(taken=F("taken") - 1)
+def release(*, reservations: Sequence[Reservation], now: datetime | None = None) -> None:
+    """Release what was reserved: nothing was compared, or another bucket refused it.
+
+    One statement, in the order in which all lock these rows.
+    """
+    if reservations:
+        rows = [(made.key, made.places, 0, made.window_started_at) for made in reservations]
+        _upsert(_CLEAR, rows=rows, values={"account": "", "now": now or timezone.now()})
 
 
 def clear(*, reservations: Sequence[Reservation], now: datetime) -> None:

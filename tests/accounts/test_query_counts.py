@@ -113,8 +113,7 @@ def test_a_locked_account_takes_the_same_statements_whether_it_exists_and_the_pa
     assert right[1] == wrong[1] == unknown[1]
     assert right[1] == [
         "reserve",
-        "release",
-        "release",
+        "clear",  # what was reserved of the address and the site
         "ask how long it is locked",
         "find the account",
         "leave a mail",
