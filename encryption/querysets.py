@@ -12,6 +12,7 @@ from encryption.batches import ROWS_PER_BATCH, write_cells
 from encryption.blind_index import BlindIndex
 from encryption.errors import ExpressionRefused
 from encryption.fields import together
+from encryption.fields.rows import RowSalt, keep_salt, settle_salt
 from encryption.fields.saving import sealed_value
 from encryption.fields.wrapping import Wrapping
 
@@ -64,6 +65,20 @@ class EncryptedQuerySet(models.QuerySet[M]):
             return sum(self._update_rows(keys, given, values) for keys in self._locked_keys())
 
     update.alters_data = True  # type: ignore[attr-defined]  # Django's mark against templates
+
+    def bulk_create(self, objs: Iterable[M], *args: Any, **options: Any) -> list[M]:
+        """Insert; an upsert by the rows' salts takes the objects for those rows, and no copies."""
+        items = list(objs)
+        fields = self.model._meta.local_concrete_fields
+        salts = {field.name for field in fields if isinstance(field, RowSalt)}
+        for item in items if salts & set(options.get("unique_fields") or ()) else ():
+            keep_salt(item)
+        made = super().bulk_create(items, *args, **options)
+        for item in made if salts else ():
+            settle_salt(item)
+        return made
+
+    bulk_create.alters_data = True  # type: ignore[attr-defined]
 
     def bulk_update(
         self, objs: Iterable[M], fields: Iterable[str], batch_size: int | None = None

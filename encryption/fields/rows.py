@@ -70,12 +70,27 @@ def _uuid_key(model: type[models.Model]) -> AnyField | None:
 
 
 def renew_salt(instance: models.Model, salt: RowSalt) -> None:
-    """Make sure that an instance about to be inserted has a salt no other row has."""
+    """Make sure that an instance about to be inserted has a salt no other row has.
+
+    One that has a database is taken for a copy of a row: also one that is new, and was given a
+    related object, for which Django notes the database too.
+    """
     state: Any = instance._state
-    is_copy = state.db is not None and not getattr(state, "row_salt_is_fresh", False)
-    if is_copy or getattr(instance, salt.attname) is None:
+    has_another = state.db is not None and not getattr(state, "row_salt_is_fresh", False)
+    if has_another or getattr(instance, salt.attname) is None:
         setattr(instance, salt.attname, uuid.uuid4())
-        state.row_salt_is_fresh = True
+        state.row_salt_is_fresh, state.row_salt_is_copys = True, has_another
+
+
+def keep_salt(instance: models.Model) -> None:
+    """Take the instance's salt for the one of the row that it is to be written to."""
+    state: Any = instance._state
+    state.row_salt_is_fresh = True
+
+
+def is_copy(instance: models.Model) -> bool:
+    """Return whether the instance had a salt, and was given another when it was to be inserted."""
+    return getattr(instance._state, "row_salt_is_copys", False)
 
 
 def row_of(instance: models.Model, field: AnyField) -> bytes | None:
@@ -98,4 +113,4 @@ def as_row(value: Any) -> bytes | None:
 def settle_salt(instance: models.Model) -> None:
     """Forget, once a row is written, that its salt was fresh: the next copy needs its own."""
     state: Any = instance._state
-    state.row_salt_is_fresh = False
+    state.row_salt_is_fresh = state.row_salt_is_copys = False

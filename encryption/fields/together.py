@@ -20,7 +20,7 @@ from django.db.models.sql import UpdateQuery
 from encryption.blind_index import BlindIndex, indexes_of
 from encryption.ciphertext import Bound
 from encryption.errors import ExpressionRefused
-from encryption.fields.rows import RowSalt, SavedSalt, as_row, identity_field
+from encryption.fields.rows import RowSalt, SavedSalt, as_row, identity_field, is_copy
 from encryption.fields.wrapping import Wrapping
 
 if TYPE_CHECKING:
@@ -179,6 +179,13 @@ def _check_upsert(field: Wrapping[Any, Any], query: Any) -> None:
     identity = field.identity()
     conflict = {getattr(f, "name", f) for f in query.unique_fields or ()}
     if conflict & {identity.name, identity.column, identity.attname}:
+        if any(map(is_copy, query.objs)):
+            raise ExpressionRefused(
+                f"bulk_create(update_conflicts=True) of {field.model._meta.label} would insert "
+                "what is to be updated: objects with a database are copies to a plain manager, and "
+                "get salts of their own. Give the model `objects = EncryptedManager()`, or set "
+                "keys (`owner_id=`) and no related objects."
+            )
         return
     if isinstance(identity, RowSalt):
         encrypted = {f for f in field.model._meta.local_fields if isinstance(f, Wrapping)}

@@ -40,9 +40,9 @@ def loaded(row, tmp, *, clear, **fields):
     call_command("loaddata", str(path), verbosity=0)
 
 
-def upserted(row, bob, *update_fields):
-    made = Record(row_salt=row.row_salt, owner_id=bob.pk, text="new", iban=IBAN)
-    Record.objects.bulk_create(
+def upserted(row, bob, *update_fields, rows=Record.objects, **owner):
+    made = Record(row_salt=row.row_salt, **(owner or {"owner_id": bob.pk}), text="new", iban=IBAN)
+    rows.bulk_create(
         [made],
         update_conflicts=True,
         unique_fields=["row_salt"],
@@ -99,6 +99,15 @@ FOLLOWS = {
         [changed(fresh(row), owner=bob)], ["owner", "text", "iban"]
     ),
     "bulk_create, conflicts": lambda row, bob, _: upserted(row, bob, "owner", *BOTH),
+    "bulk_create, conflicts, object": lambda row, bob, _: upserted(
+        row, bob, "owner", *BOTH, owner=bob
+    ),
+    "bulk_create of what was read": lambda row, bob, _: Record.objects.bulk_create(
+        [changed(Record.objects.get(), pk=None, owner=bob)],
+        update_conflicts=True,
+        unique_fields=["row_salt"],
+        update_fields=["owner", *BOTH],
+    ),
     "admin": lambda row, bob, _: posted(row, bob),
     "related add": lambda row, bob, _: bob.records.add(row),
     "related add, one by one": lambda row, bob, _: bob.records.add(fresh(row), bulk=False),
@@ -134,6 +143,9 @@ REFUSED = {
         [changed(row, owner=bob)], ["owner"]
     ),
     "bulk_create, owner": lambda row, bob, _: upserted(row, bob, "owner"),
+    "bulk_create, object, by a plain queryset": lambda row, bob, _: upserted(
+        row, bob, "owner", *BOTH, rows=models.QuerySet(Record), owner=bob
+    ),
     "bulk_create, value": lambda row, bob, _: upserted(row, bob, "text", "row_salt"),
     "bulk_create, no index": lambda row, bob, _: upserted(row, bob, "owner", "text", "iban"),
 }
