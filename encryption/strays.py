@@ -47,7 +47,8 @@ def bring_home(subject: str) -> None:
 
     One that cannot be read stays as it is: it was an event when it was tried.
     """
-    for column in {subject_field(field) for field in all_fields() if field.subject}:
+    columns = {subject_field(field) for field in all_fields() if field.subject}
+    for column in filter(None, columns):
         value = _value_naming(subject, column)
         if value is not None:
             _encrypt_for(column, value, _rows(column.model).filter(**{column.attname: value}))
@@ -66,8 +67,8 @@ def release(subject: str, keys: Iterable[UUID]) -> None:
             continue
         head = Substr(Ciphertext(field.name), 1, SUBJECT_HEADER_BYTES, output_field=BinaryField())
         under = _rows(field.model).annotate(envelope_head=head).filter(envelope_head__in=heads)
-        owners = under.exclude(**{column.attname: None}).values_list(column.attname, flat=True)
-        for value in set(owners):
+        owners = under.exclude(**{column.attname: None}).order_by().distinct()
+        for value in list(owners.values_list(column.attname, flat=True)):
             if (owner := name_of(column, value)) != subject:
                 key_for(keyring(), owner)  # raises where there would be nothing to encrypt under
                 _encrypt_for(column, value, under.filter(**{column.attname: value}))
@@ -91,7 +92,7 @@ def _encrypt_for(column: Any, value: Any, rows: Any) -> None:
 def _value_naming(subject: str, column: Any) -> Any:
     """Return the value by which a column names a person; ``None`` where it can name none such."""
     kind, _, written = subject.partition(":")
-    if column is not None and name_of(column, "") == f"{kind}:":
+    if name_of(column, "") == f"{kind}:":
         with suppress(ValidationError):  # no key of that model
             return column.to_python(written)
     return None
