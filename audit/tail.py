@@ -4,19 +4,23 @@ Numbers are given by one sealer at a time, and those of a batch become visible a
 has read up to a number has read everything before it, which no order by time can promise: an event
 becomes visible when its transaction commits. What is not sealed yet is not here yet.
 
-An event whose row somebody removed is passed over: ``audit_verify`` names it.
+An event whose row somebody removed is passed over, and one that Python cannot read, which no
+application wrote: ``audit_verify`` names both.
 """
 
 from __future__ import annotations
 
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.db import DataError, connection
 from django.utils import timezone
 
 from audit.errors import CursorLost, ReaderOvertaken
 from audit.models import MAIN_STREAM, Checkpoint, EventReader, EventSeal, SecurityEvent
+from audit.sealing import rows
 from audit.sealing.encoding import GENESIS
 from audit.sealing.sealer import head_of
 from garrison import events as garrison_events
@@ -25,7 +29,10 @@ from garrison.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from django.db.models import QuerySet
+
 BATCH = 500  # events read and handled between two advances of a reader
+UNREADABLE = (ValueError, RecursionError, DataError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +153,23 @@ def _events(seals: list[EventSeal], kinds: Collection[str] | None) -> list[Secur
     wanted = SecurityEvent.objects.filter(pk__in=[seal.pk for seal in seals])
     if kinds is not None:
         wanted = wanted.of_kinds(kinds)
-    by_key = {event.pk: event for event in wanted}
+    by_key = {event.pk: event for event in _readable(wanted)}
     found = [seal for seal in seals if seal.pk in by_key]
     for seal in found:
         seal.event = by_key[seal.pk]  # and so event.seal, without a query
     return [seal.event for seal in found]
+
+
+def _readable(events: QuerySet[SecurityEvent]) -> list[SecurityEvent]:
+    with rows.any_text(connection):
+        try:
+            return list(events)
+        except UNREADABLE:  # one of them; which one, the driver does not say
+            found: list[SecurityEvent] = []
+            for key in list(events.values_list("pk", flat=True)):
+                with suppress(*UNREADABLE):
+                    found += events.filter(pk=key)
+            return found
 
 
 def _found(cursor: Cursor) -> Cursor:

@@ -66,16 +66,23 @@ def without_key(connection: BaseDatabaseWrapper, *, after: uuid.UUID, most: int)
 
 @contextmanager
 def cursor(connection: BaseDatabaseWrapper) -> Iterator[CursorWrapper]:
-    """Open a cursor that reads whatever stands there: SQLite keeps texts that are no UTF-8."""
-    with connection.cursor() as opened:
-        if connection.vendor != "sqlite":
-            yield opened
-            return
-        connection.connection.text_factory = _text
-        try:
-            yield opened
-        finally:
-            connection.connection.text_factory = str
+    """Open a cursor that reads whatever text stands there."""
+    with any_text(connection), connection.cursor() as opened:
+        yield opened
+
+
+@contextmanager
+def any_text(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Read texts that are no UTF-8 too, which SQLite keeps."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    connection.connection.text_factory = _text
+    try:
+        yield
+    finally:
+        connection.connection.text_factory = str
 
 
 def _text(stored: bytes) -> str:

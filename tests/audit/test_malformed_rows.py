@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone as django_timezone
 
+from audit import tail
 from audit.models import EventSeal, SecurityEvent
 from audit.sealing import sealer
 from tests.audit.attacks import command, execute, inserted, looked, sealed
@@ -30,6 +31,7 @@ def test_a_row_that_python_cannot_read_does_not_stop_the_sealer(protected, odd):
     happened([django_timezone.now()])
     assert sealer.catch_up(now=django_timezone.now()) == 3
     assert [violation.code for violation in looked().violations] == ["unattested"]
+    assert len(list(tail.tail())) >= 3, "a reader gets what the application wrote"
 
 
 @on_sqlite
@@ -59,6 +61,7 @@ def test_a_row_that_sqlite_keeps_whatever_it_is_does_not_stop_the_sealer(protect
     happened([django_timezone.now()])
     assert sealer.catch_up(now=django_timezone.now()) == 3
     assert [violation.code for violation in looked().violations] == ["unattested"]
+    assert len(list(tail.tail())) >= 2, "a reader gets what the application wrote"
     assert command()[0] == 1
 
 
