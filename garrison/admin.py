@@ -19,6 +19,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
 
     goes_with_owner = False  # deleted with what it belongs to, as a session with its user
     actions = None
+    empty_value_display = "–"  # noqa: RUF001 - as the columns of ours write it
     show_full_result_count = False
     list_per_page = 50
 
