@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from accounts.admin.devices import TrustedDeviceAdmin
 from accounts.admin.guard import use_guarded_groups
 from accounts.admin.lockout_buckets import LockoutBucketAdmin, register_axes_attempts
+from accounts.admin.next_page import use_next_page
 from accounts.admin.own_password import use_own_form
 from accounts.admin.users import UserAdmin
 from accounts.forms import SignInForm
@@ -24,5 +25,6 @@ if get_user_model() is User:
 if admin.site.login_form is None:
     admin.site.login_form = SignInForm
     admin.site.login_template = admin.site.login_template or "accounts/sign_in.html"
+use_next_page(admin.site)
 use_own_form(admin.site)
 use_guarded_groups(admin.site)

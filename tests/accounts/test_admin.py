@@ -414,3 +414,25 @@ def test_what_axes_recorded_can_be_looked_at(browser, locked):
     from axes.models import AccessLog
 
     assert not admin.site.is_registered(AccessLog)
+
+
+@pytest.mark.parametrize(
+    ("asked", "leads_to"),
+    [
+        (USERS, USERS),
+        (f"{USERS}?q=a%20b", f"{USERS}?q=a%20b"),
+        (USERS.rstrip("/"), USERS.rstrip("/")),  # Django adds the slash
+        ("/there-is-nothing-here", "/admin/"),
+        ("/admin/nor/here/", "/admin/"),
+        ("/admin/logout/", "/admin/"),  # takes POST only
+        ("//elsewhere.example/", "/admin/"),
+        ("http://[", "/admin/"),
+    ],
+)
+@pytest.mark.parametrize("where", ["address", "form"])
+def test_a_sign_in_leads_to_a_page_that_is_there(client, admin_user, asked, leads_to, where):
+    form = {"username": admin_user.email, "password": PASSWORD}
+    query = {"query_params": {"next": asked}} if where == "address" else {}
+    body = form if query else form | {"next": asked}
+    answer = client.post(LOGIN, body, secure=True, **query)
+    assert (answer.status_code, answer["Location"]) == (302, leads_to)
