@@ -160,6 +160,13 @@ def test_a_success_ends_the_memory_of_earlier_locks():
 
 
 @pytest.mark.django_db
+def test_a_success_leaves_a_lock_of_the_address_that_began_meanwhile():
+    held, until = take(BUCKET, ADDRESS), NOW + timedelta(minutes=15)
+    LockoutBucket.objects.filter(key=ADDRESS.key).update(locked_until=until)
+    lockout.clear(reservations=held, now=NOW)
+    assert LockoutBucket.objects.get(key=ADDRESS.key).locked_until == until
+
+
 def test_a_success_forgets_no_earlier_lock_of_the_address():
     LockoutBucket.objects.create(
         key=ADDRESS.key, places=10, taken=10, window_started_at=NOW, locked_until=NOW, locks=1
