@@ -69,6 +69,18 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         "How many of the last passwords, the present one among them, may not be set again.",
         minimum=0,
     )
+    password_max_age_days = Setting[int | None](
+        90,
+        "After how many days a new password is asked for at sign-in; None never asks for one "
+        "because of its age (OWASP ASVS 5.0 V6.2.10).",
+        kind=(int, type(None)),
+        minimum=1,
+    )
+    password_warning_days = Setting(
+        14,
+        "How many days before it expires the owner of a password is told at each sign-in.",
+        minimum=0,
+    )
     breach_corpus = Setting(
         "",
         "Where `breach_corpus install` puts the file of breached passwords, which then answers.",
@@ -129,7 +141,7 @@ class AccountsSettings(AppSettings, prefix="ACCOUNTS"):
         "The cookie by which a browser is a trusted device; begin it with __Host- under HTTPS.",
     )
     sign_in_steps = Setting[list[str]](
-        ["accounts.steps.VerifiedAddress"],
+        ["accounts.steps.VerifiedAddress", "accounts.renewal.PasswordStillGood"],
         "Dotted paths of the steps that a sign-in passes after its password, in order.",
         validate=_is_no_step,
     )

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 
 class AccountRefusal(Refusal):
-    """Base of every refusal here; ``reason`` is what the event of a failed sign-in calls it."""
+    """Base of every refusal here; ``reason`` is what the event of a failed sign-in calls it.
+
+    One that is no failure counts as none where a step raises it.
+    """
 
     reason: ClassVar[str] = "refused"
+    is_failure: ClassVar[bool] = True
 
 
 class InvalidCredentials(AccountRefusal):
@@ -49,6 +53,12 @@ class EmailUnverified(AccountRefusal):
     reason = "unverified"
 
 
+_WHY_NEW = {
+    "password_expired": "Your password has expired; choose a new one",
+    "password_breached": "Your password is known from a breach; choose a new one",
+}
+
+
 class StepRequired(AccountRefusal):
     """The password was right, and a step asks for more; ``token`` continues the sign-in."""
 
@@ -56,11 +66,15 @@ class StepRequired(AccountRefusal):
     status = 401
     title = "One more step is needed to sign in"
 
-    def __init__(self, *, token: str, methods: Sequence[str]) -> None:
-        """Keep what the answer needs; ``methods`` names the ways to answer."""
-        super().__init__()
+    def __init__(self, *, token: str, methods: Sequence[str], reason: str = "") -> None:
+        """Keep what the answer needs; ``methods`` names the ways to answer.
+
+        ``reason`` is why a new password is asked for: ``password_expired``, ``password_breached``.
+        """
+        super().__init__(_WHY_NEW.get(reason, ""))
         self.token = token
         self.methods = list(methods)
+        self.why = reason
 
 
 class SignInExpired(AccountRefusal):
@@ -69,6 +83,7 @@ class SignInExpired(AccountRefusal):
     code = "mfa_token_invalid"
     status = 401
     title = "This sign-in cannot be continued; begin again"
+    is_failure = False
 
 
 class PasswordRejected(AccountRefusal):
@@ -77,6 +92,7 @@ class PasswordRejected(AccountRefusal):
     code = "password_rejected"
     status = 400
     title = "The new password was not accepted"
+    is_failure = False
 
 
 class CurrentPasswordWrong(AccountRefusal):

@@ -74,6 +74,11 @@ PASSWORD_CHANGED = EventKind(
     Severity.MEDIUM,
     "A person chose a new password by proving the present one; every other session was ended.",
 )
+PASSWORD_FOUND_BREACHED = EventKind(
+    "accounts.password.found_breached",
+    Severity.MEDIUM,
+    "A password was right and is known from a breach; its owner has to choose a new one.",
+)
 PASSWORD_SET_BY_STAFF = EventKind(
     "accounts.password.set_by_staff",
     Severity.MEDIUM,

@@ -18,11 +18,18 @@ from django.views.decorators.debug import sensitive_variables
 from accounts import browser
 from accounts.attempt import Attempt, Reason
 from accounts.backends import SIGN_IN_ATTRIBUTE, complete_at_login, refusal_of
-from accounts.errors import AccountRefusal, InvalidCredentials, SignInExpired, StepRequired
+from accounts.errors import (
+    AccountRefusal,
+    InvalidCredentials,
+    PasswordRejected,
+    SignInExpired,
+    StepRequired,
+)
 from accounts.models import User
 from accounts.password import history
 from accounts.password.rules import LONGEST_PASSWORD
 from accounts.services import conclude_password_set, prove_password, set_own_password
+from accounts.sign_in import NEW_PASSWORD
 from garrison.errors import Refusal
 
 if TYPE_CHECKING:
@@ -108,6 +115,8 @@ class SignInForm(AdminAuthenticationForm):
         return self._error_for(refusal)
 
     def _error_for(self, refusal: Refusal) -> ValidationError:
+        if isinstance(refusal, PasswordRejected):
+            return _reasons(refusal)
         self.is_asked = isinstance(refusal, StepRequired)
         if isinstance(refusal, StepRequired):
             self._ask(refusal.methods)
@@ -119,6 +128,7 @@ class SignInForm(AdminAuthenticationForm):
 def _answer_fields(methods: list[str]) -> dict[str, forms.Field]:
     names = [(method, method.replace("_", " ").capitalize()) for method in methods]
     one = len(methods) == 1
+    hint = "new-password" if methods == [NEW_PASSWORD] else "one-time-code"
     return {
         "method": forms.ChoiceField(
             choices=names, required=False, widget=forms.HiddenInput if one else forms.Select
@@ -127,7 +137,7 @@ def _answer_fields(methods: list[str]) -> dict[str, forms.Field]:
             label=names[0][1] if one else "Answer",
             strip=False,
             max_length=LONGEST_PASSWORD,
-            widget=forms.PasswordInput(attrs={"autocomplete": "one-time-code", "autofocus": True}),
+            widget=forms.PasswordInput(attrs={"autocomplete": hint, "autofocus": True}),
         ),
     }
 
@@ -140,6 +150,8 @@ def _reasons(refusal: Refusal) -> ValidationError:
 
 def _sentence(refusal: Refusal) -> str:
     wait = refusal.retry_after_seconds
+    if isinstance(refusal, StepRequired):
+        return f"{refusal.detail}."
     if wait is None:
         return f"{refusal.title}."
     if wait <= 60:

@@ -87,6 +87,7 @@ def hold(sign_in: SignIn, *, methods: list[str], now: datetime) -> str:
         reservations=[_to_json(made) for made in sign_in.attempt.reservations],
         amr=sign_in.amr,
         passed=sign_in.passed,
+        notes=sign_in.notes,
         expires_at=sign_in.pending.expires_at if sign_in.pending else now + lifetime,
     )
     with transaction.atomic():
@@ -116,7 +117,7 @@ def resume(digest: str, *, now: datetime) -> SignIn:
     attempt.reservations = [_from_json(made) for made in row.reservations]
     if row.bucket:
         attempt.device = row.bucket.rpartition(":")[2]
-    return SignIn(account, attempt, row.amr, row.passed, pending=row)
+    return SignIn(account, attempt, row.amr, row.passed, row.notes, pending=row)
 
 
 def end_access(user: AbstractBaseUser, *, reason: str, **more: Any) -> None:

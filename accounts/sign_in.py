@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from accounts.models import TrustedDevice
 
 PASSWORD_METHOD = "pwd"  # noqa: S105 - the name of a method in RFC 8176
+NEW_PASSWORD = "new_password"  # noqa: S105 - the method by which a password is replaced
+MUST_CHANGE = "must_change"  # a note: why the password has to be replaced, one of the next two
+EXPIRED = "password_expired"
+BREACHED = "password_breached"
+EXPIRES_AT = "password_expires_at"  # a note: when, in ISO 8601, where it is soon
+EXPIRES_AT_ATTRIBUTE = "accounts_password_expires_at"  # where an answer finds that note: the user
 
 
 @dataclass(slots=True)
@@ -28,13 +34,15 @@ class SignIn:
     """Somebody who has proved something, and has no session yet.
 
     ``amr`` is what was proved (RFC 8176), ``passed`` the dotted paths of the steps that asked for
-    more and were answered; ``pending`` is the row of one that stood half-done.
+    more and were answered; ``notes`` what the steps noted when they saw the password; ``pending``
+    is the row of one that stood half-done.
     """
 
     account: AbstractBaseUser
     attempt: Attempt
     amr: list[str] = field(default_factory=lambda: [PASSWORD_METHOD])
     passed: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
     pending: PendingSignIn | None = None
 
     def require_claim(self) -> None:

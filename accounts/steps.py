@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 class Step:
     """One demand; a subclass overrides :meth:`require`, and :meth:`verify` where it asks."""
 
+    def inspect(self, sign_in: SignIn, *, password: str) -> None:
+        """See the password once, just proved; what is to be known of it later goes to the notes.
+
+        The notes are stored with a sign-in that is halted, and the password never is.
+        """
+
     def require(self, sign_in: SignIn) -> Sequence[str]:  # noqa: ARG002 - for subclasses
         """Return the methods by which the demand may be met now; nothing where it is met.
 

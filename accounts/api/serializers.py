@@ -13,6 +13,7 @@ from rest_framework import serializers
 from accounts.api.trusted_devices import DeviceTokenField
 from accounts.login_name import LONGEST_LOGIN_NAME, LONGEST_TYPED_NAME, acceptable
 from accounts.models.user import LONGEST_NAME, validate_printable
+from accounts.sign_in import EXPIRES_AT_ATTRIBUTE
 from http_hardening.api.serializers import (
     MOST_ROWS,
     PageOutput,
@@ -249,6 +250,12 @@ class LoginOutput(TokenPairOutput):
 
     device_token = serializers.CharField()
     user = ProfileOutput(source="session.user")
+    password_expires_at = serializers.DateTimeField(
+        source=f"session.user.{EXPIRES_AT_ATTRIBUTE}",
+        default=None,
+        allow_null=True,
+        help_text="When the password has to be replaced, where that is soon.",
+    )
 
 
 class StepOutput(serializers.Serializer[Any]):
@@ -257,6 +264,10 @@ class StepOutput(serializers.Serializer[Any]):
     mfa_required = serializers.BooleanField(default=True)
     mfa_token = serializers.CharField(source="token")
     methods = serializers.ListField(child=serializers.CharField())
+    reason = serializers.CharField(
+        source="why",
+        help_text="Why a new password is asked for: `password_expired`, `password_breached`.",
+    )
 
 
 SIGN_IN_OUTPUT = PolymorphicProxySerializer(

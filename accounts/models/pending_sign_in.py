@@ -26,6 +26,7 @@ class PendingSignIn(models.Model):
     reservations = models.JSONField()
     amr = models.JSONField()
     passed = models.JSONField()
+    notes = models.JSONField(default=dict)
     tries = models.PositiveSmallIntegerField(default=0)
     expires_at = models.DateTimeField(db_index=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.hashers import check_password, is_password_usable
+from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
 from accounts.conf import settings
@@ -30,6 +31,23 @@ def newest_of(account: AbstractBaseUser) -> UsedPassword | None:
     """Return the row of the present password; ``None`` where nobody noted when it was set."""
     row = _of(account).first()
     return row if row is not None and row.encoded == account.password else None
+
+
+def dated(*, account: AbstractBaseUser, now: datetime) -> UsedPassword | None:
+    """Return the row of the present password; one that nobody dated counts from now.
+
+    So neither an upgrade nor a host's own ``set_password()`` makes a password old. ``None`` where
+    the account has changed in this moment.
+    """
+    row = newest_of(account)
+    if row is not None:
+        return row
+    with transaction.atomic():
+        rows = type(account)._default_manager.select_for_update()
+        locked = rows.filter(pk=account.pk).first()
+        if locked is None or locked.password != account.password:
+            return None
+        return newest_of(locked) or record(account=locked, now=now)
 
 
 @sensitive_variables("password")

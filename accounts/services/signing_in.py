@@ -18,7 +18,8 @@ from accounts import devices, events, pending
 from accounts.attempt import Reason, target_of
 from accounts.errors import InvalidCredentials, StepRequired
 from accounts.services.credentials import prove
-from accounts.steps import methods_asked
+from accounts.sign_in import EXPIRES_AT, EXPIRES_AT_ATTRIBUTE, MUST_CHANGE, NEW_PASSWORD
+from accounts.steps import methods_asked, sign_in_steps
 from accounts.user_model import can_be_deactivated
 from garrison.errors import Refusal
 from garrison.events import emit
@@ -93,8 +94,11 @@ def begin(
     """
     now = now or timezone.now()
     device = devices.recognise(device_token, login_name=login_name, now=now)
-    proved = prove(login_name=login_name, password=password, device=device, now=now)
-    return _require(proved, now=now)
+    begun = prove(login_name=login_name, password=password, device=device, now=now)
+    with begun.released_on_error():
+        for step in sign_in_steps():
+            step.inspect(begun, password=password)
+    return _require(begun, now=now)
 
 
 @sensitive_variables("answer")
@@ -116,14 +120,15 @@ def _require(
         try:
             methods = list(methods_asked(begun, method=method, answer=answer))
         except Refusal as refusal:
-            if refusal.status < 500:
+            if refusal.status < 500 and getattr(refusal, "is_failure", True):
                 if begun.pending:
                     begun.attempt.reserve_again()
                 begun.fail(Reason(getattr(refusal, "reason", Reason.REFUSED)))
             raise
         if methods:
             token = pending.hold(begun, methods=methods, now=now)
-            raise StepRequired(token=token, methods=methods)
+            reason = begun.notes.get(MUST_CHANGE, "") if NEW_PASSWORD in methods else ""
+            raise StepRequired(token=token, methods=methods, reason=reason)
     return begun
 
 
@@ -139,6 +144,7 @@ def _start(begun: SignIn, *, now: datetime) -> SignedIn:
         begun.fail(Reason.CHANGED)
         raise InvalidCredentials
     begun.clear(now=now)
+    setattr(begun.account, EXPIRES_AT_ATTRIBUTE, begun.notes.get(EXPIRES_AT))
     held = {field.name: getattr(tokens, field.name) for field in fields(tokens)}
     return SignedIn(**held, device_token=devices.token_of(device))
 

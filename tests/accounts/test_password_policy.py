@@ -121,9 +121,9 @@ def test_each_rule_finds_what_it_is_for(password, code):
 @pytest.mark.slow
 def test_chance_is_accepted():
     alphabet = string.ascii_letters + string.digits + string.punctuation
-    drawn = ["".join(secrets.choice(alphabet) for _ in range(16)) for _ in range(2_000)]
+    drawn = ["".join(secrets.choice(alphabet) for _ in range(16)) for _ in range(400)]
     refused = [password for password in drawn if codes(password)]
-    assert len(refused) <= 10, refused  # 0.5 %
+    assert len(refused) <= 2, refused  # 0.5 %
 
 
 @pytest.mark.parametrize(
