@@ -13,12 +13,14 @@ from rest_framework import serializers
 from accounts.api.trusted_devices import DeviceTokenField
 from accounts.login_name import LONGEST_LOGIN_NAME, LONGEST_TYPED_NAME, acceptable
 from accounts.models.user import LONGEST_NAME, validate_printable
+from accounts.password.generator import KINDS, LONGEST, RANDOM, SHORTEST
 from accounts.sign_in import EXPIRES_AT_ATTRIBUTE
 from http_hardening.api.serializers import (
     MOST_ROWS,
     PageOutput,
     PageQuery,
     PasswordField,
+    QuerySerializer,
     StrictSerializer,
 )
 from sessions_tracking.api.serializers import TokenPairOutput
@@ -179,6 +181,13 @@ class PasswordStrengthInput(StrictSerializer):
     )
 
 
+class GenerateQuery(QuerySerializer):
+    """Which password to draw; ``length`` is in characters, and a passphrase's least."""
+
+    kind = serializers.ChoiceField(choices=KINDS, default=RANDOM)
+    length = serializers.IntegerField(min_value=SHORTEST, max_value=LONGEST, default=SHORTEST)
+
+
 class ProfileInput(StrictSerializer):
     """What people may change of their own account."""
 
@@ -198,6 +207,12 @@ class ReasonOutput(serializers.Serializer[Any]):
 
     code = serializers.CharField()
     message = serializers.CharField()
+
+
+class GeneratedOutput(serializers.Serializer[Any]):
+    """A password that is stored nowhere."""
+
+    password = serializers.CharField()
 
 
 class StrengthOutput(serializers.Serializer[Any]):

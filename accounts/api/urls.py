@@ -24,6 +24,7 @@ urlpatterns = [
         name="trusted-device",
     ),
     path("password/change", views.ChangeView.as_view(), name="password-change"),
+    path("password/generate", views.PasswordGenerateView.as_view(), name="password-generate"),
     path("password/strength", views.PasswordStrengthView.as_view(), name="password-strength"),
 ]
 if not missing_fields():

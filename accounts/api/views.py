@@ -28,6 +28,7 @@ from accounts.errors import (
     StepRequired,
 )
 from accounts.models import TrustedDevice
+from accounts.password.generator import generate
 from accounts.password.policy import advise
 from accounts.user_model import missing_fields
 from http_hardening.api.operations import operation
@@ -188,6 +189,17 @@ class PasswordStrengthView(PublicView):
     def post(self, **given: Any) -> Any:
         """Report how long it would stand, and what speaks against it; nothing is stored."""
         return advise(**given)
+
+
+class PasswordGenerateView(PublicAPIView):
+    """Draw a password."""
+
+    throttle_scope = "api"
+
+    @operation(query=serializers.GenerateQuery, returns=serializers.GeneratedOutput)
+    def get(self, *, kind: str, length: int) -> dict[str, str]:
+        """Return one drawn by chance, which the policy accepts; nothing is stored."""
+        return {"password": generate(kind=kind, length=length)}
 
 
 class MeView(StrictAPIView):

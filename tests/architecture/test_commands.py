@@ -67,6 +67,7 @@ ARGUMENTS = {
         "session": ([], set()),
         "reason": (["--all", "--dry-run"], TEXTS),
     },
+    "generate_password": {"kind": ([], set()), "length": ([], set())},
     "generate_keys": {"identity_file": ([], TEXTS)},
     "list_sessions": {"user": ([], set()), "limit": ([], set())},
     "reset_rate_limit": {
