@@ -177,13 +177,13 @@ class OwnPasswordForm(AdminOwnPasswordForm):
 
     def clean(self) -> dict[str, Any]:
         """Refuse a password that was used before, once the present one is proved."""
-        cleaned = super().clean()
+        super().clean()
         if not self.errors:
             try:
-                history.require_unused(cleaned["new_password1"], account=self.proved)
+                history.require_unused(self.cleaned_data["new_password1"], account=self.proved)
             except AccountRefusal as refusal:
                 self.add_error("new_password2", _reasons(refusal))
-        return cleaned
+        return self.cleaned_data
 
     def save(self, commit: bool = True) -> User:  # noqa: ARG002, FBT001, FBT002 - Django's
         """Set the password; the browser that asks stays signed in."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from accounts.password.rules.breached import Breached
 from accounts.password.rules.characters import Encodable, is_encodable
-from accounts.password.rules.common import Common
+from accounts.password.rules.commonness import Common
 from accounts.password.rules.context import Context
 from accounts.password.rules.guessability import Guessability
 from accounts.password.rules.keyboard import KeyboardWalk
