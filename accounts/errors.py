@@ -74,7 +74,8 @@ class StepRequired(AccountRefusal):
         super().__init__(_WHY_NEW.get(reason, ""))
         self.token = token
         self.methods = list(methods)
-        self.why = reason
+        if reason:  # else the answer has no such field
+            self.why = reason
 
 
 class SignInExpired(AccountRefusal):

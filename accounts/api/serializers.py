@@ -267,8 +267,7 @@ class LoginOutput(TokenPairOutput):
     user = ProfileOutput(source="session.user")
     password_expires_at = serializers.DateTimeField(
         source=f"session.user.{EXPIRES_AT_ATTRIBUTE}",
-        default=None,
-        allow_null=True,
+        required=False,
         help_text="When the password has to be replaced, where that is soon.",
     )
 
@@ -281,6 +280,7 @@ class StepOutput(serializers.Serializer[Any]):
     methods = serializers.ListField(child=serializers.CharField())
     reason = serializers.CharField(
         source="why",
+        required=False,
         help_text="Why a new password is asked for: `password_expired`, `password_breached`.",
     )
 

@@ -144,7 +144,8 @@ def _start(begun: SignIn, *, now: datetime) -> SignedIn:
         begun.fail(Reason.CHANGED)
         raise InvalidCredentials
     begun.clear(now=now)
-    setattr(begun.account, EXPIRES_AT_ATTRIBUTE, begun.notes.get(EXPIRES_AT))
+    if EXPIRES_AT in begun.notes:
+        setattr(begun.account, EXPIRES_AT_ATTRIBUTE, begun.notes[EXPIRES_AT])
     held = {field.name: getattr(tokens, field.name) for field in fields(tokens)}
     return SignedIn(**held, device_token=devices.token_of(device))
 
