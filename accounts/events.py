@@ -79,6 +79,11 @@ PASSWORD_FOUND_BREACHED = EventKind(
     Severity.MEDIUM,
     "A password was right and is known from a breach; its owner has to choose a new one.",
 )
+PASSWORD_RESET_SENT = EventKind(
+    "accounts.password.reset_sent",
+    Severity.MEDIUM,
+    "Staff ended an account's password and sessions, and its owner was mailed a code.",
+)
 PASSWORD_SET_BY_STAFF = EventKind(
     "accounts.password.set_by_staff",
     Severity.MEDIUM,

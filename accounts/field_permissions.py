@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django.apps import apps as registry
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.db import router
@@ -119,8 +120,11 @@ def may_see(*, user: Any, model: type[Model], path: str) -> bool:
 # --- The permissions as rows ----------------------------------------------------------------------
 
 
-def create_permissions(sender: Any, using: str, apps: Any, **_: Any) -> None:
-    """Create the permissions of an app's models after it was migrated, as Django does its own."""
+def create_permissions(sender: Any, using: str, apps: Any = registry, **_: Any) -> None:
+    """Create the permissions of an app's models after it was migrated or flushed, as Django does.
+
+    ``apps`` is the state that the migrations have reached.
+    """
     try:
         permissions = apps.get_model("auth", "Permission")
         types = apps.get_model("contenttypes", "ContentType")

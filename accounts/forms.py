@@ -202,6 +202,22 @@ class UserCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]  # only
         fields = ("email", "name")
 
 
+class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    """A new account whose owner chooses the password, by a code that is mailed."""
+
+    class Meta:
+        """No password."""
+
+        model = User
+        fields = ("email", "name")
+
+    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002 - Django's
+        """Leave a password that nothing matches."""
+        self.instance.set_unusable_password()
+        user: User = super().save(commit)
+        return user
+
+
 class UserChangeForm(DjangoUserChangeForm):  # type: ignore[type-arg]  # only in the stubs
     """What staff may change of an account."""
 

@@ -101,6 +101,14 @@ def _unlock_code(mail: OutgoingMail, now: datetime) -> Letter | None:
     return _address_of(account), {"code": code, "name": account.get_username()}
 
 
+def _reset_by_staff(mail: OutgoingMail, now: datetime) -> Letter | None:
+    account: Any = mail.user
+    if account is None or not account.is_active:
+        return None
+    code = codes.issue(user_id=account.pk, purpose=Purpose.RESET_PASSWORD, now=now)
+    return _address_of(account), {"code": code}
+
+
 def _registration_notice(mail: OutgoingMail, now: datetime) -> Letter | None:
     account = find_account(mail.address)
     if account is None or not _may_mail(mail, account, now=now):
@@ -150,6 +158,7 @@ def _counts(mail: OutgoingMail, key: str, places: int, window: timedelta, *, now
 _BY_TEMPLATE: dict[str, Callable[[OutgoingMail, datetime], Letter | None]] = {
     "verification_code": _verification_code,
     "reset_code": _reset_code,
+    "reset_by_staff": _reset_by_staff,
     "registration_notice": _registration_notice,
     "lockout_notice": _lockout_notice,
     "unlock_code": _unlock_code,

@@ -120,8 +120,8 @@ def resume(digest: str, *, now: datetime) -> SignIn:
     return SignIn(account, attempt, row.amr, row.passed, row.notes, pending=row)
 
 
-def end_access(user: AbstractBaseUser, *, reason: str, **more: Any) -> None:
-    """End the account's sessions, and void its half-done sign-ins: they count no longer either.
+def end_access(user: AbstractBaseUser, *, reason: str, **more: Any) -> int:
+    """End the account's sessions, return how many, and void its half-done sign-ins.
 
     Its devices are trusted no longer, but the one of a session that is spared. ``more`` goes to
     :func:`~sessions_tracking.services.end_sessions`. A row that is being completed in this moment
@@ -131,7 +131,7 @@ def end_access(user: AbstractBaseUser, *, reason: str, **more: Any) -> None:
     free = list(rows.values_list("pk", flat=True))
     PendingSignIn.objects.filter(pk__in=free).update(state="", bucket="")
     devices.revoke_all(user, except_session_id=more.get("except_session_id"))
-    end_sessions(user=user, reason=reason, **more)
+    return end_sessions(user=user, reason=reason, **more)
 
 
 def _why_void(row: PendingSignIn, account: Any, *, now: datetime) -> Reason | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group, Permission
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import HttpResponseRedirect
 from django.urls import reverse
@@ -101,6 +101,16 @@ class AccountGuard(PrivilegesGuard):
         if is_superuser(request.user):
             return fields
         return (*fields, *(("is_superuser",) if may_grant(request.user) else PRIVILEGES))
+
+    def may_set_password(self, request: HttpRequest) -> bool:
+        """Return whether they may choose somebody's password, past the ordinary code by mail."""
+        return request.user.has_perm(f"{self.opts.app_label}.set_password_{self.opts.model_name}")
+
+    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Leave the form to those who may choose somebody's password."""
+        if not self.may_set_password(request):
+            raise PermissionDenied
+        return super().user_change_password(request, *args, **kwargs)  # type: ignore[misc]  # of Django's UserAdmin
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Leave whoever may do more to whoever may do as much."""

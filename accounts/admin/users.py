@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts import lockout, services
 from accounts.admin.changes import emit_changes
 from accounts.admin.fields import FieldsGuarded
-from accounts.admin.guard import PRIVILEGES, AccountGuard, may_touch
-from accounts.forms import PasswordByStaffForm, UserChangeForm, UserCreationForm
+from accounts.admin.glance import glance_at
+from accounts.admin.guard import AccountGuard
+from accounts.forms import InvitationForm, PasswordByStaffForm, UserChangeForm, UserCreationForm
+from accounts.granting import PRIVILEGES, may_touch
 from accounts.login_name import acceptable, fold
 from accounts.models import User
 from garrison.admin import CappedPaginator
@@ -35,10 +38,21 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = PasswordByStaffForm
-    list_display = ("email", "name", "is_active", "is_staff", "verified", "last_login")
+    change_form_template = "accounts/admin/user.html"
+    list_display = (
+        "email",
+        "name",
+        "is_active",
+        "verified",
+        "locked",
+        "is_staff",
+        "is_superuser",
+        "sessions",
+        "last_login",
+    )
     list_filter = ("is_active", "is_staff", "is_superuser")
-    search_fields = ("email__startswith", "name__istartswith")
-    search_help_text = "The beginning of an address or a name"
+    search_fields = ("email__icontains", "name__icontains")
+    search_help_text = _("Any part of an address or a name")
     ordering = ("email",)
     list_per_page = 50
     paginator = CappedPaginator
@@ -63,7 +77,8 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
             },
         ),
     )
-    actions = ("unlock", "deactivate", "activate", "mark_verified")
+    actions = ("unlock", "send_reset", "end_sessions", "deactivate", "activate", "mark_verified")
+    buttons = ("unlock", "send_reset", "end_sessions")  # on a person's own page, too
 
     @admin.display(description="verified", boolean=True, ordering="email_verified_at")
     def verified(self, user: User) -> bool:
@@ -76,6 +91,23 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
         locked = lockout.account_buckets(user.email).locked(now=timezone.now())
         return "locked after failed sign-ins" if locked.exists() else "not locked"
 
+    @admin.display(description=_("locked until"))
+    def locked(self, user: User) -> str:
+        """Return until when sign-ins are refused, short, and in an order that sorts."""
+        until = getattr(user, "locked_until", None)
+        return f"{timezone.localtime(until):%Y-%m-%d %H:%M}" if until else ""
+
+    @admin.display(description=_("sessions"))
+    def sessions(self, user: User) -> int:
+        """Return how many devices are signed in."""
+        return int(getattr(user, "alive_sessions", 0))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Look up locks and sessions of the people on the page, all at once."""
+        changelist = super().get_changelist_instance(request)
+        glance_at(list(changelist.result_list), now=timezone.now())
+        return changelist
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
@@ -85,7 +117,30 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
             return queryset.none(), False
         return super().get_search_results(request, queryset, term)
 
-    # --- Changes -----------------------------------------------------------------------------
+    # --- Forms and changes -------------------------------------------------------------------
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Create accounts without a password, unless they may choose somebody's."""
+        if obj is None and not self.may_set_password(request):
+            kwargs["form"] = InvitationForm
+        return super().get_form(request, obj, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show of passwords only what leads to a form that they may use."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if self.may_set_password(request):
+            return fieldsets
+        names = {"password", "usable_password", "password1", "password2"}
+        return [
+            (title, {**options, "fields": [f for f in options["fields"] if f not in names]})
+            for title, options in fieldsets
+        ]
+
+    def render_change_form(self, request: HttpRequest, context: Any, **more: Any) -> Any:  # type: ignore[override]
+        """Offer the buttons that are theirs; each is the list's action on one row."""
+        offered = self.get_actions(request)
+        context["buttons"] = [(n, offered[n][2]) for n in self.buttons if n in offered]
+        return super().render_change_form(request, context, **more)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
         """Remember the address; one that is new has to be proved again."""
@@ -99,6 +154,8 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
         """Emit what changed, in the same transaction."""
         super().save_related(request, form, formsets, change)
         emit_changes(user=form.instance, email_before=form.email_before, by=request.user)
+        if isinstance(form, InvitationForm):
+            services.send_reset(user=form.instance, by=request.user)
 
     # --- Actions -----------------------------------------------------------------------------
 
@@ -107,6 +164,28 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
         """End their locks."""
         done = [services.unlock_account(login_name=u.email, by=request.user) for u in queryset]
         self._report(request, sum(done), len(done), "unlocked")
+
+    def has_send_reset_permission(self, request: HttpRequest) -> bool:
+        """Return whether they may end a password and have a code mailed."""
+        return request.user.has_perm("accounts.send_reset_user")
+
+    def has_end_sessions_permission(self, request: HttpRequest) -> bool:
+        """Return whether they may end sessions of others."""
+        return request.user.has_perm("sessions_tracking.end_session")
+
+    @admin.action(
+        description=_("Send a code for a new password, and end the old one"),
+        permissions=["send_reset"],
+    )
+    def send_reset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Have people choose a new password; one's own is changed on its own page."""
+        others = queryset.exclude(pk=request.user.pk)  # type: ignore[misc]  # staff have a key
+        self._for_each(request, others, services.send_reset, _("mailed a code"))
+
+    @admin.action(description=_("End their sessions"), permissions=["end_sessions"])
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Sign them out everywhere."""
+        self._for_each(request, queryset, services.end_sessions_of, _("signed out"))
 
     @admin.action(description="Deactivate, and end their sessions", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

@@ -2,7 +2,9 @@
 
 from accounts.services.administration import (
     conclude_password_set,
+    end_sessions_of,
     mark_email_verified,
+    send_reset,
     set_active,
     unlock_account,
     unlock_address,
@@ -25,6 +27,7 @@ __all__ = [
     "conclude_password_set",
     "continue_sign_in",
     "create_roles",
+    "end_sessions_of",
     "mark_email_verified",
     "prove_password",
     "register",
@@ -35,6 +38,7 @@ __all__ = [
     "require_superuser_left",
     "resend_code",
     "reset_password",
+    "send_reset",
     "set_active",
     "set_own_password",
     "sign_in",

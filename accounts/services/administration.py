@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import axes_records, events, lockout, mails, pending
+from accounts import axes_records, codes, events, lockout, mails, pending
 from accounts.attempt import target_of
 from accounts.errors import AccountUnknown, AddressMalformed
 from accounts.models import LockoutBucket
@@ -111,6 +111,30 @@ def conclude_password_set(*, user: AbstractBaseUser) -> None:
         pending.end_access(user, reason="password_set_by_staff")
         emit(events.PASSWORD_SET_BY_STAFF, target=target_of(user))
         mails.queue("password_set_notice", user_id=user.pk)
+
+
+def send_reset(*, user: AbstractBaseUser, by: Any = None) -> bool:
+    """End an account's password and sessions, and mail its owner a code for a new one.
+
+    Return whether it was done: nobody is left without a password who cannot be mailed. Second
+    factors stay, and no limit of strangers' mails counts: staff stand behind this one.
+    """
+    if not user.is_active or not getattr(user, user.get_email_field_name(), ""):
+        return False
+    user.set_unusable_password()
+    with transaction.atomic():
+        user.save(update_fields=["password"])
+        codes.void(user_id=user.pk)
+        pending.end_access(user, reason="reset_by_staff")
+        emit(events.PASSWORD_RESET_SENT, actor=by, target=target_of(user))
+        mails.queue("reset_by_staff", user_id=user.pk)
+    return True
+
+
+def end_sessions_of(*, user: AbstractBaseUser, by: Any = None) -> bool:  # noqa: ARG001 - as the others; the request's actor is in the event
+    """End an account's sessions and half-done sign-ins; return whether there was a session."""
+    with transaction.atomic():
+        return bool(pending.end_access(user, reason="ended_by_staff"))
 
 
 def mark_email_verified(*, user: User, by: Any = None, now: datetime | None = None) -> bool:

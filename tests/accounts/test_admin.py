@@ -4,18 +4,22 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
+from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import codes, lockout, services
+from accounts import codes, lockout, mails, services
 from accounts.errors import CodeInvalid
 from accounts.models import LockoutBucket, User
 from accounts.models.mailed_code import Purpose
 from audit.models import SecurityEvent
+from garrison.errors import Refusal
 from sessions_tracking.models import Session
 from sessions_tracking.services import start_token_session
-from tests.accounts.conftest import PASSWORD, WRONG
+from tests.accounts.conftest import PASSWORD, WRONG, mailed_code
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_rate_limits")]
 
@@ -436,3 +440,108 @@ def test_a_sign_in_leads_to_a_page_that_is_there(client, admin_user, asked, lead
     body = form if query else form | {"next": asked}
     answer = client.post(LOGIN, body, secure=True, **query)
     assert (answer.status_code, answer["Location"]) == (302, leads_to)
+
+
+# --- Looking after people without knowing their passwords -----------------------------------------
+
+
+def test_a_reset_that_staff_send_ends_the_password_and_the_sessions_and_mails_a_code(
+    helper, helpers_browser, ada
+):
+    start_token_session(user=ada, amr=["pwd"])
+    assert act(helpers_browser, "send_reset", ada).status_code == 200
+    assert Session.objects.of_user(ada).filter(ended_at=None).exists()  # it takes the permission
+    helper.user_permissions.add(Permission.objects.get(codename="send_reset_user"))
+    page = act(helpers_browser, "send_reset", ada, helper)
+    assert "1 of 1 accounts mailed a code" in page.content.decode()  # nobody resets themselves
+    assert not Session.objects.of_user(ada).filter(ended_at=None).exists()
+    ada.refresh_from_db()
+    assert not ada.has_usable_password()
+    (event,) = SecurityEvent.objects.of_kinds(["accounts.password.reset_sent"])
+    assert (event.actor_id, event.target) == (str(helper.pk), f"user:{ada.pk}")
+    mails.send_due()
+    assert mail.outbox[-1].to == [ada.email]
+    services.reset_password(email=ada.email, code=mailed_code(), new_password=NEW)
+    assert services.sign_in(login_name=ada.email, password=NEW)
+
+
+def test_a_reset_goes_to_nobody_who_may_do_more_or_who_cannot_be_mailed(
+    helper, helpers_browser, admin_user, ada
+):
+    helper.user_permissions.add(Permission.objects.get(codename="send_reset_user"))
+    act(helpers_browser, "send_reset", admin_user)
+    services.set_active(user=ada, is_active=False)
+    ada.refresh_from_db()
+    act(helpers_browser, "send_reset", ada)
+    assert User.objects.filter(pk__in=[ada.pk, admin_user.pk]).exclude(password="").count() == 2
+    assert all(u.has_usable_password() for u in User.objects.filter(pk__in=[ada.pk, admin_user.pk]))
+    assert mails.send_due() == 0
+
+
+@pytest.mark.parametrize("may", [False, True])
+def test_a_password_is_typed_for_somebody_by_whom_a_permission_names_alone(
+    helper, helpers_browser, ada, may
+):
+    if may:
+        helper.user_permissions.add(Permission.objects.get(codename="set_password_user"))
+    form = reverse("admin:auth_user_password_change", args=[ada.pk])
+    data = {"password1": NEW, "password2": NEW, "usable_password": "true"}
+    assert helpers_browser.post(form, data, secure=True).status_code == (302 if may else 403)
+    ada.refresh_from_db()
+    assert ada.check_password(NEW) is may
+    page = helpers_browser.get(
+        reverse("admin:accounts_user_change", args=[ada.pk]), secure=True
+    ).content.decode()
+    assert ("../password/" in page) is may
+
+
+def test_a_new_account_is_mailed_a_code_where_no_password_may_be_typed(helpers_browser):
+    data = {"email": "new@example.org", "name": "", "password1": NEW, "password2": NEW}
+    add = reverse("admin:accounts_user_add")
+    assert "password1" not in helpers_browser.get(add, secure=True).content.decode()
+    assert helpers_browser.post(add, data, secure=True).status_code == 302
+    assert not User.objects.get(email="new@example.org").has_usable_password()
+    mails.send_due()
+    assert mail.outbox[-1].to == ["new@example.org"]
+    services.reset_password(email="new@example.org", code=mailed_code(), new_password=NEW)
+    assert services.sign_in(login_name="new@example.org", password=NEW)
+
+
+def test_people_are_seen_at_a_glance_in_as_many_statements_for_ten_as_for_one(browser, ada):
+    start_token_session(user=ada, amr=["pwd"])
+    for _ in range(5):
+        with pytest.raises(Refusal):
+            services.sign_in(login_name=ada.email, password=WRONG)
+
+    def glance():
+        with CaptureQueriesContext(connection) as asked:
+            page = browser.get(USERS, {"q": "example"}, secure=True)
+        return len(asked), {u.email: u for u in page.context["cl"].result_list}
+
+    glance()  # the first request of a session writes when it was seen
+    few, found = glance()
+    assert found[ada.email].alive_sessions == 1
+    assert found[ada.email].locked_until > timezone.now()
+    for n in range(10):
+        start_token_session(user=User.objects.create_user(email=f"{n}@example.org"), amr=["pwd"])
+    many, found = glance()
+    assert (many, len(found)) == (few, 12)
+
+
+def test_the_buttons_on_a_page_are_the_lists_own_actions(helper, helpers_browser, ada):
+    page = reverse("admin:accounts_user_change", args=[ada.pk])
+    names = {"unlock", "send_reset", "end_sessions"}
+
+    def offered():
+        shown = helpers_browser.get(page, secure=True).content.decode()
+        return {name for name in names if f'name="action" value="{name}"' in shown}
+
+    assert offered() == {"unlock"}
+    given = ["send_reset_user", "end_session"]
+    helper.user_permissions.add(*Permission.objects.filter(codename__in=given))
+    assert offered() == names
+    start_token_session(user=ada, amr=["pwd"])
+    assert (
+        "1 of 1 accounts signed out" in act(helpers_browser, "end_sessions", ada).content.decode()
+    )
+    assert not Session.objects.of_user(ada).filter(ended_at=None).exists()

@@ -223,6 +223,7 @@ EVERY = {
     "registration_notice": {"address": "ada@example.org"},
     "password_notice": {"by_code": False},
     "password_set_notice": {},
+    "reset_by_staff": {},
     "email_notice": {"after": "new@example.org"},
     "lockout_notice": {"until": datetime(2026, 1, 1, tzinfo=UTC)},
     "unlock_code": {"until": datetime(2026, 1, 1, tzinfo=UTC)},

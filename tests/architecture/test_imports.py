@@ -14,6 +14,7 @@ MEANT = {
     ("accounts.*", "sessions_tracking.services"): "a sign-in starts a session, a lost one ends",
     ("accounts.api.*", "sessions_tracking.api.*"): "a sign-in answers the tokens of its session",
     ("accounts.services.profile", "audit.models"): "the login history is a question to the events",
+    ("accounts.admin.glance", "sessions_tracking.models"): "who is signed in on how many devices",
     ("accounts.panels", "audit.*"): "failed sign-ins are counted from the events",
     ("rate_limiting.panels", "audit.*"): "refused requests are counted from the events",
     ("security_monitoring.*", "audit.*"): "what goes wrong is found in the events",
