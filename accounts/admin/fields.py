@@ -71,9 +71,10 @@ class _GuardsFields(_Options):
         if isinstance(entry, (tuple, list)):
             return self._paths_of(entry[0])
         if isinstance(entry, F):
-            return [entry.name]
+            return [entry.name]  # type: ignore[attr-defined]  # the stubs lack it
         if isinstance(entry, BaseExpression):
-            return [part.name for part in entry.flatten() if isinstance(part, F)]
+            leaves: Iterable[Any] = entry.flatten()
+            return [leaf.name for leaf in leaves if isinstance(leaf, F)]  # type: ignore[attr-defined]
         is_name = isinstance(entry, str)
         if is_name:
             entry, name = getattr(self, entry, getattr(self.opts.model, entry, None)), entry
@@ -138,7 +139,7 @@ class FieldsGuarded(_GuardsFields, _Admin):
 
     def get_ordering(self, request: HttpRequest) -> Any:
         """Order by what may be seen: the order of rows tells what is in them."""
-        ordering = super().get_ordering(request) or self.opts.ordering
+        ordering: Any = super().get_ordering(request) or self.opts.ordering or ()
         return self._seen(request, ordering) or ["-pk"]
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
@@ -170,13 +171,16 @@ class FieldsGuarded(_GuardsFields, _Admin):
     def _seen_changes(self, request: HttpRequest, message: str) -> str:
         """Leave hidden fields out of a message of :func:`construct_change_message`."""
         try:
-            changes = json.loads(message)
-        except ValueError:  # a sentence that code of the host's wrote
+            changes = json.loads(message) if message.startswith("[") else None
+        except ValueError:
+            changes = None
+        if changes is None:  # a sentence that code of the host's wrote
             return message
+        fields: Iterable[Any] = self.opts.get_fields()
         with translation.override(None):  # as the labels were stored
             hidden = {
                 label
-                for field in self.opts.get_fields()
+                for field in fields
                 if not field.auto_created and not self._may_see(request, field.name)
                 for label in (field.name, str(field.verbose_name), capfirst(field.verbose_name))
             }

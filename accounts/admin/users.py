@@ -45,10 +45,9 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
         "is_active",
         "verified",
         "locked",
-        "is_staff",
-        "is_superuser",
         "sessions",
-        "last_login",
+        "seen",
+        "access",
     )
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_fields = ("email__icontains", "name__icontains")
@@ -97,6 +96,16 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
         until = getattr(user, "locked_until", None)
         return f"{timezone.localtime(until):%Y-%m-%d %H:%M}" if until else ""
 
+    @admin.display(description=_("last sign-in"), ordering="last_login")
+    def seen(self, user: User) -> str:
+        """Return the minute, short, and in an order that sorts."""
+        return f"{timezone.localtime(user.last_login):%Y-%m-%d %H:%M}" if user.last_login else ""
+
+    @admin.display(description=_("access"))
+    def access(self, user: User) -> Any:
+        """Name the doors that stand open to them."""
+        return _("superuser") if user.is_superuser else _("staff") if user.is_staff else ""
+
     @admin.display(description=_("sessions"))
     def sessions(self, user: User) -> int:
         """Return how many devices are signed in."""
@@ -119,7 +128,7 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
 
     # --- Forms and changes -------------------------------------------------------------------
 
-    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
         """Create accounts without a password, unless they may choose somebody's."""
         if obj is None and not self.may_set_password(request):
             kwargs["form"] = InvitationForm
@@ -138,7 +147,7 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
 
     def render_change_form(self, request: HttpRequest, context: Any, **more: Any) -> Any:  # type: ignore[override]
         """Offer the buttons that are theirs; each is the list's action on one row."""
-        offered = self.get_actions(request)
+        offered: dict[str, Any] = self.get_actions(request)
         context["buttons"] = [(n, offered[n][2]) for n in self.buttons if n in offered]
         return super().render_change_form(request, context, **more)
 
@@ -206,12 +215,12 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
         self._for_each(request, queryset, services.mark_email_verified, "verified")
 
     def _for_each(
-        self, request: HttpRequest, queryset: QuerySet[User], act: Callable[..., bool], what: str
+        self, request: HttpRequest, queryset: QuerySet[User], act: Callable[..., bool], what: Any
     ) -> None:
         users = [user for user in queryset if may_touch(actor=request.user, target=user)]
         done = [act(user=user, by=request.user) for user in users]
         self._report(request, sum(done), len(done), what)
 
-    def _report(self, request: HttpRequest, done: int, asked: int, what: str) -> None:
+    def _report(self, request: HttpRequest, done: int, asked: int, what: Any) -> None:
         level = messages.SUCCESS if done else messages.WARNING
         self.message_user(request, f"{done} of {asked} accounts {what}.", level)

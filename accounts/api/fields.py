@@ -33,7 +33,7 @@ class FieldsGuarded(_Serializer):
         if getattr(self.context.get("view"), "swagger_fake_view", False):
             return fields  # the schema is one for everybody
         user: Any = getattr(self.context.get("request"), "user", None) or AnonymousUser()
-        model = self.Meta.model
+        model: Any = self.Meta.model
         seen = {
             name: field
             for name, field in fields.items()
