@@ -147,8 +147,8 @@ class UserAdmin(FieldsGuarded, AccountGuard, DjangoUserAdmin):  # type: ignore[t
 
     def render_change_form(self, request: HttpRequest, context: Any, **more: Any) -> Any:  # type: ignore[override]
         """Offer the buttons that are theirs; each is the list's action on one row."""
-        offered: dict[str, Any] = self.get_actions(request)
-        context["buttons"] = [(n, offered[n][2]) for n in self.buttons if n in offered]
+        offered = dict(self.get_action_choices(request))
+        context["buttons"] = [(n, offered[n]) for n in self.buttons if n in offered]
         return super().render_change_form(request, context, **more)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
