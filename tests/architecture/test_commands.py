@@ -61,6 +61,7 @@ ARGUMENTS = {
         "batch": (["accounts.User.email"], set()),
     },
     "encryption_rotate": {"field": ([], set()), "batch": ([], set()), "retire": ([], set())},
+    "create_roles": {},
     "encryption_status": {},
     "end_sessions": {
         "user": ([], set()),
