@@ -20,6 +20,7 @@ from accounts.attempt import Attempt, Reason
 from accounts.backends import SIGN_IN_ATTRIBUTE, complete_at_login, refusal_of
 from accounts.errors import (
     AccountRefusal,
+    HashingBusy,
     InvalidCredentials,
     PasswordRejected,
     SignInExpired,
@@ -115,6 +116,7 @@ class SignInForm(AdminAuthenticationForm):
         return self._error_for(refusal)
 
     def _error_for(self, refusal: Refusal) -> ValidationError:
+        _require_slot(refusal)
         if isinstance(refusal, PasswordRejected):
             return _reasons(refusal)
         self.is_asked = isinstance(refusal, StepRequired)
@@ -148,6 +150,12 @@ def _reasons(refusal: Refusal) -> ValidationError:
     return ValidationError(reasons or [ValidationError(_sentence(refusal), code=refusal.code)])
 
 
+def _require_slot(refusal: Refusal) -> None:
+    """Let a 503 leave the form: a page of status 200 would cost a place under the rate limit."""
+    if isinstance(refusal, HashingBusy):
+        raise refusal
+
+
 def _sentence(refusal: Refusal) -> str:
     wait = refusal.retry_after_seconds
     if isinstance(refusal, StepRequired):
@@ -172,6 +180,7 @@ class OwnPasswordForm(AdminOwnPasswordForm):
         try:
             self.proved = prove_password(user=self.user, password=password)
         except AccountRefusal as refusal:
+            _require_slot(refusal)
             raise ValidationError(_sentence(refusal), code=refusal.code) from None
         return password
 

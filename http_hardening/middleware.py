@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from garrison.errors import Refusal
 from garrison.middleware import SyncAsyncMiddleware
-from http_hardening.answers import answer, complete
+from http_hardening.answers import answer, complete, wants_json
 from http_hardening.errors import LengthRequired, NulCharacter
 from http_hardening.headers import harden
 from http_hardening.outages import logged_answer
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse, HttpResponseBase
-
-    from garrison.errors import Refusal
 
 
 class HeadersMiddleware(SyncAsyncMiddleware):
@@ -42,7 +41,9 @@ class HeadersMiddleware(SyncAsyncMiddleware):
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a lost database; leave anything else alone."""
+        """Answer a lost database, and a person's refusal by a page; leave anything else alone."""
+        if isinstance(exception, Refusal) and not wants_json(request):
+            return answer(request, status=exception.status, detail=exception.detail)
         return logged_answer(request, exception)
 
 

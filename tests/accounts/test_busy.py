@@ -1,8 +1,8 @@
 """Every hashing slot is taken: 503 at once at every door, and whoever came loses nothing by it."""
 
 import pytest
+from django.test import Client
 from django.utils import timezone
-from rest_framework.test import APIClient
 
 from accounts import codes
 from accounts.models import LockoutBucket, MailedCode
@@ -49,8 +49,18 @@ def test_a_door_answers_503_at_once_as_often_as_one_asks(busy, ada, client, door
     assert MailedCode.objects.get().tries == 0
 
 
-def test_the_admin_s_form_shows_it_as_an_error(busy, ada):
-    page = APIClient().post("/admin/login/", {"username": ada.email, "password": PASSWORD})
-    assert "Too many passwords are being checked at this moment" in page.content.decode()
-    assert "Try again in 1 second." in page.content.decode()
+@pytest.mark.parametrize("door", ["login", "password_change"])
+def test_the_admin_s_doors_answer_503_as_often(busy, ada, client, door):
+    ada.is_staff = ada.is_superuser = True
+    ada.save()
+    browser = Client()
+    if door == "password_change":
+        browser.force_login(ada)
+    form = {"username": ada.email, "password": PASSWORD}
+    form |= {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
+    for _ in range(16):
+        page = browser.post(f"/admin/{door}/", form, headers={"Accept": "text/html"})
+        assert (page.status_code, page["Content-Type"]) == (503, "text/html; charset=utf-8")
+        assert page.headers["Retry-After"]
+        assert "Too many passwords are being checked at this moment" in page.content.decode()
     assert not LockoutBucket.objects.accounts().exists()
