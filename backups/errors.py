@@ -91,11 +91,18 @@ class LeaseLost(BackupsRefusal):
 
 
 class BackupNotFound(BackupsRefusal):
-    """There is no such backup, or it is not good."""
+    """There is no such backup."""
 
     code = "backup_not_found"
     status = 404
     title = "There is no such backup"
+
+
+class BackupNotGood(BackupsRefusal):
+    """It has not been made yet, has failed or was pruned."""
+
+    code = "backup_not_good"
+    title = "The backup is not a good one"
 
 
 class BackupDamaged(BackupsRefusal):

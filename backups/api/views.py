@@ -10,7 +10,7 @@ from rest_framework.permissions import IsAuthenticated
 from backups import requests
 from backups.api.permissions import BackupPermission
 from backups.api.serializers import BackupInput, BackupOutput, BackupsOutput
-from backups.errors import BackupNotFound
+from backups.errors import BackupNotFound, BackupNotGood
 from backups.models import Backup
 from http_hardening.api.operations import operation
 from http_hardening.api.paging import Page, page_of
@@ -62,7 +62,7 @@ class VerifyView(BackupsAPIView):
 
     asks = "verify_backup"
 
-    @operation(returns=BackupOutput, status=202, refuses=(BackupNotFound,))
+    @operation(returns=BackupOutput, status=202, refuses=(BackupNotFound, BackupNotGood))
     def post(self, backup_id: uuid.UUID) -> Backup:
         """Verify a backup: a worker reads every byte; what it finds will stand in the backup."""
         return requests.request_verification(backup_id=backup_id)

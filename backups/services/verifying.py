@@ -14,6 +14,7 @@ from backups.errors import (
     OUT_OF_REACH,
     BackupDamaged,
     BackupNotFound,
+    BackupNotGood,
     BackupsRefusal,
     FilesDamaged,
     IdentityMissing,
@@ -40,7 +41,10 @@ def good_backup(backup_id: uuid.UUID | str | None, *, now: datetime) -> Backup:
     if backup_id is None:
         found = Backup.objects.newest_good(now=now)
     else:
-        found = Backup.objects.good().filter(_named(str(backup_id))).first()
+        named = Backup.objects.filter(_named(str(backup_id)))
+        found = named.good().first()
+        if found is None and (other := named.first()):
+            raise BackupNotGood(f"The backup {backup_id} is {other.state}. Take one that is good.")
     if found is None:
         wanted = "good backup at all" if backup_id is None else f"good backup {backup_id}"
         raise BackupNotFound(f"There is no {wanted}. `manage.py backup_list` shows what there is.")

@@ -71,13 +71,15 @@ def test_a_body_that_is_not_understood_is_refused(site, sent, body):
     assert sent == []
 
 
-def test_an_unknown_backup_is_not_found(site, sent):
-    client = api(person("view_backup", "verify_backup"))
-    client.raise_request_exception = False
-    with_own_handler = client.get(f"/api/backups/{uuid.uuid4()}")
-    assert with_own_handler.status_code in {404, 500}
-    assert client.post(f"/api/backups/{uuid.uuid4()}/verify").status_code in {404, 500}
+def test_an_unknown_backup_is_not_found_and_an_unfinished_one_not_verified(site, sent):
+    client = api(person("view_backup", "add_backup", "verify_backup"))
+    assert client.get(f"/api/backups/{uuid.uuid4()}").status_code == 404
+    assert client.post(f"/api/backups/{uuid.uuid4()}/verify").status_code == 404
     assert client.get("/api/backups/not-a-uuid").status_code == 404
+    queued = client.post("/api/backups", {}, format="json").json()["id"]
+    answer = client.post(f"/api/backups/{queued}/verify")
+    assert (answer.status_code, answer.json()["code"]) == (409, "backup_not_good")
+    assert sent == ["work_off"]
 
 
 def test_asking_needs_a_fresh_session_and_looking_does_not(site, sent):
