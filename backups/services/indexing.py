@@ -49,6 +49,7 @@ def rebuild(*, identities: Sequence[x25519.Identity] | None = None, now: datetim
     """
     if identities is None:
         identities = keys.identities() if settings.identity_file else []
+    StoredFile.objects.end_use((), at=now)  # what later backups use, their lists tell
     found, gone = 0, list[str]()
     for target in targets.targets():
         whole = {each for each in opening.folders(target) if opening.is_whole(target, each)}

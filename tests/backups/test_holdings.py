@@ -1,5 +1,6 @@
 """What the targets hold is not believed from the index alone: lost and damaged files are healed."""
 
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,8 @@ from django.utils import timezone
 
 from backups import services
 from backups.errors import BackupDamaged, BackupsRefusal, VerificationIndeterminate
-from backups.models import StoredFile
+from backups.models import Backup, StoredFile
+from backups.models.stored_file import IN_USE
 from backups.services import indexing
 from tests.backups.conftest import engines
 from tests.backups.conftest import storages as storages_of
@@ -150,3 +152,19 @@ def test_clocks_that_disagree_let_no_file_be_pruned_that_a_backup_needs(site):
     backup = site.back_up(content="files")
     for row in StoredFile.objects.all():
         assert row.first_used_at <= backup.snapshot_at <= row.last_used_at
+
+
+@one_engine
+def test_a_rebuilt_index_counts_no_file_to_a_backup_that_does_without_it(site):
+    """An older index believed it in use; meanwhile it has been pruned with all that needed it."""
+    first = site.back_up(content="files")
+    gone = listed(site, first)["one.txt"].blob
+    (site.media / "one.txt").unlink()
+    last = site.back_up(content="files")
+    Backup.objects.filter(pk=last.pk).delete()
+    StoredFile.objects.update(last_used_at=IN_USE)
+    (site.target / gone).unlink()
+    shutil.rmtree(site.target / first.folder)
+    indexing.rebuild(now=timezone.now())
+    site.settings.BACKUPS_IDENTITY_FILE = ""
+    assert services.verify(backup_id=last.folder, now=timezone.now())["backups"].files == 1
