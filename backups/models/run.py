@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.conf import settings
 from django.db import models
 
+from garrison.events import emit
+
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from garrison.events import EventKind
 
 LONGEST_FAILURE = 1000  # characters of a sentence; programs can be talkative
 
@@ -105,3 +109,10 @@ class Run(models.Model):
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
+
+    def emit(
+        self, kind: EventKind, /, *, actor: Any = None, now: datetime | None = None, **data: Any
+    ) -> None:
+        """Emit an event about this run."""
+        target = f"{self._meta.model_name}:{self.pk}"
+        emit(kind, actor=actor, target=target, data=data, now=now)

@@ -16,7 +16,6 @@ from backups.models import Backup, State
 from backups.models.backup import Content, Kind
 from backups.services import running
 from backups.services.pruning import pruning_after
-from backups.services.running import emit_about
 from backups.services.sweeping import Sweep
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def request_backup(
             kind=kind, content=content, requested_by=user, slot=slot, queued_at=now
         )
         what = {"kind": str(kind), "content": str(content)}
-        emit_about(backup, events.BACKUP_REQUESTED, actor=user, now=now, **what)
+        backup.emit(events.BACKUP_REQUESTED, actor=user, now=now, **what)
     return backup
 
 
@@ -112,9 +111,9 @@ def _make(backup: Backup, held: HeldLease, on_progress: Callable[[str, int, int]
     work = Creation(backup, held, on_progress)
     work.run()
     for alias, why in work.group.failures.items():
-        emit_about(backup, events.COPY_FAILED, target=alias, why=why)
+        backup.emit(events.COPY_FAILED, target=alias, why=why)
     copies = dict(backup.copies.values_list("target", "state"))
-    emit_about(backup, events.BACKUP_CREATED, folder=backup.folder, bytes=work.sent, copies=copies)
+    backup.emit(events.BACKUP_CREATED, folder=backup.folder, bytes=work.sent, copies=copies)
 
 
 def _folder_of(backup: Backup, *, at: datetime) -> str:

@@ -224,8 +224,7 @@ def _end(
         return
     proven = {"opened_at": began_at} | ({} if broken else {"drilled_at": began_at})
     Backup.objects.filter(pk=backup.pk).update(**proven)
-    running.emit_about(
-        backup,
+    backup.emit(
         events.DRILL_FAILED if broken else events.DRILL_PASSED,
         drill=str(drill.pk),
         rto_seconds=round(seconds, 3),

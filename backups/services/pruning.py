@@ -146,7 +146,7 @@ def _retire(backup: Backup, now: datetime) -> None:
     """Take it off the list of good ones before its first byte goes."""
     if Backup.objects.filter(pk=backup.pk, state=State.GOOD).update(state=State.PRUNED):
         told = {"folder": backup.folder, "bytes": backup.size_bytes}
-        running.emit_about(backup, events.BACKUP_PRUNED, now=now, **told)
+        backup.emit(events.BACKUP_PRUNED, now=now, **told)
 
 
 def _delete_copies(sweep: Sweep) -> None:

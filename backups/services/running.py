@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 from django.utils import timezone
@@ -15,7 +15,6 @@ from backups.errors import BackupNotFound
 from backups.models import State
 from backups.models.run import LONGEST_FAILURE, Run, RunQuerySet
 from garrison.errors import Refusal
-from garrison.events import emit
 
 if TYPE_CHECKING:
     import uuid
@@ -76,7 +75,7 @@ def claimed(
 def declare_dead(runs: RunQuerySet[R], held: HeldLease, *, now: datetime) -> None:
     """Fail the runs whose lease ``held`` took over."""
     for dead in runs.declare_dead(now=now, except_owner=held.owner):
-        emit_about(dead, events.LEASE_EXPIRED, fence=dead.fence, now=now)
+        dead.emit(events.LEASE_EXPIRED, fence=dead.fence, now=now)
 
 
 def _record_failure(
@@ -97,14 +96,7 @@ def _record_failure(
         logger.exception("The failure of %s %s could not be recorded.", held.name, run.pk)
     else:
         if is_ours:
-            emit_about(run, kind, why=why)
-
-
-def emit_about(
-    run: Run, kind: EventKind, /, *, actor: Any = None, now: datetime | None = None, **data: Any
-) -> None:
-    """Emit an event about a backup or a drill."""
-    emit(kind, actor=actor, target=f"{run._meta.model_name}:{run.pk}", data=data, now=now)
+            run.emit(kind, why=why)
 
 
 def _short(failure: BaseException) -> str:

@@ -17,7 +17,6 @@ from backups.errors import TargetFailed
 from backups.layout import BLOB_NAME, FILES
 from backups.models import Backup, Copy, State, StoredFile
 from backups.models.backup import CopyState
-from backups.services.running import emit_about
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,7 +134,7 @@ def _adopt(backup: Backup, target: Target) -> bool:
         return False
     fields = {"state": State.GOOD, "stage": "", "failure": ""}
     if Backup.objects.filter(pk=backup.pk, state=State.FAILED).update(**fields):
-        emit_about(backup, events.BACKUP_CREATED, folder=backup.folder)
+        backup.emit(events.BACKUP_CREATED, folder=backup.folder)
     backup.copies.filter(target=target.alias).exclude(state=CopyState.DAMAGED).update(
         state=CopyState.GOOD, failure=""
     )

@@ -23,7 +23,6 @@ from backups.errors import (
 from backups.layout import FOLDER_NAME
 from backups.models import Backup, Copy, State, StoredFile
 from backups.models.backup import CopyState
-from backups.services.running import emit_about
 from garrison.events import emit
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ def mark_damaged(
         state=CopyState.DAMAGED, failure=told, needs_opening=by_opening or copy.needs_opening
     )
     Backup.objects.filter(pk=backup.pk).update(damage=told)
-    emit_about(backup, events.VERIFICATION_FAILED, target=copy.target, why=told)
+    backup.emit(events.VERIFICATION_FAILED, target=copy.target, why=told)
     return refusal if isinstance(refusal, BackupDamaged) else BackupDamaged(told)
 
 
@@ -159,7 +158,7 @@ def _record_indeterminate(
         Backup.objects.filter(pk=backup.pk).update(indeterminate=why)
     for alias, refusal in out_of_reach.items():
         told = {"target": alias, "reason": refusal.code, "why": refusal.detail[:500]}
-        emit_about(backup, events.VERIFICATION_INDETERMINATE, now=now, **told)
+        backup.emit(events.VERIFICATION_INDETERMINATE, now=now, **told)
     return why
 
 
