@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,8 @@ def plan(opened: OpenedBackup, *, content: str = Content.ALL, safety: bool = Tru
     content = _possible(opened, content)
     vendor = _require_same_engine(opened, using, content)
     empty = postgresql.is_empty(using) if vendor == "postgresql" else sqlite.is_empty(using)
-    name = _database_name(using)
+    sqlite_name = path_of(using).name if vendor == "sqlite" else ""
+    name = sqlite_name or str(connections[using].settings_dict["NAME"])
     at = opened.manifest.snapshot_at
     lines = [
         f"Read backup {opened.folder} from target {opened.target.alias!r}, a snapshot of {at}.",
@@ -111,13 +112,6 @@ def _possible(opened: OpenedBackup, content: str) -> str:
     return content
 
 
-def _database_name(using: str) -> str:
-    known = connections[using].settings_dict
-    if connections[using].vendor == "sqlite":
-        return path_of(using).name
-    return str(known["NAME"])
-
-
 @dataclass(frozen=True)
 class RestoreResult:
     """What a restore has done."""
@@ -145,12 +139,7 @@ def restore(
     try:
         return _restore(plan, confirm_database, now, on_step)
     except Refusal as refusal:
-        if indexing.exists():
-            emit(
-                events.RESTORE_REFUSED,
-                target=f"database:{plan.database_name}",
-                data={"folder": plan.opened.folder, "why": refusal.detail[:500]},
-            )
+        _emit(events.RESTORE_REFUSED, plan, why=refusal.detail[:500])
         raise
 
 
@@ -170,10 +159,8 @@ def _restore(
     if plan.needs_confirmation and plan.safety and indexing.exists():
         on_step("safety backup")
         safety = str(backup_now(kind=Kind.SAFETY, content=Content.DATABASE, now=now))
-    with ExitStack() as stack:
-        if indexing.exists():
-            stack.enter_context(leases.hold(leases.BACKUP, now=now))
-            _emit(events.RESTORE_STARTED, plan)
+    with leases.hold(leases.BACKUP, now=now) if indexing.exists() else nullcontext():
+        _emit(events.RESTORE_STARTED, plan, content=str(plan.content))
         staged = _replace(plan, on_step)
     on_step("index")
     return _finished(plan, staged, safety, now)
@@ -188,7 +175,7 @@ def _replace(plan: RestorePlan, on_step: Callable[[str], None]) -> staging.Stage
     try:
         if plan.content != Content.FILES:
             on_step("database")
-            _load(plan)
+            _load(plan, settings.database)
     except BaseException:
         if staged is not None:
             staged.discard()
@@ -198,20 +185,17 @@ def _replace(plan: RestorePlan, on_step: Callable[[str], None]) -> staging.Stage
     return staged
 
 
-def _load(plan: RestorePlan) -> None:
-    using = settings.database
+def _load(plan: RestorePlan, using: str) -> None:
     if connections[using].vendor == "postgresql":
         postgresql.load(plan.opened, using=using, clear=not plan.database_is_empty)
     else:
         sqlite.load(plan.opened, using=using)
 
 
-def _emit(kind: EventKind, plan: RestorePlan) -> None:
-    emit(
-        kind,
-        target=f"database:{plan.database_name}",
-        data={"folder": plan.opened.folder, "content": str(plan.content)},
-    )
+def _emit(kind: EventKind, plan: RestorePlan, **data: str) -> None:
+    if indexing.exists():
+        data["folder"] = plan.opened.folder
+        emit(kind, target=f"database:{plan.database_name}", data=data)
 
 
 def _finished(
@@ -239,7 +223,7 @@ def _rebuild_index(plan: RestorePlan, now: datetime) -> None:
         if plan.content != Content.FILES:
             Lease.objects.release_restored()
         indexing.rebuild(identities=plan.opened.identities, now=now)
-        _emit(events.RESTORE_COMPLETED, plan)
+        _emit(events.RESTORE_COMPLETED, plan, content=str(plan.content))
 
 
 def unapplied_migrations(using: str) -> tuple[str, ...]:
