@@ -22,6 +22,7 @@ class BackupsConfig(AppConfig):
         from backups import checks, events  # noqa: F401 - importing events declares its kinds
 
         register(checks.check_recipients)
+        register(checks.check_databases)
         register(checks.check_targets)
         register(checks.check_identity, deploy=True)
         register(checks.check_signers)

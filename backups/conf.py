@@ -12,7 +12,10 @@ class BackupsSettings(AppSettings, prefix="BACKUPS"):
     """Each setting with its default and one sentence."""
 
     # What is backed up, and where it goes
-    database = Setting("default", "Alias of the database that is backed up.")
+    databases = Setting[list[str]](
+        ["default"],
+        "Aliases of the databases that are backed up; the first is the main one, with the index.",
+    )
     file_storages = Setting[list[str]](
         ["default"],
         "Aliases of STORAGES whose files are backed up; names not in STORAGES are refused.",

@@ -162,3 +162,10 @@ class RestoreMismatch(BackupsRefusal):
 
     code = "restore_mismatch"
     title = "The restored data does not match the manifest"
+
+
+class RestoreIncomplete(BackupsRefusal):
+    """Of several databases some were restored, each whole, before another one failed."""
+
+    code = "restore_incomplete"
+    title = "Not every database was restored"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from garrison.events import Delivery, EventKind, Outcome, Severity
+
+# What fails is recorded with the change of state that says so.
+_failure = partial(EventKind, outcome=Outcome.FAILURE, delivery=Delivery.WITH_CHANGE)
 
 BACKUP_REQUESTED = EventKind(
     "backups.backup.requested", Severity.INFO, "Somebody or the schedule asked for a backup."
@@ -10,83 +15,53 @@ BACKUP_REQUESTED = EventKind(
 BACKUP_CREATED = EventKind(
     "backups.backup.created", Severity.INFO, "A backup was completed on at least one target."
 )
-BACKUP_FAILED = EventKind(
-    "backups.backup.failed",
-    Severity.HIGH,
-    "A backup ended without a result.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
+BACKUP_FAILED = _failure("backups.backup.failed", Severity.HIGH, "A backup ended without a result.")
+BACKUP_MISSED = _failure(
+    "backups.backup.missed", Severity.HIGH, "There is no good backup within the limit."
 )
-BACKUP_MISSED = EventKind(
-    "backups.backup.missed",
-    Severity.HIGH,
-    "There is no good backup within the limit.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
+COPY_FAILED = _failure(
+    "backups.copy.failed", Severity.HIGH, "One of several targets could not store a backup."
 )
-COPY_FAILED = EventKind(
-    "backups.copy.failed",
-    Severity.HIGH,
-    "One of several targets could not store a backup.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
-)
-LEASE_EXPIRED = EventKind(
-    "backups.lease.expired",
-    Severity.MEDIUM,
-    "A run stopped answering and was declared dead.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
+LEASE_EXPIRED = _failure(
+    "backups.lease.expired", Severity.MEDIUM, "A run stopped answering and was declared dead."
 )
 BACKUP_VERIFIED = EventKind(
     "backups.backup.verified", Severity.INFO, "Every byte of a backup was read and found right."
 )
-VERIFICATION_FAILED = EventKind(
+VERIFICATION_FAILED = _failure(
     "backups.verification.failed",
     Severity.HIGH,
     "A backup is damaged, incomplete, not genuine, or cannot be opened.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
 )
-VERIFICATION_INDETERMINATE = EventKind(
+VERIFICATION_INDETERMINATE = _failure(
     "backups.verification.indeterminate",
     Severity.MEDIUM,
     "A key or a target was out of reach, so a verification could not decide about a backup.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
 )
-FILE_LOST = EventKind(
+FILE_LOST = _failure(
     "backups.file.lost",
     Severity.HIGH,
     "An encrypted file that backups need is gone from a target, or damaged there.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
 )
-FILE_ALTERED = EventKind(
+FILE_ALTERED = _failure(
     "backups.file.altered",
     Severity.HIGH,
     "A file's content is another one although its size, times and inode are as before: its disk "
     "has damaged it, or somebody hides a change.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
 )
-FILES_UNREADABLE = EventKind(
+FILES_UNREADABLE = _failure(
     "backups.files.unreadable",
     Severity.HIGH,
     "A backup was made without some files, which could not be read, or without any, although the "
     "last one had some.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
 )
 BACKUP_PRUNED = EventKind(
     "backups.backup.pruned", Severity.INFO, "A backup was deleted because its time had come."
 )
-PRUNING_HELD = EventKind(
+PRUNING_HELD = _failure(
     "backups.pruning.held",
     Severity.HIGH,
     "Two clocks differ, or more backups than usual would have been pruned; none was.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
 )
 TARGET_FORGOTTEN = EventKind(
     "backups.target.forgotten", Severity.MEDIUM, "The copies on a target were given up."
@@ -94,33 +69,21 @@ TARGET_FORGOTTEN = EventKind(
 DRILL_PASSED = EventKind(
     "backups.drill.passed", Severity.INFO, "A backup was restored into a scratch database, whole."
 )
-DRILL_FAILED = EventKind(
-    "backups.drill.failed",
-    Severity.CRITICAL,
-    "A drill found that a backup does not restore whole.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
+DRILL_FAILED = _failure(
+    "backups.drill.failed", Severity.CRITICAL, "A drill found that a backup does not restore whole."
 )
-DRILL_MISSED = EventKind(
-    "backups.drill.missed",
-    Severity.MEDIUM,
-    "No drill has passed within the limit.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
+DRILL_MISSED = _failure(
+    "backups.drill.missed", Severity.MEDIUM, "No drill has passed within the limit."
 )
-IDENTITY_UNPROVEN = EventKind(
+IDENTITY_UNPROVEN = _failure(
     "backups.identity.unproven",
     Severity.HIGH,
     "No identity has opened a backup for so long that the key may be lost.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
 )
-POINT_IN_TIME_FAILED = EventKind(
+POINT_IN_TIME_FAILED = _failure(
     "backups.point_in_time.failed",
     Severity.HIGH,
     "pgBackRest or WAL-G has no recent base backup, or does not archive the log.",
-    Outcome.FAILURE,
-    Delivery.WITH_CHANGE,
 )
 CONDITION_ENDED = EventKind(
     "backups.condition.ended",
@@ -136,7 +99,7 @@ RESTORE_COMPLETED = EventKind(
 RESTORE_REFUSED = EventKind(
     "backups.restore.refused",
     Severity.MEDIUM,
-    "A restore was refused or rolled back; the data is as before.",
+    "A restore was refused or rolled back; what the reason does not name as restored is as before.",
     outcome=Outcome.REFUSED,
 )
 KEY_GENERATED = EventKind(

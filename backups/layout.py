@@ -1,6 +1,7 @@
 """How a target is laid out: one folder for each backup, and the files that backups share.
 
-``<folder>/manifest.age``, ``<folder>/database.dump.gz.age``, ``<folder>/files.tsv.gz.age`` and
+``<folder>/manifest.age``, ``<folder>/database.dump.gz.age``, of each further database
+``<folder>/database.<alias>.dump.gz.age``, ``<folder>/files.tsv.gz.age`` and
 ``files/<two>/<random>.gz.age``. Whatever else lies there is not ours, and is never deleted.
 """
 
@@ -11,7 +12,9 @@ from datetime import UTC, datetime
 
 FOLDER_NAME = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{12}\Z")
 MANIFEST_NAME = re.compile(r"manifest(?:\.(\d{1,6}))?(\.age)?\Z")
-PART_NAME = re.compile(r"(?:database\.(?:dump|sqlite3)|files\.tsv)\.gz(?:\.age)?\Z")
+PART_NAME = re.compile(
+    r"(?:database(?:\.[A-Za-z0-9_-]{1,64})?\.(?:dump|sqlite3)|files\.tsv)\.gz(?:\.age)?\Z"
+)
 BLOB_NAME = re.compile(r"files/([0-9a-f]{2})/\1[0-9a-f]{30}\.gz(?:\.age)?\Z")
 FILES = "files"
 PARTIAL = ".partial"

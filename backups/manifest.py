@@ -1,8 +1,9 @@
 """The manifest: what a backup holds, signed by this site and encrypted like everything else.
 
-The file, once decrypted, is one line ``GARRISON-BACKUP-MANIFEST 2 <public key> <signature>`` and
-then the JSON body that is signed. It can be read without this software. Version 1, which is still
-read, knows nothing of what was skipped, and its list of files nothing of modes and times.
+The file, once decrypted, is one line ``GARRISON-BACKUP-MANIFEST 3 <public key> <signature>`` and
+then the JSON body that is signed. It can be read without this software. Older versions are
+still read: 2 knows one database only, and 1 nothing of what was skipped, nor its list of files of
+modes and times.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 NAME = "manifest"
 MAGIC = b"GARRISON-BACKUP-MANIFEST"
-VERSION, READ = 2, (b"1", b"2")
+VERSION, READ = 3, (b"1", b"2", b"3")
 LARGEST = 32 * 1024 * 1024  # bytes; a hundred thousand tables need a tenth of it
 
 
@@ -54,7 +55,10 @@ class SequenceState:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseState:
-    """What a database held at the snapshot; the same is computed of a restored one."""
+    """What a database held at the snapshot; the same is computed of a restored one.
+
+    ``alias`` is how the site's settings call it.
+    """
 
     engine: str
     version: str
@@ -64,6 +68,7 @@ class DatabaseState:
     large_objects: Table
     migrations: list[list[str]]
     tool: str = ""
+    alias: str = ""
 
     @property
     def rows(self) -> int:
@@ -101,7 +106,11 @@ class FilesState:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything about one backup; ``parts`` maps what (``database``, ``files``) to its part."""
+    """Everything about one backup.
+
+    ``parts`` maps what (``database``, ``database.<alias>``, ``files``) to its part, ``databases``
+    the same names to what was in each.
+    """
 
     backup: str
     folder: str
@@ -112,13 +121,24 @@ class Manifest:
     recipients: list[str]
     signer: str
     parts: dict[str, Part]
-    database: DatabaseState | None = None
+    databases: dict[str, DatabaseState] = field(default_factory=dict)
     files: FilesState | None = None
 
     def body(self) -> bytes:
         """Return the canonical JSON that is signed."""
         fields = {"version": VERSION, **asdict(self)}
         return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def rows(self) -> int:
+        """All rows of all databases."""
+        return sum(state.rows for state in self.databases.values())
+
+    @property
+    def content(self) -> str:
+        """Return what it holds: ``all``, or only ``database`` or ``files``."""
+        kinds = {what.partition(".")[0] for what in self.parts}
+        return "all" if len(kinds) > 1 else kinds.pop()
 
     @property
     def is_encrypted(self) -> bool:
@@ -195,11 +215,13 @@ def _build(fields: dict[str, Any]) -> Manifest:
         what: Part(_part_name(part["name"]), pipeline.Sealed(**part["sealed"]))
         for what, part in fields.pop("parts").items()
     }
-    database, files = fields.pop("database"), fields.pop("files")
+    databases, files = fields.pop("databases", {}), fields.pop("files")
+    if only := fields.pop("database", None):  # before version 3
+        databases = {"database": only}
     return Manifest(
         **fields,
         parts=parts,
-        database=_database(database) if database else None,
+        databases={what: _database(state) for what, state in databases.items()},
         files=FilesState(**files) if files else None,
     )
 

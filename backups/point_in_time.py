@@ -82,7 +82,7 @@ def _minute(at: datetime) -> str:
 
 def _archiving() -> str:
     """Ask the server itself: no list of backups shows that the log is not archived."""
-    connection = connections[settings.database]
+    connection = connections[settings.databases[0]]
     if connection.vendor != "postgresql":
         return ""
     with connection.cursor() as cursor:

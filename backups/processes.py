@@ -51,28 +51,6 @@ def lower_thread_priority() -> None:
     lower_priority(threading.get_native_id())
 
 
-class StoppedReading(ProgramFailed):
-    """A program has ended well, and before its input did."""
-
-
-class EarlyStopInput:
-    """Feeds a program that may have read enough before the end; the rest is passed over."""
-
-    def __init__(self, program: Program) -> None:
-        """Begin feeding."""
-        self._program = program
-        self._has_enough = False
-
-    def write(self, chunk: bytes) -> int:
-        """Write while the program reads."""
-        if not self._has_enough:
-            try:
-                self._program.write(chunk)
-            except StoppedReading:
-                self._has_enough = True
-        return len(chunk)
-
-
 class Program:
     """One running program, killed with its whole group when left early or too slow."""
 
@@ -82,11 +60,14 @@ class Program:
         *,
         environment: Mapping[str, str],
         takes_input: bool = False,
+        may_stop_reading: bool = False,
     ) -> None:
         """Start it, to be killed after ``BACKUPS_TIMEOUT_SECONDS``.
 
-        ``argv`` must hold no secret: every user of the machine can read it.
+        ``argv`` must hold no secret: every user of the machine can read it. One that
+        ``may_stop_reading`` may end well before its input does; the rest is passed over.
         """
+        self._may_stop_reading = may_stop_reading
         self.name = os.path.basename(argv[0])  # noqa: PTH119 - a name, not a path operation
         self._process = subprocess.Popen(  # noqa: S603 - argv is ours, and there is no shell
             list(argv),
@@ -128,7 +109,9 @@ class Program:
                 view = view[self.stdin.write(view) :]
         except BrokenPipeError:
             self.finish()  # its own complaint tells more than a broken pipe
-            raise StoppedReading(f"{self.name} stopped reading before its input ended.") from None
+            if not self._may_stop_reading:
+                why = f"{self.name} stopped reading before its input ended."
+                raise ProgramFailed(why) from None
         return len(chunk)
 
     def end_input(self) -> None:

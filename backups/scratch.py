@@ -40,18 +40,18 @@ def name_for(using: str, run: str) -> str:
 
 
 @contextmanager
-def restored(opened: OpenedBackup, *, source: str, name: str) -> Iterator[str]:
-    """Restore a backup's database into a scratch one; returns a Django alias for the block.
+def restored(opened: OpenedBackup, *, what: str, source: str, name: str) -> Iterator[str]:
+    """Restore one of a backup's databases into a scratch one; returns a Django alias for the block.
 
     The load is checked against the manifest like any restore. Whatever happens in the block, the
     scratch database is dropped at its end.
     """
     if connections[source].vendor == "sqlite":
-        with _sqlite(opened, source, name) as alias:
+        with _sqlite(opened, what, source, name) as alias:
             yield alias
     else:
         with created(source, name):
-            postgresql.load(opened, using=source, database=name)
+            postgresql.load(opened, what=what, using=source, database=name)
             with _alias(source, name, name) as alias:
                 yield alias
 
@@ -85,10 +85,10 @@ def drop(using: str, name: str) -> None:
 
 
 @contextmanager
-def _sqlite(opened: OpenedBackup, source: str, name: str) -> Iterator[str]:
+def _sqlite(opened: OpenedBackup, what: str, source: str, name: str) -> Iterator[str]:
     path = path_of(source).with_name(f".{name}.sqlite3")
     try:
-        sqlite.unpack(opened, path)
+        sqlite.unpack(opened, path, what=what)
         with _alias(source, name, str(path)) as alias:
             yield alias
     finally:

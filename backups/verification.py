@@ -71,18 +71,19 @@ class DamagedFiles:
 def verify_opened(opened: OpenedBackup) -> VerificationReport:
     """Decrypt, decompress, hash and compare every part and every file."""
     findings = VerificationReport("opened")
-    if "database" in opened.manifest.parts:
-        _verify_database(opened, findings)
-    if "files" in opened.manifest.parts:
-        _verify_files(opened, findings)
+    for what in opened.manifest.parts:
+        if what == "files":
+            _verify_files(opened, findings)
+        else:
+            _verify_database(opened, what, findings)
     findings.raw_bytes += sum(part.sealed.raw_size for part in opened.manifest.parts.values())
     findings.parts = len(opened.manifest.parts)
     return findings
 
 
-def _verify_database(opened: OpenedBackup, findings: VerificationReport) -> None:
+def _verify_database(opened: OpenedBackup, what: str, findings: VerificationReport) -> None:
     """Read the dump, a dump of PostgreSQL also by ``pg_restore`` where that is installed."""
-    described = opened.manifest.database
+    described = opened.manifest.databases.get(what)
     if described and described.engine == "postgresql":
         try:
             matching = tools.matching(int(described.major))
@@ -91,11 +92,11 @@ def _verify_database(opened: OpenedBackup, findings: VerificationReport) -> None
         else:
             argv = [matching.path("pg_restore"), "--file=/dev/null"]
             with Program(argv, environment={"LC_ALL": "C"}, takes_input=True) as program:
-                opened.part("database", program)
+                opened.part(what, program)
                 program.end_input()
                 program.finish()
             return
-    opened.part("database", pipeline.Discard())
+    opened.part(what, pipeline.Discard())
 
 
 def _verify_files(opened: OpenedBackup, findings: VerificationReport) -> None:

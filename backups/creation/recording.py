@@ -23,7 +23,7 @@ def describe(
     recipients: Recipients,
     parts: dict[str, Part],
     *,
-    database: DatabaseState | None,
+    databases: dict[str, DatabaseState],
     files: FilesState | None,
 ) -> Manifest:
     """Return the manifest of a run whose parts are all written."""
@@ -37,7 +37,7 @@ def describe(
         recipients=list(recipients.texts),
         signer=signing.signer(),
         parts=parts,
-        database=database,
+        databases=databases,
         files=files,
     )
 
@@ -52,14 +52,15 @@ def _software() -> dict[str, str]:
 
 def row_of(described: Manifest, *, manifest_sha256: str) -> dict[str, Any]:
     """Return what the index holds of a whole backup: sizes, counts and hashes."""
-    database, files = described.database, described.files
+    engines = [f"{each.engine} {each.version}" for each in described.databases.values()]
+    files = described.files
     raw = sum(part.sealed.raw_size for part in described.parts.values())
     return {
         "state": State.GOOD,
         "stage": "",
-        "engine": f"{database.engine} {database.version}" if database else "",
+        "engine": ", ".join(engines)[:40],
         "raw_bytes": raw + (files.raw_bytes if files else 0),
-        "rows": database.rows if database else 0,
+        "rows": described.rows,
         "files": files.count if files else 0,
         "skipped": files.skipped if files else {},
         "parts": [

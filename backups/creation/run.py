@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
@@ -13,7 +13,9 @@ from backups import events, files, keys, manifest, pipeline
 from backups.conf import settings
 from backups.creation import recording
 from backups.creation.progress import Progress
+from backups.databases import sources
 from backups.dumpers import dumper
+from backups.errors import ProgramFailed
 from backups.files.skipped import LACKING, MISSING
 from backups.models import Backup, Copy
 from backups.models.backup import Content, CopyState
@@ -21,14 +23,31 @@ from backups.outlet import Outlet
 from backups.processes import lower_thread_priority
 from backups.targets import Target, TargetGroup, targets
 from backups.threads import BackgroundCall
+from garrison.errors import Refusal
 from garrison.events import emit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from backups.dumpers import Dumper
     from backups.leases import HeldLease
     from backups.manifest import DatabaseState, FilesState, Manifest, Part
+
+
+@contextmanager
+def _snapshot(alias: str) -> Iterator[Dumper]:
+    """Hold a snapshot for the block; a database that cannot be reached is named."""
+    with ExitStack() as stack:
+        try:
+            dump = stack.enter_context(dumper(alias))
+        except Refusal:
+            raise
+        except Exception as failure:
+            raise ProgramFailed(
+                f"The database {alias!r} cannot be read: {type(failure).__name__}. See that its "
+                "server runs and that DATABASES is right, and try again."
+            ) from failure
+        yield dump
 
 
 @dataclass
@@ -62,31 +81,45 @@ class Creation:
             raise
 
     def _write(self) -> None:
-        database = self._database() if self.backup.content != Content.FILES else None
+        databases = self._databases() if self.backup.content != Content.FILES else {}
         file_state = self._files() if self.backup.content != Content.DATABASE else None
         self._commit(
             recording.describe(
-                self.backup, self.outlet.recipients, self.parts, database=database, files=file_state
+                self.backup,
+                self.outlet.recipients,
+                self.parts,
+                databases=databases,
+                files=file_state,
             )
         )
 
     def _name(self, name: str) -> str:
         return f"{self.backup.folder}/{name}"
 
-    # -- the database ------------------------------------------------------------------------------
-    def _database(self) -> DatabaseState:
+    # -- the databases -----------------------------------------------------------------------------
+    def _databases(self) -> dict[str, DatabaseState]:
+        """Dump each; all snapshots are taken first, so that seconds lie between them at most."""
         self.progress.begin("database")
-        with dumper(settings.database) as dump:
-            self.progress.expected = dump.expected_bytes
-            self.progress.remember_snapshot(dump.snapshot_at)
-            self._dump(dump)
-            self.progress.begin("checksums")
-            # After the dump and not beside it: two servers' processes at once, whose priority we
-            # cannot lower, would slow down whoever signs in meanwhile.
-            return self._describe(dump)
+        with ExitStack() as stack:
+            aliases = sources()
+            dumps = {what: stack.enter_context(_snapshot(alias)) for what, alias in aliases.items()}
+            self.progress.remember_snapshot(min(dump.snapshot_at for dump in dumps.values()))
+            return {
+                what: replace(self._database(what, dump), alias=aliases[what])
+                for what, dump in dumps.items()
+            }
 
-    def _dump(self, dump: Dumper) -> None:
-        name = f"{dump.part}.gz{self.outlet.recipients.suffix}"
+    def _database(self, what: str, dump: Dumper) -> DatabaseState:
+        self.progress.begin("database")
+        self.progress.expected = dump.expected_bytes
+        self._dump(what, dump)
+        self.progress.begin("checksums")
+        # After the dump and not beside it: two servers' processes at once, whose priority we
+        # cannot lower, would slow down whoever signs in meanwhile.
+        return self._describe(dump)
+
+    def _dump(self, what: str, dump: Dumper) -> None:
+        name = f"{what}.{dump.suffix}.gz{self.outlet.recipients.suffix}"
         with dump.stream() as program:
             sealed, _holders = self.outlet.seal(
                 program,
@@ -94,7 +127,7 @@ class Creation:
                 on_progress=self.progress.step_to,
                 before_commit=self.held.require_now,
             )
-        self.parts["database"] = manifest.Part(name, sealed)
+        self.parts[what] = manifest.Part(name, sealed)
         self.sent += sealed.size
 
     def _describe(self, dump: Dumper) -> DatabaseState:

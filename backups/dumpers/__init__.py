@@ -22,5 +22,5 @@ def dumper(using: str) -> Dumper:
         return SQLiteDumper(using)
     raise EngineUnsupported(
         f"The database {using!r} is {vendor}; backups know PostgreSQL and SQLite. "
-        "Point BACKUPS_DATABASE at one of these."
+        "Name only such in BACKUPS_DATABASES."
     )

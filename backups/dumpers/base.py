@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class Dumper(abc.ABC):
     """Holds one snapshot open for a block, which can be dumped and described.
 
-    ``part`` names the dump as stock tools know it; ``snapshot_at`` is when the snapshot was taken;
-    ``expected_bytes`` a guess for a progress bar.
+    ``suffix`` names the dump as stock tools know it, ``snapshot_at`` is when the snapshot was
+    taken, ``expected_bytes`` a guess for a progress bar.
     """
 
-    part: ClassVar[str]
+    suffix: ClassVar[str]
     snapshot_at: datetime
     expected_bytes: int = 0
 

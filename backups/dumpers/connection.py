@@ -11,20 +11,8 @@ if TYPE_CHECKING:
     import psycopg
 
 PASSED_ON = ("PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
-OPTION_VARIABLES = {
-    "service": "PGSERVICE",
-    "passfile": "PGPASSFILE",
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "sslcrl": "PGSSLCRL",
-    "gssencmode": "PGGSSENCMODE",
-    "channel_binding": "PGCHANNELBINDING",
-    "target_session_attrs": "PGTARGETSESSIONATTRS",
-    "hostaddr": "PGHOSTADDR",
-    "require_auth": "PGREQUIREAUTH",
-}
+# What is between a session of ours and the server; of a dump it would change the result.
+NOT_PASSED_ON = {"application_name", "client_encoding", "connect_timeout", "options"}
 
 
 def environment(using: str, *, database: str | None = None) -> dict[str, str]:
@@ -34,19 +22,24 @@ def environment(using: str, *, database: str | None = None) -> dict[str, str]:
     never into a file (which a killed run would leave behind); the environment of a process can be
     read by its own user and root only.
     """
+    from psycopg import pq  # a site on SQLite has no driver
+
     known = connections[using].settings_dict
     wanted = {
-        "PGHOST": known.get("HOST"),
-        "PGPORT": known.get("PORT"),
-        "PGUSER": known.get("USER"),
-        "PGPASSWORD": known.get("PASSWORD"),
-        "PGDATABASE": database or known.get("NAME"),
+        **(known.get("OPTIONS") or {}),
+        "host": known.get("HOST"),
+        "port": known.get("PORT"),
+        "user": known.get("USER"),
+        "password": known.get("PASSWORD"),
+        "dbname": database or known.get("NAME"),
     }
-    options = known.get("OPTIONS") or {}
-    wanted |= {variable: options.get(name) for name, variable in OPTION_VARIABLES.items()}
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     kept |= {"LC_ALL": "C", "PGAPPNAME": "garrison-backups", "PGCONNECT_TIMEOUT": "10"}
-    return kept | {name: str(value) for name, value in wanted.items() if value}
+    for each in pq.Conninfo.get_defaults():
+        value = wanted.get(name := each.keyword.decode())
+        if value and each.envvar and name not in NOT_PASSED_ON:
+            kept[each.envvar.decode()] = str(value)
+    return kept
 
 
 def connect(using: str, *, database: str | None = None) -> psycopg.Connection[Any]:

@@ -23,7 +23,7 @@ LOCK_WAIT = "60s"  # a migration that holds a table longer makes the run fail, n
 class PostgreSQLDumper(Dumper):
     """Exports a snapshot from a REPEATABLE READ READ ONLY transaction, and holds it open."""
 
-    part: ClassVar[str] = "database.dump"
+    suffix: ClassVar[str] = "dump"
 
     def take(self) -> None:
         """Find the matching programs, then take the snapshot."""

@@ -51,7 +51,7 @@ def path_of(using: str) -> Path:
 class SQLiteDumper(Dumper):
     """Holds a read transaction at a checkpointed moment, and streams the main file."""
 
-    part: ClassVar[str] = "database.sqlite3"
+    suffix: ClassVar[str] = "sqlite3"
 
     def __init__(self, using: str) -> None:
         """Prepare; refuses a database that is not in a file."""

@@ -5,8 +5,7 @@ its files, so each can be restored alone.
 """
 
 from backups.files.entry import LIST_NAME, LONGEST_LINE, Entry, shown
-from backups.files.listing import ListWriter
-from backups.files.sending import FileBackup
+from backups.files.sending import FileBackup, ListWriter
 from backups.files.sources import aliases, root, storage
 from backups.files.walking import OURS
 

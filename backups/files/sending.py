@@ -1,4 +1,4 @@
-"""Sending what the targets do not hold yet."""
+"""Sending what the targets do not hold yet, and the list of files, sealed while it grows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import secrets
 import time
 from array import array
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from backups import events, pipeline, signing
 from backups.files.entry import Entry, shown
@@ -19,17 +20,55 @@ from backups.layout import FILES
 from backups.manifest import FilesState
 from backups.models import StoredFile
 from backups.models.stored_file import IN_USE
+from backups.threads import BackgroundCall, BlockQueue
 from garrison.events import emit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from backups.files.listing import ListWriter
     from backups.files.walking import Found
     from backups.outlet import Outlet
 
-BATCH = 200
+BATCH = 200  # files
+QUEUED_BLOCKS = 4
+BLOCK = 64 * 1024
+
+
+class ListWriter:
+    """Seals the list of files in a thread while it grows; it exists only after :meth:`commit`."""
+
+    def __init__(self, outlet: Outlet, name: str) -> None:
+        """Start sealing."""
+        self._blocks = BlockQueue(QUEUED_BLOCKS)
+        self._gathered = bytearray()
+        self._sealing = BackgroundCall(
+            partial(outlet.seal, self._blocks, name), on_end=self._blocks.abandon
+        )
+
+    def add(self, entry: Entry) -> None:
+        """Add one line; raises what sealing has failed with."""
+        self._gathered += entry.line().encode()
+        if len(self._gathered) >= BLOCK:
+            self._blocks.write(bytes(self._gathered))
+            self._gathered.clear()
+
+    def commit(self) -> pipeline.Sealed:
+        """End the list and make it exist."""
+        self._blocks.write(bytes(self._gathered))
+        self._blocks.end()
+        sealed, _holders = self._sealing.result()
+        return sealed
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Leave nothing behind after a failure."""
+        if kind is not None:
+            self._blocks.abandon()
+        self._sealing.wait()
 
 
 class FileBackup:

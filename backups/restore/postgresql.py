@@ -14,10 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from backups import tools
+from backups.databases import MAIN
 from backups.dumpers import postgresql_state
 from backups.dumpers.connection import connect, environment
 from backups.errors import ProgramFailed, RestoreMismatch
-from backups.processes import EarlyStopInput, Program
+from backups.processes import Program
 from backups.threads import BackgroundCall
 
 if TYPE_CHECKING:
@@ -59,22 +60,26 @@ def load(  # noqa: PLR0913 - one restore, by keyword
     opened: OpenedBackup,
     *,
     using: str,
+    what: str = MAIN,
     database: str | None = None,
     clear: bool = False,
     sections: Sequence[str] = (),
     list_file: str | None = None,
     check: bool = True,
 ) -> None:
-    """Restore the dump into a database; on return it is committed, and it was checked.
+    """Restore a dump into a database; on return it is committed, and it was checked.
 
+    ``what`` is the dump's part; ``database`` another one than the alias names, on the same server.
     ``clear`` first drops, in the same transaction, everything that is there. ``sections`` and
     ``list_file`` restrict what ``pg_restore`` takes from the archive, and go with ``check=False``.
     """
-    described = opened.manifest.database
+    described = opened.manifest.databases.get(what)
     server = _major(using, database)
     matching = tools.matching(max(server, int(described.major) if described else server))
     with ExitStack() as stack:
-        reader = stack.enter_context(_pg_restore(matching, sections, list_file))
+        reader = stack.enter_context(
+            _pg_restore(matching, sections, list_file, may_stop_reading=not check)
+        )
         writer = stack.enter_context(_psql(matching, using, database))
         writer.write(_beginning(clear=clear))
         # If it fails, the reader is killed, or the thread that feeds it would wait for ever.
@@ -83,7 +88,7 @@ def load(  # noqa: PLR0913 - one restore, by keyword
             partial(_pass_on, reader, writer, left_out), on_end=partial(_stop, reader)
         )
         try:
-            opened.part("database", EarlyStopInput(reader) if not check else reader)
+            opened.part(what, reader)
             reader.end_input()
             ending = _up_to_commit(script.result(), writer)
             if check and described is not None:
@@ -105,7 +110,9 @@ def _major(using: str, database: str | None) -> int:
         return session.info.server_version // 10_000
 
 
-def _pg_restore(matching: tools.Tools, sections: Sequence[str], list_file: str | None) -> Program:
+def _pg_restore(
+    matching: tools.Tools, sections: Sequence[str], list_file: str | None, *, may_stop_reading: bool
+) -> Program:
     argv = [
         matching.path("pg_restore"),
         "--file=-",
@@ -116,7 +123,12 @@ def _pg_restore(matching: tools.Tools, sections: Sequence[str], list_file: str |
         *(f"--section={section}" for section in sections),
         *([f"--use-list={list_file}"] if list_file else []),
     ]
-    return Program(argv, environment={"LC_ALL": "C"}, takes_input=True)
+    return Program(
+        argv,
+        environment={"LC_ALL": "C"},
+        takes_input=True,
+        may_stop_reading=may_stop_reading,
+    )
 
 
 def _psql(matching: tools.Tools, using: str, database: str | None) -> Program:

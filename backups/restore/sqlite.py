@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from backups.databases import MAIN
 from backups.dumpers import sqlite_state
 from backups.dumpers.sqlite import path_of
 from backups.errors import BackupDamaged, RestoreMismatch
@@ -26,12 +27,12 @@ def _for_its_owner_only(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def unpack(opened: OpenedBackup, path: Path) -> None:
+def unpack(opened: OpenedBackup, path: Path, *, what: str = MAIN) -> None:
     """Write the database file of a backup to a new path, and check it; else leave nothing."""
     try:
         with open(path, "xb", opener=_for_its_owner_only) as out:
-            opened.part("database", out)
-        _require_whole(path, opened.manifest.database)
+            opened.part(what, out)
+        _require_whole(path, opened.manifest.databases.get(what))
     except BaseException:
         remove(path)
         raise
@@ -47,8 +48,7 @@ def _require_whole(path: Path, expected: DatabaseState | None) -> None:
             raise BackupDamaged("The restored database fails SQLite's integrity check.")
         found = sqlite_state.describe(connection, name=path.name)
     if expected and (found.tables, found.sequences) != (expected.tables, expected.sequences):
-        names = {t.name for t in found.tables} ^ {t.name for t in expected.tables}
-        names |= {t.name for t in set(found.tables) ^ set(expected.tables)}
+        names = {table.name for table in set(found.tables) ^ set(expected.tables)}
         raise RestoreMismatch(f"These tables differ from the manifest: {', '.join(sorted(names))}.")
 
 
@@ -64,13 +64,13 @@ def sweep(path: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def load(opened: OpenedBackup, *, using: str) -> None:
+def load(opened: OpenedBackup, *, using: str, what: str = MAIN) -> None:
     """Replace the contents of a database by a backup's, in one transaction of SQLite's."""
     live = path_of(using)
     live.parent.mkdir(parents=True, exist_ok=True)
     sweep(live)
     beside = live.with_name(f"{live.name}{MARK}{secrets.token_hex(6)}")
-    unpack(opened, beside)
+    unpack(opened, beside, what=what)
     try:
         with (
             closing(sqlite3.connect(beside)) as source,

@@ -9,10 +9,11 @@ from backups.services.backing_up import (
 )
 from backups.services.drilling import drill_now, queue_due_drill, request_drill, run_drill
 from backups.services.finding import find
+from backups.services.planning import plan
 from backups.services.pruning import forget_target, prune, pruning_after
 from backups.services.rescuing import bring_files, bring_table, find_files
 from backups.services.resealing import reseal_manifests
-from backups.services.restoring import plan, restore
+from backups.services.restoring import restore
 from backups.services.verifying import verify
 from backups.services.watching import BackupStatus, check_backups, status
 

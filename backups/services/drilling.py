@@ -6,7 +6,6 @@ import logging
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -15,8 +14,9 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max
 from django.utils import timezone
 
-from backups import events, keys, leases, opening, scratch, targets, times
+from backups import databases, events, keys, leases, opening, scratch, targets, times
 from backups.conf import settings
+from backups.databases import MAIN
 from backups.drill_files import BackupFiles
 from backups.dumpers import postgresql_state
 from backups.dumpers.connection import connect
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import uuid
 
     from backups.leases import HeldLease
+    from backups.manifest import DatabaseState
     from backups.opening import OpenedBackup
     from garrison.drills import Drill as DrillCheck
 
@@ -78,17 +79,22 @@ def run_drill(*, drill_id: uuid.UUID, now: datetime) -> Drill:
     done at all is failed, too, and raises. The scratch database is always dropped.
     """
     require_identity()
-    drills, sweep = Drill.objects.all(), partial(scratch.sweep, settings.database)
-    doing = running.claimed(drills, drill_id, lease=leases.DRILL, clean_up=sweep, now=now)
+    drills = Drill.objects.all()
+    doing = running.claimed(drills, drill_id, lease=leases.DRILL, clean_up=_sweep, now=now)
     with doing as (drill, held):
         _drill(drill, held)
     return drill
 
 
+def _sweep() -> None:
+    for alias in databases.sources().values():
+        scratch.sweep(alias)
+
+
 def _drill(drill: Drill, held: HeldLease) -> None:
     backup = drill.backup or _newest_with_database()
     copy = _copy_whose_turn_it_is(backup)
-    name = scratch.name_for(settings.database, drill.pk.hex)
+    name = scratch.name_for(settings.databases[0], drill.pk.hex)
     Drill.objects.change(
         drill.pk, owner=held.owner, backup=backup, target=copy.target, scratch=name
     )
@@ -104,7 +110,7 @@ def _drill(drill: Drill, held: HeldLease) -> None:
         mark_damaged(backup, copy, refusal, by_opening=True)
         raise
     damage: list[BackupDamaged] = []
-    found = _findings(opened, name, damage)
+    found = _findings(opened, drill.pk.hex, damage)
     for each in damage:
         mark_damaged(backup, copy, each, by_opening=True)
     held.require_now()
@@ -131,24 +137,39 @@ def _newest_with_database() -> Backup:
 
 
 def _findings(
-    opened: OpenedBackup, name: str, damage: list[BackupDamaged]
+    opened: OpenedBackup, run: str, damage: list[BackupDamaged]
 ) -> dict[str, DrillResult]:
-    """Restore, and run every check: ours, and then what the apps brought; note ``damage``."""
-    described = opened.manifest.database
-    try:
-        with scratch.restored(opened, source=settings.database, name=name) as alias:
-            files = BackupFiles.of(opened)
-            restored = Restored(using=alias, files=files)
-            return {
-                "database": _database(opened, alias),
-                "migrations": _migrations(opened, alias),
-                **({} if files is None else {"files": _files(files, damage)}),
-                **{what: _checked(what, check, restored) for what, check in DRILLS.items()},
-            }
-    except Refusal as refusal:
-        damage += [refusal] if isinstance(refusal, BackupDamaged) else []
-        rows = described.rows if described else 0
-        return {"database": DrillResult(is_whole=False, looked_at=rows, detail=refusal.detail)}
+    """Restore each database, and run every check: ours, and then what the apps brought.
+
+    The apps' checks look at the main one. ``damage`` is added to.
+    """
+    found: dict[str, DrillResult] = {}
+    for part, source in databases.destinations(opened.manifest).items():
+        described, name = opened.manifest.databases[part], scratch.name_for(source, run)
+        try:
+            with scratch.restored(opened, what=part, source=source, name=name) as alias:
+                results = {
+                    part: _database(described, alias),
+                    part.replace(MAIN, "migrations"): _migrations(described, alias),
+                }
+                found |= results | (_of_apps(opened, alias, damage) if part == MAIN else {})
+        except Refusal as refusal:
+            damage += [refusal] if isinstance(refusal, BackupDamaged) else []
+            found[part] = DrillResult(
+                is_whole=False, looked_at=described.rows, detail=refusal.detail
+            )
+    return found
+
+
+def _of_apps(
+    opened: OpenedBackup, alias: str, damage: list[BackupDamaged]
+) -> dict[str, DrillResult]:
+    files = BackupFiles.of(opened)
+    restored = Restored(using=alias, files=files)
+    return {
+        **({} if files is None else {"files": _files(files, damage)}),
+        **{what: _checked(what, check, restored) for what, check in DRILLS.items()},
+    }
 
 
 def _checked(what: str, check: DrillCheck, restored: Restored) -> DrillResult:
@@ -162,11 +183,10 @@ def _checked(what: str, check: DrillCheck, restored: Restored) -> DrillResult:
         )
 
 
-def _database(opened: OpenedBackup, alias: str) -> DrillResult:
+def _database(described: DatabaseState, alias: str) -> DrillResult:
     """Report the rows, which the restore has compared, and compare large objects byte by byte."""
-    described = opened.manifest.database
-    tables, rows = (len(described.tables), described.rows) if described else (0, 0)
-    if described and described.engine == "postgresql":
+    tables, rows = len(described.tables), described.rows
+    if described.engine == "postgresql":
         with connect(alias) as session:
             if postgresql_state.large_objects(session) != described.large_objects:
                 return DrillResult(
@@ -176,9 +196,9 @@ def _database(opened: OpenedBackup, alias: str) -> DrillResult:
     return DrillResult(is_whole=True, looked_at=rows, detail=detail)
 
 
-def _migrations(opened: OpenedBackup, alias: str) -> DrillResult:
+def _migrations(described: DatabaseState, alias: str) -> DrillResult:
     """Compare the migrations by the classes behind ``migrate --plan``, which itself only prints."""
-    expected = {tuple(each) for each in opened.manifest.database.migrations}  # type: ignore[union-attr]
+    expected = {tuple(each) for each in described.migrations}
     connection = connections[alias]
     applied = set(MigrationRecorder(connection).applied_migrations())
     if applied != expected:

@@ -104,14 +104,12 @@ def _index(opened: OpenedBackup, now: datetime) -> None:
 
 def _fields(opened: OpenedBackup, at: datetime) -> dict[str, Any]:
     described = opened.manifest
-    parts = set(described.parts)
-    content = Content.ALL if len(parts) > 1 else Content(next(iter(parts)))
     return {
         **recording.row_of(described, manifest_sha256=opened.manifest_sha256),
         "owner": None,
         "failure": "",
         "folder": opened.folder,
-        "content": content,
+        "content": Content(described.content),
         "snapshot_at": at,
         "size_bytes": sum(part.sealed.size for part in described.parts.values()),
     }

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections
 
 from backups import events, leases, scratch, tools
-from backups.conf import settings
+from backups.databases import alias_of, destinations
 from backups.dumpers import sqlite_state
 from backups.dumpers.connection import connect
 from backups.dumpers.sqlite import path_of
 from backups.errors import BackupNotFound, BackupsRefusal
 from backups.files import shown
-from backups.processes import EarlyStopInput, Program
-from backups.restore import postgresql, sqlite
-from backups.restore.writing import write_file
+from backups.processes import Program
+from backups.restore import postgresql
+from backups.restore.staging import write_file
 from backups.services import indexing
 from garrison.events import emit
 
@@ -47,19 +47,30 @@ _FULL_NAME = re.compile(rf"^{_QUOTED}\.{_QUOTED}$", re.DOTALL)
 _TABLE_DATA = re.compile(r"^\d+; \d+ \d+ TABLE DATA ")
 
 
-def bring_table(opened: OpenedBackup, *, table: str, schema: str, now: datetime) -> int:
+def bring_table(
+    opened: OpenedBackup, *, table: str, schema: str, database: str | None = None, now: datetime
+) -> int:
     """Bring one table's rows into a side schema; returns how many.
 
-    Refuses where a table of that name is there already, and a row count that is not the manifest's.
+    The table is one of the main database, or of the one with that alias. Refuses where a table of
+    that name is there already, and a row count that is not the manifest's.
     """
-    using, entry = settings.database, require_bringable(opened, table=table, schema=schema)
+    what, using = _source(opened, database)
+    entry = require_bringable(opened, table=table, schema=schema, database=database)
     bring = _bring_sqlite if connections[using].vendor == "sqlite" else _bring_postgresql
     held = leases.hold(leases.DRILL, now=now) if indexing.exists() else nullcontext()
     with held:
         scratch.sweep(using)
-        bring(opened, entry, schema, using, scratch.name_for(using, secrets.token_hex(16)))
+        name = scratch.name_for(using, secrets.token_hex(16))
+        bring(opened, what, entry, schema=schema, using=using, scratch_name=name)
     _emit(opened, f"table:{schema}.{table}", rows=entry.rows)
     return entry.rows
+
+
+def _source(opened: OpenedBackup, database: str | None) -> tuple[str, str]:
+    """Return the part that holds a database, and its alias; without one the main database's."""
+    found = destinations(opened.manifest, only=database or alias_of(opened.manifest))
+    return found.popitem()
 
 
 def _emit(opened: OpenedBackup, target: str, **brought: int) -> None:
@@ -68,7 +79,9 @@ def _emit(opened: OpenedBackup, target: str, **brought: int) -> None:
         emit(events.RESTORE_COMPLETED, target=target[:200], data=data)
 
 
-def require_bringable(opened: OpenedBackup, *, table: str, schema: str) -> Table:
+def require_bringable(
+    opened: OpenedBackup, *, table: str, schema: str, database: str | None = None
+) -> Table:
     """Return the manifest's entry for a table: ``name``, ``schema.name`` or as it is quoted there.
 
     Refuses an unknown one, and a name that cannot be the side schema's.
@@ -78,8 +91,7 @@ def require_bringable(opened: OpenedBackup, *, table: str, schema: str) -> Table
             f"{schema[:40]!r} cannot be the side schema. Use lower-case letters, digits and "
             "underscores, such as rescue_20261124."
         )
-    described = opened.manifest.database
-    for each in described.tables if described else ():
+    for each in opened.manifest.databases[_source(opened, database)[0]].tables:
         of, name = _plain(each.name)
         if table in {each.name, f"{of}.{name}"} or (of in {"", "public"} and table == name):
             return each
@@ -97,30 +109,32 @@ def _plain(name: str) -> tuple[str, str]:
     return schema, table
 
 
-def _bring_postgresql(
-    opened: OpenedBackup, entry: Table, schema: str, using: str, scratch_name: str
+def _bring_postgresql(  # noqa: PLR0913 - one table, by keyword
+    opened: OpenedBackup, what: str, entry: Table, *, schema: str, using: str, scratch_name: str
 ) -> None:
     with scratch.created(using, scratch_name):
-        postgresql.load(
-            opened, using=using, database=scratch_name, sections=["pre-data"], check=False
+        load = partial(
+            postgresql.load, opened, what=what, using=using, database=scratch_name, check=False
         )
+        load(sections=["pre-data"])
         with tempfile.NamedTemporaryFile("w", suffix=".list") as chosen:
-            chosen.write(_only(opened, entry))
+            chosen.write(_only(opened, what, entry))
             chosen.flush()
-            postgresql.load(
-                opened, using=using, database=scratch_name, list_file=chosen.name, check=False
-            )
+            load(list_file=chosen.name)
         with connect(using, database=scratch_name) as source, connect(using) as into:
             _copy(source, into, entry, schema)
 
 
-def _only(opened: OpenedBackup, entry: Table) -> str:
+def _only(opened: OpenedBackup, what: str, entry: Table) -> str:
     """Return the archive's table of contents, cut down to one table's data."""
-    described = opened.manifest.database
-    matching = tools.matching(int(described.major) if described else 0)
-    argv = [matching.path("pg_restore"), "--list"]
-    with Program(argv, environment={"LC_ALL": "C"}, takes_input=True) as program:
-        opened.part("database", EarlyStopInput(program))
+    matching = tools.matching(int(opened.manifest.databases[what].major))
+    with Program(
+        [matching.path("pg_restore"), "--list"],
+        environment={"LC_ALL": "C"},
+        takes_input=True,
+        may_stop_reading=True,
+    ) as program:
+        opened.part(what, program)
         program.end_input()
         listed = b"".join(iter(partial(program.read, 65536), b""))
     schema, name = _plain(entry.name)
@@ -173,24 +187,17 @@ def _copy(
             raise BackupsRefusal(f"The backup should hold {entry.rows} rows of {entry.name}.")
 
 
-def _bring_sqlite(
-    opened: OpenedBackup, entry: Table, schema: str, using: str, scratch_name: str
+def _bring_sqlite(  # noqa: PLR0913 - one table, by keyword
+    opened: OpenedBackup, what: str, entry: Table, *, schema: str, using: str, scratch_name: str
 ) -> None:
     """SQLite has no schemas: the table is called ``<schema>_<table>``."""
-    live = path_of(using)
-    path = live.with_name(f".{scratch_name}.sqlite3")
-    side = sqlite_state.quoted(f"{schema}_{entry.name}")
-    try:
-        sqlite.unpack(opened, path)
-        with closing(sqlite3.connect(live, timeout=60)) as into:
-            into.isolation_level = None
-            into.execute("ATTACH DATABASE ? AS rescued", (str(path),))
-            into.execute("BEGIN IMMEDIATE")
-            table = sqlite_state.quoted(entry.name)
-            into.execute(f"CREATE TABLE {side} AS SELECT * FROM rescued.{table}")  # noqa: S608
-            into.execute("COMMIT")
-    finally:
-        sqlite.remove(path)
+    side, table = (sqlite_state.quoted(each) for each in (f"{schema}_{entry.name}", entry.name))
+    with (
+        scratch.restored(opened, what=what, source=using, name=scratch_name) as alias,
+        closing(sqlite3.connect(path_of(using), timeout=60, isolation_level=None)) as into,
+    ):
+        into.execute("ATTACH DATABASE ? AS rescued", (connections.databases[alias]["NAME"],))
+        into.execute(f"CREATE TABLE {side} AS SELECT * FROM rescued.{table}")  # noqa: S608
 
 
 def find_files(opened: OpenedBackup, path: str) -> list[Entry]:

@@ -1,9 +1,9 @@
-"""Restoring a backup: planned and refused before anything is touched, then all or nothing."""
+"""Carrying a plan out: refusals before anything is touched, and all or nothing."""
 
 from __future__ import annotations
 
 import secrets
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,8 @@ from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from backups import events, leases, verification
-from backups.conf import settings
-from backups.dumpers.sqlite import path_of
-from backups.errors import BackupDamaged, BackupNotFound, DatabaseNotEmpty
+from backups.databases import MAIN
+from backups.errors import DatabaseNotEmpty, RestoreIncomplete
 from backups.models import Lease
 from backups.models.backup import Content, Kind
 from backups.restore import postgresql, sqlite, staging
@@ -23,140 +22,61 @@ from garrison.errors import Refusal
 from garrison.events import emit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
     from backups.opening import OpenedBackup
+    from backups.services.planning import PlannedDatabase, RestorePlan
     from garrison.events import EventKind
 
 
 @dataclass(frozen=True)
-class RestorePlan:
-    """What a restore would do, in the order in which it would do it."""
-
-    opened: OpenedBackup
-    database_name: str
-    database_is_empty: bool
-    content: str
-    safety: bool
-    lines: tuple[str, ...]
-
-    @property
-    def needs_confirmation(self) -> bool:
-        """Return whether data would be replaced."""
-        return self.content != Content.FILES and not self.database_is_empty
-
-
-def plan(opened: OpenedBackup, *, content: str = Content.ALL, safety: bool = True) -> RestorePlan:
-    """Report what a restore would do; changes nothing."""
-    using = settings.database
-    content = _possible(opened, content)
-    vendor = _require_same_engine(opened, using, content)
-    empty = postgresql.is_empty(using) if vendor == "postgresql" else sqlite.is_empty(using)
-    sqlite_name = path_of(using).name if vendor == "sqlite" else ""
-    name = sqlite_name or str(connections[using].settings_dict["NAME"])
-    at = opened.manifest.snapshot_at
-    lines = [
-        f"Read backup {opened.folder} from target {opened.target.alias!r}, a snapshot of {at}.",
-        "Verify every part and every file of it; refuse it, with nothing touched, if one differs.",
-    ]
-    if content != Content.FILES:
-        lines += _database_lines(opened, name, is_empty=empty, safety=safety)
-    if content != Content.DATABASE:
-        lines += _file_lines(opened)
-    lines.append("Rebuild the index of backups from what the targets hold.")
-    return RestorePlan(opened, name, empty, content, safety, tuple(lines))
-
-
-def _require_same_engine(opened: OpenedBackup, using: str, content: str) -> str:
-    vendor = connections[using].vendor
-    described = opened.manifest.database
-    wanted = "postgresql" if vendor == "postgresql" else "sqlite"
-    if content != Content.FILES and described and described.engine != wanted:
-        raise BackupDamaged(
-            f"The backup is of {described.engine}, and the database {using!r} is {vendor}."
-        )
-    return vendor
-
-
-def _database_lines(
-    opened: OpenedBackup, name: str, *, is_empty: bool, safety: bool
-) -> Iterator[str]:
-    described = opened.manifest.database
-    if described is None:
-        return
-    if not is_empty and safety:
-        yield f"Make a safety backup of the database {name!r} as it is now."
-    verb = "Fill the empty database" if is_empty else "REPLACE ALL DATA in the database"
-    yield (
-        f"{verb} {name!r} with {len(described.tables)} tables and {described.rows} rows, in "
-        "one transaction, and compare every table's rows and checksum before it is committed."
-    )
-
-
-def _file_lines(opened: OpenedBackup) -> Iterator[str]:
-    state = opened.manifest.files
-    if state is not None:
-        yield (
-            f"Put {state.count} files ({state.raw_bytes} bytes) into {', '.join(state.storages)}; "
-            "files there now are set aside, not deleted."
-        )
-
-
-def _possible(opened: OpenedBackup, content: str) -> str:
-    parts = opened.manifest.parts
-    if content == Content.ALL and set(parts) != {"database", "files"}:
-        return Content.DATABASE if "database" in parts else Content.FILES
-    if str(content) != Content.ALL and str(content) not in parts:
-        raise BackupNotFound(f"The backup {opened.folder} holds no {content}.")
-    return content
-
-
-@dataclass(frozen=True)
 class RestoreResult:
-    """What a restore has done."""
+    """What a restore has done; ``unapplied`` are the migrations that wait, by alias."""
 
     rows: int
     files: int
     kept_files: tuple[str, ...]
     safety_backup: str
-    unapplied: tuple[str, ...]
+    unapplied: dict[str, tuple[str, ...]]
 
 
 def restore(
     plan: RestorePlan,
     *,
-    confirm_database: str = "",
+    confirm: Collection[str] = (),
     now: datetime,
     on_step: Callable[[str], None] = lambda _text: None,
 ) -> RestoreResult:
     """Carry a plan out.
 
-    Refuses a database that is not empty unless its name was given; then verifies the whole backup,
-    makes the safety backup, and only then touches anything. A failure up to the commit leaves the
-    database and the files as they were.
+    Refuses a database that is not empty unless its name is in ``confirm``; then verifies the whole
+    backup, makes the safety backup, and only then touches anything. A failure up to the commit
+    leaves the database and the files as they were; of several databases each has its own commit,
+    and a failure names those that are restored.
     """
     try:
-        return _restore(plan, confirm_database, now, on_step)
+        return _restore(plan, confirm, now, on_step)
     except Refusal as refusal:
         _emit(events.RESTORE_REFUSED, plan, why=refusal.detail[:500])
         raise
 
 
 def _restore(
-    plan: RestorePlan, confirm: str, now: datetime, on_step: Callable[[str], None]
+    plan: RestorePlan, confirm: Collection[str], now: datetime, on_step: Callable[[str], None]
 ) -> RestoreResult:
-    if plan.needs_confirmation and confirm != plan.database_name:
-        raise DatabaseNotEmpty(
-            f"The database {plan.database_name!r} holds data, all of which would be replaced. "
-            f"To go on, give --confirm-database {plan.database_name}."
-        )
+    for name in plan.to_confirm:
+        if name not in confirm:
+            raise DatabaseNotEmpty(
+                f"The database {name!r} holds data, all of which would be replaced. "
+                f"To go on, give --confirm-database {name}."
+            )
     if plan.content != Content.DATABASE:
         staging.require_known_storages(plan.opened)
     on_step("verifying")
     verification.verify_opened(plan.opened)
     safety = ""
-    if plan.needs_confirmation and plan.safety and indexing.exists():
+    if plan.to_confirm and plan.safety and indexing.exists():
         on_step("safety backup")
         safety = str(backup_now(kind=Kind.SAFETY, content=Content.DATABASE, now=now))
     with leases.hold(leases.BACKUP, now=now) if indexing.exists() else nullcontext():
@@ -173,9 +93,12 @@ def _replace(plan: RestorePlan, on_step: Callable[[str], None]) -> staging.Stage
         staged = staging.StagedFiles(plan.opened, secrets.token_hex(4))
         staged.prepare()
     try:
-        if plan.content != Content.FILES:
+        done: list[str] = []
+        for each in plan.databases:
             on_step("database")
-            _load(plan, settings.database)
+            with _naming(each, done):
+                _load(plan.opened, each)
+            done.append(each.alias)
     except BaseException:
         if staged is not None:
             staged.discard()
@@ -185,32 +108,51 @@ def _replace(plan: RestorePlan, on_step: Callable[[str], None]) -> staging.Stage
     return staged
 
 
-def _load(plan: RestorePlan, using: str) -> None:
-    if connections[using].vendor == "postgresql":
-        postgresql.load(plan.opened, using=using, clear=not plan.database_is_empty)
+@contextmanager
+def _naming(each: PlannedDatabase, done: list[str]) -> Iterator[None]:
+    """Say of a failure which databases were restored before it, if any."""
+    try:
+        yield
+    except Exception as failure:
+        if not done:
+            raise
+        why = failure.detail if isinstance(failure, Refusal) else type(failure).__name__
+        raise RestoreIncomplete(
+            f"The database {each.alias!r} and the files are as before: {why} Restored before it: "
+            f"{', '.join(done)}. Mend the cause, and restore again."
+        ) from failure
+
+
+def _load(opened: OpenedBackup, into: PlannedDatabase) -> None:
+    if connections[into.alias].vendor == "postgresql":
+        postgresql.load(opened, what=into.what, using=into.alias, clear=not into.is_empty)
     else:
-        sqlite.load(plan.opened, using=using)
+        sqlite.load(opened, what=into.what, using=into.alias)
 
 
 def _emit(kind: EventKind, plan: RestorePlan, **data: str) -> None:
     if indexing.exists():
-        data["folder"] = plan.opened.folder
-        emit(kind, target=f"database:{plan.database_name}", data=data)
+        emit(kind, target=plan.target, data={"folder": plan.opened.folder, **data})
 
 
 def _finished(
     plan: RestorePlan, staged: staging.StagedFiles | None, safety: str, now: datetime
 ) -> RestoreResult:
-    connections[settings.database].close()  # it may hold plans for tables that are gone
-    described = plan.opened.manifest.database
-    unapplied = unapplied_migrations(settings.database)
+    described = plan.opened.manifest.databases
+    unapplied: dict[str, tuple[str, ...]] = {}
+    for each in plan.databases:
+        connections[each.alias].close()  # it may hold plans for tables that are gone
+        # Where nobody has ever migrated, as in some other program's database, nothing waits.
+        if each.what == MAIN or described[each.what].migrations:
+            unapplied |= {each.alias: unapplied_migrations(each.alias)}
+    unapplied = {alias: waiting for alias, waiting in unapplied.items() if waiting}
     try:
         _rebuild_index(plan, now)
     except DatabaseError:
         if not unapplied:
             raise  # otherwise these tables are of an earlier release, and migrate comes first
     return RestoreResult(
-        rows=described.rows if described and plan.content != Content.FILES else 0,
+        rows=sum(described[each.what].rows for each in plan.databases),
         files=staged.count if staged else 0,
         kept_files=tuple(staged.replaced) if staged else (),
         safety_backup=safety,

@@ -43,6 +43,7 @@ ARGUMENTS = {
         "target": ([], set()),
         "identity": ([], set()),
         "only": ([], set()),
+        "database": ([], set()),
         "table": ([], set()),
         "into_schema": (["--table", "accounts_user"], set()),
         "file": ([], set()),

@@ -181,7 +181,7 @@ def site(  # noqa: PLR0917 - fixtures are arguments
     settings.STORAGES = storages(tmp_path)
     settings.BACKUPS_RECIPIENTS = [recipient]
     settings.BACKUPS_IDENTITY_FILE = str(identity_file)
-    settings.BACKUPS_DATABASE = "source"
+    settings.BACKUPS_DATABASES = ["source"]
     settings.BACKUPS_REQUIRE_FRESH = ""
     site = Site(tmp_path, settings, engine, identity_file, recipient)
     site.media.mkdir()

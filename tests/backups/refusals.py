@@ -24,7 +24,7 @@ def read_everything(site):
 def restore(site):
     opened = services.find(folder=site.backup.folder)
     plan = services.plan(opened)
-    services.restore(plan, confirm_database=plan.database_name, now=timezone.now())
+    services.restore(plan, confirm=plan.to_confirm, now=timezone.now())
 
 
 def require_refused(site, what):

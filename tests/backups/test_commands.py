@@ -133,11 +133,11 @@ def test_a_restore_by_command_prints_its_plan_and_waits_to_be_told(site, capsys)
     call_command("backup_restore")
     told = capsys.readouterr().out
     assert "REPLACE ALL DATA" in told
-    assert f"--yes --confirm-database {services.plan(services.find()).database_name}" in told
+    assert f"--yes --confirm-database {services.plan(services.find()).to_confirm[0]}" in told
     assert site.execute("SELECT count(*) FROM note") == [(4,)]
     with pytest.raises(CommandError, match="holds data"):
         call_command("backup_restore", "--yes")
-    name = services.plan(services.find()).database_name
+    (name,) = services.plan(services.find()).to_confirm
     call_command("backup_restore", "--yes", "--confirm-database", name, "--json")
     assert output(capsys)["done"] is True
     assert site.execute("SELECT count(*) FROM note") == [(3,)]

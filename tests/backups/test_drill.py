@@ -123,7 +123,7 @@ def test_missing_rows_fail_the_drill(site, said):
     backup = site.back_up()
 
     def expect_more(described):
-        tables = described.database.tables
+        tables = described.databases["database"].tables
         tables[:] = [manifest.Table(t.name, t.rows + 1, t.checksum) for t in tables]
 
     resign(site, backup, expect_more)
@@ -138,7 +138,7 @@ def test_changed_content_fails_the_drill(site):
     backup = site.back_up()
 
     def expect_other(described):
-        tables = described.database.tables
+        tables = described.databases["database"].tables
         tables[:] = [manifest.Table(t.name, t.rows, "42") for t in tables]
 
     resign(site, backup, expect_other)
@@ -152,9 +152,12 @@ def test_a_changed_large_object_fails_the_drill(rich):
 
     backup = rich.back_up()
     described = rich.open(backup).manifest
-    assert described.database.large_objects.rows == 2
+    assert described.databases["database"].large_objects.rows == 2
     other = manifest.Table("large objects", 2, "0" * 64)
-    changed = replace(described, database=replace(described.database, large_objects=other))
+    changed = replace(
+        described,
+        databases={"database": replace(described.databases["database"], large_objects=other)},
+    )
     sealed = manifest.write(changed, keys.recipients())
     (rich.target / backup.folder / "manifest.age").write_bytes(sealed)
     Backup.objects.filter(pk=backup.pk).update(manifest_sha256=manifest.sha256(sealed))
@@ -165,7 +168,9 @@ def test_a_changed_large_object_fails_the_drill(rich):
 
 def test_other_migrations_fail_the_drill(site):
     backup = site.back_up()
-    resign(site, backup, lambda d: d.database.migrations.append(["app", "0001_initial"]))
+    resign(
+        site, backup, lambda d: d.databases["database"].migrations.append(["app", "0001_initial"])
+    )
     done = drill(site)
     assert findings(done)["migrations"] is False
     assert done.state == State.FAILED

@@ -202,14 +202,14 @@ def test_a_deletion_waits_for_the_running_backup(site, monkeypatch):
 
 @one_engine
 def test_nothing_waits_for_a_backup_of_the_database_alone(site, monkeypatch):
-    honest = creation.Creation._database
+    honest = creation.Creation._databases
     seen = []
 
     def look(self):
         seen.append(deletions.must_wait())
         return honest(self)
 
-    monkeypatch.setattr(creation.Creation, "_database", look)
+    monkeypatch.setattr(creation.Creation, "_databases", look)
     site.back_up(content="database")
     site.back_up()
     assert seen == [False, True]

@@ -72,7 +72,7 @@ def test_a_body_changed_under_an_honest_signature_is_refused(bulky):
     clear = pyrage.decrypt(path.read_bytes(), keys.identities())
     head, _, body = clear.partition(b"\n")
     fields = json.loads(body)
-    fields["database"]["tables"] = []
+    fields["databases"]["database"]["tables"] = []
     changed = head + b"\n" + json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
     path.write_bytes(pyrage.encrypt(changed, keys.recipients().keys))
     assert "altered" in require_refused(bulky, "altered").detail

@@ -25,7 +25,7 @@ GOOD = ["cat", str(CAPTURED / "pgbackrest-good.json")]
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(settings):
-    settings.BACKUPS_DATABASE = "default"
+    settings.BACKUPS_DATABASES = ["default"]
     point_in_time._listed.cache_clear()
     yield
     point_in_time._listed.cache_clear()

@@ -44,8 +44,8 @@ def said():
 
 def restore(site, backup, **options):
     plan = services.plan(site.open(backup), safety=options.pop("safety", True))
-    name = options.pop("confirm_database", plan.database_name)
-    return services.restore(plan, confirm_database=name, now=timezone.now(), **options)
+    confirm = options.pop("confirm", plan.to_confirm)
+    return services.restore(plan, confirm=confirm, now=timezone.now(), **options)
 
 
 def rows(site):
@@ -58,7 +58,7 @@ def test_a_database_with_data_is_replaced_only_when_its_name_is_typed(site, said
     before, files = rows(site), tree(site.media)
     for typed in ("", "yes", "NOTE"):
         with pytest.raises(DatabaseNotEmpty, match="--confirm-database"):
-            restore(site, backup, confirm_database=typed)
+            restore(site, backup, confirm=[typed])
     assert rows(site) == before
     assert tree(site.media) == files
     assert "backups.restore.refused" in said
@@ -92,7 +92,7 @@ def test_the_plan_says_everything_and_changes_nothing(site):
     plan = services.plan(site.open(backup))
     text = "\n".join(plan.lines)
     assert "REPLACE ALL DATA" in text
-    assert plan.database_name in text
+    assert plan.to_confirm[0] in text
     assert "safety backup" in text
     assert "2 files" in text
     assert (rows(site), tree(site.target), tree(site.media)) == (before, stored, files)
@@ -115,10 +115,10 @@ def test_a_dump_that_lacks_rows_is_rolled_back_before_the_commit(site, missing):
     backup = site.back_up()
 
     def expect_more(described):
-        table = next(t for t in described.database.tables if "note" in t.name)
+        table = next(t for t in described.databases["database"].tables if "note" in t.name)
         more = table.rows + 1 if missing == "row" else table.rows
-        described.database.tables.remove(table)
-        described.database.tables.append(manifest.Table(table.name, more, "12345"))
+        described.databases["database"].tables.remove(table)
+        described.databases["database"].tables.append(manifest.Table(table.name, more, "12345"))
 
     change_manifest(site, backup, expect_more)
     site.execute("INSERT INTO note VALUES (4, 'new')")
@@ -134,7 +134,7 @@ def test_a_sequence_that_lags_is_rolled_back(rich):
     change_manifest(
         rich,
         backup,
-        lambda described: described.database.sequences.append(
+        lambda described: described.databases["database"].sequences.append(
             manifest.SequenceState("public.never_used", 5_000_000, is_called=True)
         ),
     )
@@ -264,9 +264,9 @@ def test_a_backup_of_an_earlier_release_is_restored_and_migrate_comes_next(site,
     with connection.cursor() as cursor:
         cursor.execute(rename.format("skipped", "unknown"))
         try:
-            done = services.restore(plan, confirm_database=plan.database_name, now=timezone.now())
+            done = services.restore(plan, confirm=plan.to_confirm, now=timezone.now())
         finally:
             cursor.execute(rename.format("unknown", "skipped"))
     assert done.rows == 3
-    assert "backups.0001_initial" in done.unapplied
+    assert "backups.0001_initial" in done.unapplied["source"]
     assert "backups.restore.completed" not in said

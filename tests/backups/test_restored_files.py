@@ -17,8 +17,8 @@ sqlite_only = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 def restore(site, backup, **options):
     plan = services.plan(site.open(backup), safety=options.pop("safety", True))
-    name = options.pop("confirm_database", plan.database_name)
-    return services.restore(plan, confirm_database=name, now=timezone.now(), **options)
+    confirm = options.pop("confirm", plan.to_confirm)
+    return services.restore(plan, confirm=confirm, now=timezone.now(), **options)
 
 
 def rows(site):
@@ -36,7 +36,7 @@ def test_only_the_files_or_only_the_database(site):
 
     site.write("one.txt", "changed")
     plan = services.plan(opened, content="database")
-    services.restore(plan, confirm_database=plan.database_name, now=timezone.now())
+    services.restore(plan, confirm=plan.to_confirm, now=timezone.now())
     assert len(rows(site)) == 3
     assert (site.media / "one.txt").read_text() == "changed"
 

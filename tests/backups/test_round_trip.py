@@ -157,7 +157,7 @@ def test_a_replaced_database_loses_what_came_later(site):
     backup = site.back_up()
     site.script("CREATE TABLE later (id integer); INSERT INTO note VALUES (9, 'later')")
 
-    restore(site.open(backup), confirm_database=services.plan(site.open(backup)).database_name)
+    restore(site.open(backup), confirm=services.plan(site.open(backup)).to_confirm)
 
     assert site.execute("SELECT count(*) FROM note") == [(3,)]
     catalogue = "sqlite_master" if site.engine == "sqlite" else "pg_class"

@@ -100,6 +100,11 @@ def test_the_environment_of_programs_is_minimal(site, monkeypatch):
     assert found["PGDATABASE"] == site.database
     monkeypatch.setitem(connections["source"].settings_dict, "PASSWORD", "hunter3")
     assert environment("source")["PGPASSWORD"] == "hunter3"
+    options = {"ssl_min_protocol_version": "TLSv1.3", "sslmode": "verify-full", "pool": True}
+    options |= {"options": "-c statement_timeout=1", "client_encoding": "LATIN1"}
+    monkeypatch.setitem(connections["source"].settings_dict, "OPTIONS", options)
+    added = {**environment("source")}.items() - found.items()
+    assert {name for name, _ in added} == {"PGPASSWORD", "PGSSLMODE", "PGSSLMINPROTOCOLVERSION"}
     assert "hunter2" not in str(found)
     assert not {"SECRET_KEY", "ENCRYPTION_KEY", "DATABASE_URL", "PGPASSFILE"} & set(found)
 

@@ -22,7 +22,7 @@ BROUGHT_BY_APPS = dict(registry.DRILLS.items())
 def test_every_app_finds_its_data_whole_in_the_restored_copy(site):
     for name, drill in BROUGHT_BY_APPS.items():
         registry.register(name)(drill)
-    site.settings.BACKUPS_DATABASE = "default"
+    site.settings.BACKUPS_DATABASES = ["default"]
     user_model = get_user_model()
     for number in range(20):
         name = {user_model.USERNAME_FIELD: f"person-{number}@example.org"}
@@ -41,7 +41,7 @@ def test_every_app_finds_its_data_whole_in_the_restored_copy(site):
 
 
 def test_the_backup_holds_every_table_of_every_app(site):
-    site.settings.BACKUPS_DATABASE = "default"
+    site.settings.BACKUPS_DATABASES = ["default"]
     with dumper("default") as dump:
         held = {table.name.partition(".")[2] for table in dump.describe().tables}
     models = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}

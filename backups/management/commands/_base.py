@@ -6,24 +6,38 @@ import abc
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError
 
 from garrison.deferral import deferred_events
 from garrison.errors import Refusal
+from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
+    from backups.models import Backup
+
 BETWEEN_LINES = 0.2  # seconds
+SHARED = {
+    "backup": "Id or folder of a backup; the newest when left out.",
+    "folder": "Folder of a backup, as backup_list shows it; a restore takes the newest without.",
+    "--target": "Only the copy on this target; else the first or newest there is, or each.",
+    "--identity": "Age identity file; BACKUP_IDENTITY_FILE otherwise.",
+}
 
 
 class BackupCommand(BaseCommand, abc.ABC):
     """Calls a service and reports; exit code 1 on a refusal, with its sentence."""
 
+    takes: ClassVar[tuple[str, ...]] = ()  # which of the shared arguments
+
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add what every command has."""
+        """Add what every command has, and what this one shares with others."""
+        for name in self.takes:
+            nargs = None if name.startswith("-") else "?"
+            parser.add_argument(name, nargs=nargs, type=text, help=SHARED[name])
         parser.add_argument("--json", action="store_true", help="Print JSON, for programs.")
 
     def handle(self, **options: Any) -> None:
@@ -46,9 +60,9 @@ class BackupCommand(BaseCommand, abc.ABC):
     def run(self, **options: Any) -> None:
         """Do it; each command has its own."""
 
-    def report(self, text: str, **fields: Any) -> None:
-        """Print the text, or with ``--json`` the fields."""
-        self.stdout.write(json.dumps(fields, default=str) if self.as_json else text)
+    def report(self, sentence: str, **fields: Any) -> None:
+        """Print the sentence, or with ``--json`` the fields."""
+        self.stdout.write(json.dumps(fields, default=str) if self.as_json else sentence)
 
     def progress(self, stage: str, done: int = 0, expected: int = 0) -> None:
         """Show one line that changes, on a terminal only."""
@@ -62,6 +76,22 @@ class BackupCommand(BaseCommand, abc.ABC):
         self._shown_at = now
         share = f" {min(100, 100 * done // expected)} %" if expected else ""
         self.stderr.write(f"\r\x1b[K{stage} {human(done)}{share}", ending="")
+
+
+def fields_of(backup: Backup) -> dict[str, Any]:
+    """Return what the index holds of a backup, for ``--json``."""
+    names = (
+        "folder", "state", "kind", "content", "snapshot_at", "raw_bytes", "skipped", "seconds",
+        "rows", "files", "recipients", "verified_at", "drilled_at", "damage", "indeterminate",
+        "failure",
+    )  # fmt: skip
+    return {
+        "id": backup.pk,
+        **{name: getattr(backup, name) for name in names},
+        "sent_bytes": backup.size_bytes,
+        "parts": [part["what"] for part in backup.parts],
+        "copies": {copy.target: copy.state for copy in backup.copies.all()},
+    }
 
 
 def human(size: float) -> str:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from backups import services
 from backups.files.skipped import MISSING, UNREADABLE
-from backups.management.commands._base import BackupCommand, counted, human
+from backups.management.commands._base import BackupCommand, counted, fields_of, human
 from backups.models.backup import Content, CopyState
 
 if TYPE_CHECKING:
@@ -58,24 +58,16 @@ class Command(BackupCommand):
         if made is None:
             self.report("Nothing is due.", id=None)
             return
-        copies = {copy.target: copy.state for copy in made.copies.all()}
+        fields = fields_of(made)
         lacking = made.copies.exclude(state=CopyState.GOOD)
         failures = {copy.target: copy.failure for copy in lacking}
         self.report(
             f"{made.folder}: {human(made.raw_bytes)} in {made.seconds or 0:.1f} s, "
             f"{human(made.size_bytes)} sent, {made.rows} rows, {made.files} files "
             f"(skipped: {counted(made.skipped)}); "
-            + ", ".join(f"{target}: {state}" for target, state in copies.items()),
-            id=made.pk,
-            folder=made.folder,
-            raw_bytes=made.raw_bytes,
-            sent_bytes=made.size_bytes,
-            seconds=made.seconds,
-            rows=made.rows,
-            files=made.files,
-            skipped=made.skipped,
-            copies=copies,
+            + ", ".join(f"{target}: {state}" for target, state in fields["copies"].items()),
             failures=failures,
+            **fields,
         )
         lacks = [f"It is not on {target}: {why}" for target, why in failures.items()]
         if count := made.skipped.get(UNREADABLE):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backups import services
 from backups.management.commands._base import BackupCommand
-from garrison.management.arguments import text
 
 
 class Command(BackupCommand):
@@ -21,15 +20,7 @@ class Command(BackupCommand):
         "the age of the data, and drop the scratch database. Exit code 1 unless all is whole."
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Add which one."""
-        super().add_arguments(parser)
-        parser.add_argument(
-            "backup",
-            nargs="?",
-            type=text,
-            help="Id or folder of a backup; the newest when left out.",
-        )
+    takes = ("backup",)
 
     def run(self, **options: Any) -> None:
         """Drill, and report each finding."""

@@ -25,6 +25,8 @@ class Command(BackupCommand):
         "kept beside the identity."
     )
 
+    takes = ("--identity",)
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Add where to write."""
         super().add_arguments(parser)
@@ -32,9 +34,6 @@ class Command(BackupCommand):
             "--output", type=text, help="Path of the new identity file; it must not exist."
         )
         parser.add_argument("--reseal-manifests", action="store_true", help="After a rotation.")
-        parser.add_argument(
-            "--identity", type=text, help="Age identity file that opens the older manifests."
-        )
         parser.add_argument(
             "--signer", action="store_true", help="Print the signing key's public half."
         )

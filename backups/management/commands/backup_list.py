@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from backups import opening, services, targets
-from backups.management.commands._base import BackupCommand, counted, human
+from backups.databases import MAIN
+from backups.management.commands._base import BackupCommand, counted, fields_of, human
 from backups.models import Backup
 from backups.services import indexing
-from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,16 +34,11 @@ class Command(BackupCommand):
         "--rebuild makes the index say what the targets hold (needs the identity)."
     )
 
+    takes = ("folder", "--target", "--identity")
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Add where to look."""
         super().add_arguments(parser)
-        parser.add_argument("folder", nargs="?", type=text, help="List what this backup holds.")
-        parser.add_argument(
-            "--target", type=text, help="Read it from this target; else the newest there."
-        )
-        parser.add_argument(
-            "--identity", type=text, help="Age identity file; BACKUP_IDENTITY_FILE otherwise."
-        )
         parser.add_argument("--all", action="store_true", help="Also failed and pruned ones.")
         parser.add_argument("--on-targets", action="store_true", help="List the targets' folders.")
         parser.add_argument("--rebuild", action="store_true", help="Rebuild the index first.")
@@ -60,14 +55,16 @@ class Command(BackupCommand):
             indexing.rebuild(now=timezone.now())
         rows = Backup.objects.prefetch_related("copies")
         chosen = rows if options["all"] else rows.filter(state="good")
-        found = [_fields(backup) for backup in chosen[:SHOWN]]
+        found = [fields_of(backup) for backup in chosen[:SHOWN]]
         self.report("\n".join(_lines(found)) or "There is no backup.", backups=found)
         return None
 
     def _list_one(self, opened: OpenedBackup) -> None:
         """List tables, files, and what was skipped; the list is proven whole by its end alone."""
-        database, state = opened.manifest.database, opened.manifest.files
-        tables = {each.name: each.rows for each in database.tables} if database else {}
+        state, tables = opened.manifest.files, dict[str, int]()
+        for part, database in opened.manifest.databases.items():
+            where = "" if part == MAIN else f"{database.alias}:"
+            tables |= {f"{where}{each.name}": each.rows for each in database.tables}
         found = []
         for name, rows in {} if self.as_json else tables.items():
             self.stdout.write(f"table  {name}  {rows} rows")
@@ -120,28 +117,6 @@ def _of_file(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _fields(backup: Backup) -> dict[str, Any]:
-    return {
-        "id": backup.pk,
-        "folder": backup.folder,
-        "state": backup.state,
-        "kind": backup.kind,
-        "content": backup.content,
-        "snapshot_at": backup.snapshot_at,
-        "raw_bytes": backup.raw_bytes,
-        "skipped": backup.skipped,
-        "sent_bytes": backup.size_bytes,
-        "seconds": backup.seconds,
-        "recipients": backup.recipients,
-        "verified_at": backup.verified_at,
-        "drilled_at": backup.drilled_at,
-        "damage": backup.damage,
-        "indeterminate": backup.indeterminate,
-        "failure": backup.failure,
-        "copies": {copy.target: copy.state for copy in backup.copies.all()},
-    }
-
-
 def _lines(found: list[dict[str, Any]]) -> Iterator[str]:
     for row in found:
         marks = [name for name in ("verified", "drilled") if row[f"{name}_at"]]
@@ -150,7 +125,9 @@ def _lines(found: list[dict[str, Any]]) -> Iterator[str]:
         marks += ["INDETERMINATE"] if row["indeterminate"] else []
         copies = ", ".join(f"{target}: {state}" for target, state in row["copies"].items())
         name = row["folder"] or row["id"]
+        more = [part.removeprefix(MAIN) for part in row["parts"] if part.startswith(f"{MAIN}.")]
+        content = "+".join((row["content"], *(part.removeprefix(".") for part in more)))
         yield (
-            f"{name}  {row['state']}  {row['content']}  {human(row['raw_bytes'])}  {copies}"
+            f"{name}  {row['state']}  {content}  {human(row['raw_bytes'])}  {copies}"
             f"  {' '.join(marks)}  {row['failure']}".rstrip()
         )

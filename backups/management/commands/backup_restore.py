@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
 from backups import services
@@ -25,33 +26,35 @@ class Command(BackupCommand):
     """Shows what it would do; does it only with ``--yes``."""
 
     help = (
-        "Restore the database, the files, or both from a backup: all or nothing. Prints the plan "
-        "and stops; --yes carries it out. A database that holds data is replaced only when its "
-        "name is typed (--confirm-database NAME), after a safety backup of it. With --table the "
-        "rows of one table are brought into a side schema, with --file one file, or the files of "
-        "one folder, into a new folder (--into), and nothing else is changed. "
+        "Restore the database, the files, or both from a backup: all or nothing, of several "
+        "databases each for itself. Prints the plan and stops; --yes carries it out. A database "
+        "that holds data is replaced only when its name is typed (--confirm-database NAME), after "
+        "a safety backup of it. With --table the rows of one table are brought into a side schema, "
+        "with --file one file, or the files of one folder, into a new folder (--into), and nothing "
+        "else is changed. "
         "docs/restore.md is the page for 3 a.m."
     )
+
+    takes = ("folder", "--target", "--identity")
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add what, from where, and the confirmations."""
         super().add_arguments(parser)
-        parser.add_argument(
-            "folder",
-            nargs="?",
+        part = parser.add_mutually_exclusive_group()
+        part.add_argument("--only", choices=["database", "files"], help="Restore only this.")
+        part.add_argument(
+            "--database",
             type=text,
-            help="Folder of a backup, as in backup_list; else the newest not made for safety.",
+            metavar="ALIAS",
+            help="Of several databases only this one, and no files; also where --table is.",
         )
-        parser.add_argument(
-            "--target", type=text, help="Read from this target; the first that has it."
-        )
-        parser.add_argument(
-            "--identity", type=text, help="Age identity file; BACKUP_IDENTITY_FILE otherwise."
-        )
-        parser.add_argument("--only", choices=["database", "files"], help="Restore only this.")
         parser.add_argument("--yes", action="store_true", help="Carry the plan out.")
         parser.add_argument(
-            "--confirm-database", default="", metavar="NAME", help="Type the database's name."
+            "--confirm-database",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="Type the database's name; once for each that is replaced.",
         )
         parser.add_argument(
             "--no-safety-backup",
@@ -82,6 +85,7 @@ class Command(BackupCommand):
         plan = services.plan(
             opened,
             content=options["only"] or Content.ALL,
+            database=options["database"],
             safety=not options["no_safety_backup"],
         )
         lines = [_age(opened)]
@@ -97,7 +101,7 @@ class Command(BackupCommand):
     def _restore(self, plan: Any, options: dict[str, Any]) -> None:
         done = services.restore(
             plan,
-            confirm_database=options["confirm_database"],
+            confirm=options["confirm_database"],
             now=timezone.now(),
             on_step=self.progress,
         )
@@ -105,9 +109,10 @@ class Command(BackupCommand):
         if done.safety_backup:
             lines.append(f"What was there before is in backup {done.safety_backup}.")
         lines += [f"The files from before are in {place}." for place in done.kept_files]
-        if done.unapplied:
+        for alias, waiting in done.unapplied.items():
+            command = "migrate" + f" --database {alias}" * (alias != DEFAULT_DB_ALIAS)
             lines.append(
-                f"Now run `manage.py migrate`, for {len(done.unapplied)} migrations wait, and then "
+                f"Now run `manage.py {command}`, for {len(waiting)} migrations wait, and then "
                 "`manage.py backup_list --rebuild`."
             )
         self.report(
@@ -123,9 +128,10 @@ class Command(BackupCommand):
 
     def _bring_table(self, opened: OpenedBackup, options: dict[str, Any]) -> None:
         table, schema = options["table"], options["into_schema"]
-        rescuing.require_bringable(opened, table=table, schema=schema)
+        what = {"table": table, "schema": schema, "database": options["database"]}
+        rescuing.require_bringable(opened, **what)
         if self._is_confirmed(f"bring {table} from {opened.folder} into schema {schema}", options):
-            rows = services.bring_table(opened, table=table, schema=schema, now=timezone.now())
+            rows = services.bring_table(opened, **what, now=timezone.now())
             told = f"Brought {rows} rows of {table} into schema {schema}."
             self.report(told, done=True, rows=rows, schema=schema)
 
@@ -150,6 +156,5 @@ def _age(opened: OpenedBackup) -> str:
 
 
 def _how_to_go_on(plan: Any) -> str:
-    if plan.needs_confirmation:
-        return f"To carry it out, add: --yes --confirm-database {plan.database_name}"
-    return "To carry it out, add: --yes"
+    confirmed = [f" --confirm-database {name}" for name in plan.to_confirm]
+    return f"To carry it out, add: --yes{''.join(confirmed)}"

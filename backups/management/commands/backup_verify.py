@@ -11,7 +11,6 @@ from backups import services
 from backups.errors import BackupDamaged, VerificationIndeterminate
 from backups.management.commands._base import BackupCommand, human
 from backups.models import Backup
-from garrison.management.arguments import text
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -32,20 +31,12 @@ class Command(BackupCommand):
         "because a key or a target is out of reach."
     )
 
+    takes = ("backup", "--target", "--identity")
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Add which one."""
         super().add_arguments(parser)
-        parser.add_argument(
-            "backup",
-            nargs="?",
-            type=text,
-            help="Id or folder of a backup; the newest when left out.",
-        )
         parser.add_argument("--all", action="store_true", help="Verify every good backup.")
-        parser.add_argument("--target", type=text, help="Only its copy on this target.")
-        parser.add_argument(
-            "--identity", type=text, help="Age identity file; BACKUP_IDENTITY_FILE otherwise."
-        )
 
     def run(self, **options: Any) -> None:
         """Verify; with ``--all`` every one, whatever was found in those before it."""
