@@ -121,8 +121,10 @@ def send_reset(*, user: AbstractBaseUser, by: Any = None) -> bool:
     """
     if not user.is_active or not getattr(user, user.get_email_field_name(), ""):
         return False
-    user.set_unusable_password()
     with transaction.atomic():
+        if user.has_usable_password():
+            history.dated(account=user, now=timezone.now())  # it must not be chosen again
+        user.set_unusable_password()
         user.save(update_fields=["password"])
         codes.void(user_id=user.pk)
         pending.end_access(user, reason="reset_by_staff")

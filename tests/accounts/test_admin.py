@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import codes, lockout, mails, services
-from accounts.errors import CodeInvalid
+from accounts.errors import CodeInvalid, PasswordRejected
 from accounts.models import LockoutBucket, User
 from accounts.models.mailed_code import Purpose
 from audit.models import SecurityEvent
@@ -461,6 +461,8 @@ def test_a_reset_that_staff_send_ends_the_password_and_the_sessions_and_mails_a_
     assert (event.actor_id, event.target) == (str(helper.pk), f"user:{ada.pk}")
     mails.send_due()
     assert mail.outbox[-1].to == [ada.email]
+    with pytest.raises(PasswordRejected):
+        services.reset_password(email=ada.email, code=mailed_code(), new_password=PASSWORD)
     services.reset_password(email=ada.email, code=mailed_code(), new_password=NEW)
     assert services.sign_in(login_name=ada.email, password=NEW)
 
