@@ -155,7 +155,7 @@ def _group_deleting(instance: Group, using: str, **_: Any) -> None:
     data = {
         "group": instance.name,
         "permissions": sorted(names_of(instance.permissions.using(using))),
-        "members": instance.user_set.count(),
+        "members": get_user_model()._base_manager.using(using).filter(groups=instance).count(),
     }
     emit(events.GROUP_DELETED, actor=_actor(), target=f"group:{instance.pk}", data=data)
 
