@@ -49,7 +49,7 @@ def statements_of(client, **body):
 
 
 @pytest.mark.parametrize("is_trusted", [False, True])
-def test_a_successful_login_takes_twelve_statements_of_which_four_are_the_transaction(
+def test_a_successful_login_takes_thirteen_statements_of_which_four_are_the_transaction(
     client, ada, is_trusted
 ):
     """A device's row comes with its account, so that a known one costs no statement more."""
