@@ -243,6 +243,7 @@ class PasswordByStaffForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
     def save(self, commit: bool = True) -> AbstractBaseUser:  # noqa: FBT001, FBT002 - Django's
         """Set the password, end the account's sessions, emit; all of it or nothing."""
         with transaction.atomic():
+            history.keep_present(account=self.user, now=timezone.now())
             user: AbstractBaseUser = super().save(commit)
             conclude_password_set(user=user)
         return user

@@ -83,7 +83,9 @@ def reset_budget_key(account: AbstractBaseUser) -> str:
 
 
 def _unlock_code(mail: OutgoingMail, now: datetime) -> Letter | None:
-    """Mail the way into a locked account to who has its password: once a lock, and a few a day.
+    """Mail the way into a locked account to who has its password: a few a day.
+
+    One at a time in each lock: there is another when the code of the one before is over.
 
     A wrong password leaves a row all the same, which is nobody's.
     """
@@ -92,8 +94,9 @@ def _unlock_code(mail: OutgoingMail, now: datetime) -> Letter | None:
         return None
     key, most = f"unlock-mail:{account.pk}", settings.unlock_mails_per_day
     until = datetime.fromisoformat(mail.facts["until"])
+    code_life = timedelta(seconds=settings.code_seconds)
     if not (
-        _counts(mail, f"{key}:{until.timestamp():.0f}", 1, LOCKOUT_WINDOW, now=now)
+        _counts(mail, f"{key}:{until.timestamp():.0f}", 1, code_life, now=now)
         and _counts(mail, key, most, LOCKOUT_WINDOW, now=now)
     ):
         return None

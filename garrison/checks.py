@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from garrison import conf, databases, events, panels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 W001 = "garrison.W001"  # unknown setting under a known prefix
 E002 = "garrison.E002"  # a setting of the wrong type or value
@@ -165,28 +165,32 @@ def check_engine(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG
 
 def check_routers(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Refuse routers that part what must commit together, or read what decides from a replica."""
-    apart = _labels(filter(_is_apart, databases.own_models()))
-    behind = _labels(filter(_is_behind, databases.deciding_models()))
-    found = [
-        Error(
-            f"Not routed to 'default': {apart}. The tables of these apps and of the users live "
-            "there together: an event commits with what it reports, and a session is read with "
-            "its user.",
-            hint="Change DATABASE_ROUTERS; tables of your own may live anywhere.",
-            id=E010,
+    parted = (
+        (
+            filter(_is_apart, databases.own_models()),
+            (
+                "Not routed to 'default': {}. The tables of these apps and of the users live "
+                "there together: an event commits with what it reports, and a session is read "
+                "with its user."
+            ),
+            "Change DATABASE_ROUTERS; tables of your own may live anywhere.",
+            E010,
         ),
-        Error(
-            f"Read elsewhere than they are written: {behind}; a replica that lags lets in who was "
-            "shut out.",
-            hint="Put 'garrison.databases.PrimaryRouter' first in DATABASE_ROUTERS.",
-            id=E011,
+        (
+            filter(_is_behind, databases.deciding_models()),
+            (
+                "Read elsewhere than they are written: {}; a replica that lags lets in who was "
+                "shut out."
+            ),
+            "Put 'garrison.databases.PrimaryRouter' first in DATABASE_ROUTERS.",
+            E011,
         ),
+    )
+    return [
+        Error(sentence.format(labels), hint=hint, id=code)
+        for models, sentence, hint, code in parted
+        if (labels := ", ".join(sorted({model._meta.label for model in models})))
     ]
-    return [error for error, labels in zip(found, (apart, behind), strict=True) if labels]
-
-
-def _labels(models: Iterable[Any]) -> str:
-    return ", ".join(sorted({model._meta.label for model in models}))
 
 
 def _is_behind(model: Any) -> bool:

@@ -7,7 +7,7 @@ brings one that knows roles and single fields.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from django.utils.module_loading import import_string
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from django.db.models import Model
-
-T = TypeVar("T")
 
 
 class FieldPolicy(Protocol):
@@ -48,8 +46,9 @@ class DjangoPermissions:
 
 def _fields_for(user: Any, model: type[Model], *actions: str) -> frozenset[str]:
     options = model._meta
-    names = [f"{options.app_label}.{action}_{options.model_name}" for action in actions]
-    if not any(user.has_perm(name) for name in names):
+    if not any(
+        user.has_perm(f"{options.app_label}.{action}_{options.model_name}") for action in actions
+    ):
         return frozenset()
     return frozenset(field.name for field in (*options.concrete_fields, *options.many_to_many))
 
@@ -59,7 +58,7 @@ def policy() -> FieldPolicy:
     return cast("FieldPolicy", import_string(settings.field_policy)())
 
 
-def visible_values(*, user: Any, model: type[Model], values: Mapping[str, T]) -> dict[str, T]:
+def visible_values(*, user: Any, model: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
     """Keep what the user may see of a row's values or changes by field; for exports and history."""
     visible = policy().visible_fields(user, model)
     return {name: value for name, value in values.items() if name in visible}

@@ -57,10 +57,10 @@ def describe(_logger: Any, _method: str, line: EventDict) -> EventDict:
 
 def _without_rows(_logger: Any, _method: str, line: EventDict) -> EventDict:
     """Leave out the row that an error of PostgreSQL quotes."""
-    for name in ("event", "exception"):
-        if isinstance(text := line.get(name), str) and "Failing row" in text:
-            line[name] = _ROW.sub(r"\1(left out).", text)
-    return line
+    return {
+        name: _ROW.sub(r"\1(left out).", value) if isinstance(value, str) else value
+        for name, value in line.items()
+    }
 
 
 _encoded = json.JSONEncoder(default=str).encode  # made once: json.dumps would make one each time

@@ -42,7 +42,8 @@ class HeadersMiddleware(SyncAsyncMiddleware):
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer a lost database, and a person's refusal by a page; leave anything else alone."""
-        if isinstance(exception, Refusal) and not wants_json(request):
+        asks_for_page = "text/html" in request.headers.get("Accept", "")
+        if isinstance(exception, Refusal) and asks_for_page and not wants_json(request):
             return answer(request, status=exception.status, detail=exception.detail)
         return logged_answer(request, exception)
 

@@ -50,6 +50,12 @@ def dated(*, account: AbstractBaseUser, now: datetime) -> UsedPassword | None:
         return newest_of(locked) or record(account=locked, now=now)
 
 
+def keep_present(*, account: AbstractBaseUser, now: datetime) -> None:
+    """Note a password that staff are about to end, lest it is chosen again."""
+    if is_password_usable(account.password):
+        dated(account=account, now=now)
+
+
 @sensitive_variables("password")
 def require_unused(password: str, *, account: AbstractBaseUser) -> None:
     """Raise :class:`~accounts.errors.PasswordRejected` for the present password and the last ones.
@@ -58,8 +64,9 @@ def require_unused(password: str, *, account: AbstractBaseUser) -> None:
     """
     most = settings.password_history
     used = [account.password, *_of(account).values_list("encoded", flat=True)[:most]]
+    usable = [encoded for encoded in dict.fromkeys(used) if is_password_usable(encoded)]
     with hashing_slot():
-        found = [check_password(password, encoded) for encoded in list(dict.fromkeys(used))[:most]]
+        found = [check_password(password, encoded) for encoded in usable[:most]]
     if any(found):
         said = f"It is one of your last {most} passwords. Choose one that you have not used here."
         raise PasswordRejected(errors=[FieldError(code=REUSED, message=said, field="password")])

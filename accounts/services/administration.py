@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.hashers import is_password_usable
 from django.db import transaction
 from django.utils import timezone
 
@@ -99,6 +100,7 @@ def set_active(*, user: User, is_active: bool, by: Any = None) -> bool:
         kind = events.USER_ACTIVATED if is_active else events.USER_DEACTIVATED
         emit(kind, actor=by, target=target_of(user))
         if not is_active:
+            codes.void(user_id=user.pk)
             pending.end_access(user, reason=DEACTIVATED)
     return True
 
@@ -107,7 +109,8 @@ def conclude_password_set(*, user: AbstractBaseUser) -> None:
     """End the sessions of an account whose password staff have set, and mail its owner."""
     with transaction.atomic():
         locked = type(user)._default_manager.select_for_update().get(pk=user.pk)
-        history.record(account=locked, now=timezone.now())
+        if is_password_usable(locked.password):
+            history.record(account=locked, now=timezone.now())
         pending.end_access(user, reason="password_set_by_staff")
         emit(events.PASSWORD_SET_BY_STAFF, target=target_of(user))
         mails.queue("password_set_notice", user_id=user.pk)
@@ -122,8 +125,7 @@ def send_reset(*, user: AbstractBaseUser, by: Any = None) -> bool:
     if not user.is_active or not getattr(user, user.get_email_field_name(), ""):
         return False
     with transaction.atomic():
-        if user.has_usable_password():
-            history.dated(account=user, now=timezone.now())  # it must not be chosen again
+        history.keep_present(account=user, now=timezone.now())
         user.set_unusable_password()
         user.save(update_fields=["password"])
         codes.void(user_id=user.pk)

@@ -3,16 +3,18 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import is_password_usable, make_password
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.errors import PasswordRejected
+from accounts.forms import PasswordByStaffForm
 from accounts.models import UsedPassword
 from accounts.password import history
 from accounts.password.hashers import GarrisonArgon2PasswordHasher
 from accounts.services import (
+    administration,
     change_password,
     check_credentials,
     conclude_password_set,
@@ -127,3 +129,21 @@ def test_they_go_with_the_account(ada):
     set_one_after_the_other(ada, NEW[:2])
     ada.delete()
     assert not UsedPassword.objects.exists()
+
+
+@pytest.mark.parametrize("most", [1, 5])
+@pytest.mark.parametrize("how", ["send_reset", "form"])
+def test_a_password_that_staff_end_does_not_come_back(ada, settings, most, how):
+    """Nor where nobody had dated it, as after an upgrade."""
+    settings.ACCOUNTS_PASSWORD_HISTORY = most
+    if how == "send_reset":
+        administration.send_reset(user=ada)
+    else:
+        form = PasswordByStaffForm(ada, {"password1": NEW[0], "password2": NEW[0]})
+        assert form.is_valid(), form.errors
+        form.save()
+    ada.refresh_from_db()
+    if how == "send_reset" or most > 1:
+        with pytest.raises(PasswordRejected):
+            history.require_unused(PASSWORD, account=ada)
+    assert all(is_password_usable(row.encoded) for row in UsedPassword.objects.filter(user=ada))

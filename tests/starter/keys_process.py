@@ -88,6 +88,7 @@ def read(made):
     cookie = {settings.SESSION_COOKIE_NAME: made["cookie"]}
     now = timezone.now()
     code = {"user_id": whose, "purpose": Purpose.RESET_PASSWORD, "code": made["code"]}
+    code["guesser"] = now.isoformat()  # another one each time: tries count for who makes them
     steps = {
         "half_done": lambda: (
             client().post(f"{SIGN_IN}/mfa", answer, content_type="application/json").status_code

@@ -7,8 +7,10 @@ from typing import Any
 
 from django.contrib.auth.management.commands import changepassword
 from django.core.management.base import CommandError
+from django.utils import timezone
 
 from accounts import services
+from accounts.password import history
 from accounts.user_model import find_account
 
 
@@ -26,6 +28,7 @@ class Command(changepassword.Command):
         account = find_account(name)
         if account is None:
             raise CommandError(f"There is no account {name!r}.")
+        history.keep_present(account=account, now=timezone.now())
         done = super().handle(*args, **options | {"username": account.get_username()})
         services.conclude_password_set(user=account)
         return str(done)
