@@ -60,6 +60,8 @@ def alias_of(manifest: Manifest, part: str = MAIN) -> str:
 
     A backup of one database goes into the only one of a project, whatever either is called.
     """
+    if part not in manifest.databases:
+        raise BackupNotFound(f"The backup {manifest.folder} holds no database.")
     is_only = len(manifest.databases) == len(settings.databases) == 1
     return (not is_only and manifest.databases[part].alias) or settings.databases[0]
 

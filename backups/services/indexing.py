@@ -44,19 +44,21 @@ def rebuild(*, identities: Sequence[x25519.Identity] | None = None, now: datetim
 
     Rows are added and corrected, never removed. A manifest that cannot be opened or is not genuine
     is passed over: it becomes no row. What was found damaged stays so: no file is read here. What
-    was pruned after the index was restored from is marked so again, and the event names it: a
-    folder that is gone, or one without a manifest, whose pruning was killed.
+    was pruned after the index was restored from is marked so again, and the event names it. A copy
+    without a manifest is damaged: its pruning was killed, or somebody took it.
     """
     if identities is None:
         identities = keys.identities() if settings.identity_file else []
     StoredFile.objects.end_use((), at=now)  # what later backups use, their lists tell
     found, gone = 0, list[str]()
     for target in targets.targets():
-        whole = {each for each in opening.folders(target) if opening.is_whole(target, each)}
+        folders = set(opening.folders(target))
+        whole = {each for each in folders if opening.is_whole(target, each)}
         indexed = sum(_is_indexed(target, folder, identities, now) for folder in sorted(whole))
         found += indexed
         if indexed:  # an empty folder may be a mount that is not there
-            gone += _mark_pruned(target, whole)
+            gone += _mark_pruned(target, folders)
+            _mark_damaged(target, folders - whole)
     emit(events.INDEX_REBUILT, data={"backups": found, "gone": gone[:MOST_NAMED]}, now=now)
     return found
 
@@ -82,6 +84,13 @@ def _mark_pruned(target: Target, folders: set[str]) -> list[str]:
     left = Copy.objects.filter(backup=OuterRef("pk")).exclude(state=CopyState.PRUNED)
     Backup.objects.good().filter(~Exists(left), copies__in=gone).update(state=State.PRUNED)
     return sorted(gone.values())
+
+
+def _mark_damaged(target: Target, folders: set[str]) -> None:
+    """Mark copies without a manifest; what else is in their folders goes when they are pruned."""
+    copies = Copy.objects.filter(target=target.alias, state=CopyState.GOOD)
+    why = "There is no manifest in its folder."
+    copies.filter(backup__folder__in=folders).update(state=CopyState.DAMAGED, failure=why)
 
 
 def _index(opened: OpenedBackup, now: datetime) -> None:

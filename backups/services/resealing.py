@@ -8,9 +8,10 @@ backups has been pruned; it opens manifest and parts alone, as before.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from backups import events, keys, leases, manifest, opening, targets
+from backups import events, keys, leases, manifest, opening, signing, targets
 from backups.layout import MANIFEST_NAME
 from backups.models import Backup
 from backups.models.backup import CopyState
@@ -58,13 +59,18 @@ def _reseal(backup: Backup, to: keys.Recipients, identities: list[x25519.Identit
         for each in opened:
             if not written:
                 both = keys.Recipients((*to.texts, *each.manifest.recipients))
-                sealed = manifest.write(each.manifest, both)
+                # By the key in use, not that of its time; and read back before any goes.
+                signed = replace(each.manifest, signer=signing.signer())
+                sealed = manifest.write(signed, both)
+                manifest.read(sealed, folder=backup.folder, identities=identities)
             written.append((each.target, *_write(each.target, backup.folder, sealed)))
     except Exception as failure:  # noqa: BLE001 - storages raise what they like
         _delete([(target, new) for target, _old, new in written])
         return f"Its manifest could not be encrypted again: {type(failure).__name__}."
     if written:
-        Backup.objects.filter(pk=backup.pk).update(manifest_sha256=manifest.sha256(sealed))
+        Backup.objects.filter(pk=backup.pk).update(
+            manifest_sha256=manifest.sha256(sealed), signer=signed.signer
+        )
     _delete([(target, old) for target, old, _new in written])
     return ""
 

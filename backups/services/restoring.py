@@ -162,7 +162,7 @@ def _finished(
 
 def _rebuild_index(plan: RestorePlan, now: datetime) -> None:
     if indexing.exists():
-        if plan.content != Content.FILES:
+        if any(each.what == MAIN for each in plan.databases):
             Lease.objects.release_restored()
         indexing.rebuild(identities=plan.opened.identities, now=now)
         _emit(events.RESTORE_COMPLETED, plan, content=str(plan.content))

@@ -111,12 +111,10 @@ def _sweep(target: Target) -> str:
     unknown = ""
     rows = {row.folder: row for row in Backup.objects.exclude(folder="")}
     held = Copy.objects.filter(target=target.alias).exclude(state__in=LEFT)
-    expected = dict(held.values_list("backup__folder", "state"))
+    expected = set(held.values_list("backup__folder", flat=True))
     for folder in opening.folders(target):
         row = rows.get(folder)
         if folder in expected and row is not None and row.state in {State.GOOD, State.PRUNED}:
-            if expected[folder] == CopyState.PRUNED and not opening.is_whole(target, folder):
-                target.delete_folder(folder)  # what a killed pruning left
             continue
         if opening.is_whole(target, folder):
             unknown = unknown if row is not None and _adopt(row, target) else folder

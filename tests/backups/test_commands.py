@@ -13,6 +13,7 @@ from audit.models import SecurityEvent
 from backups import health, keys, services, signing
 from backups.management.commands import _base
 from backups.models import Backup
+from backups.services import indexing
 from garrison.health import Status
 from tests.backups.conftest import engines, storages, tree
 from tests.backups.storages import Failing, Objects
@@ -215,6 +216,21 @@ def test_after_a_rotation_the_new_key_lists_and_checks_the_old_manifests(site, c
     opened = services.find(identity_file=str(new))
     assert opened.manifest.recipients == [site.recipient], "it still names who opens the parts"
     services.verify(now=timezone.now())  # by the old key alone: it opens both
+
+
+def test_a_manifest_is_encrypted_again_under_the_signer_in_use(site, capsys):
+    """Resealing after the signing secret was changed must leave what can be read."""
+    backup = site.back_up()
+    old, before = signing.signer(), site.settings.SECRET_KEY
+    site.settings.SECRET_KEY, site.settings.SECRET_KEY_FALLBACKS = "another-" * 9, [before]
+    assert signing.signer() != old
+    call_command("backup_keygen", "--reseal-manifests", "--json")
+    assert output(capsys) == {"resealed": 1, "failures": 0}
+    backup.refresh_from_db()
+    assert backup.signer == signing.signer()
+    assert set(services.verify(now=timezone.now())) == {"backups"}
+    site.settings.SECRET_KEY_FALLBACKS = []
+    assert indexing.rebuild(now=timezone.now()) == 1
 
 
 def test_a_manifest_is_encrypted_again_on_every_target_or_on_none(site, capsys, monkeypatch):

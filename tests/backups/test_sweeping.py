@@ -121,16 +121,17 @@ def test_a_run_that_was_killed_behind_its_manifest_is_good(site, monkeypatch):
     assert services.verify(now=timezone.now())["backups"].files == 2
 
 
-def test_what_a_killed_pruning_left_is_no_backup_for_an_older_index(site):
-    """The manifest goes first; an index restored from before the pruning says that it is good."""
+def test_a_folder_without_a_manifest_is_no_whole_backup_for_an_older_index(site):
+    """A pruning was killed, whose manifest goes first, or somebody took it; nothing else goes."""
     half, whole = site.back_up(), site.back_up()
     (site.target / half.folder / "manifest.age").unlink()
+    before = tree(site.target)
     call_command("backup_list", "--rebuild")
-    assert list(Backup.objects.good()) == [whole]
-    assert (Backup.objects.get(pk=half.pk).state, half.copies.get().state) == ("pruned", "pruned")
+    assert half.copies.get().state == "damaged"
+    assert whole.copies.get().state == "good"
     services.prune(now=timezone.now())
-    assert not (site.target / half.folder).exists()
-    assert services.verify(now=timezone.now())["backups"].files == 2
+    assert tree(site.target) == before
+    assert services.verify(backup_id=whole.pk, now=timezone.now())["backups"].files == 2
 
 
 def test_one_target_of_two_that_failed_is_an_exit_code_of_its_own(site, capsys):

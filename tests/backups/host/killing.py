@@ -62,7 +62,7 @@ def wrong_values() -> list[str]:
 def half_states() -> list[str]:
     """Name what a kill must never leave: a good backup without its manifest, another's files."""
     target = Path(os.environ["HOST_TARGET"])
-    good = Backup.objects.good().values_list("folder", flat=True)
+    good = Backup.objects.good().filter(copies__state="good").values_list("folder", flat=True)
     return [folder for folder in good if not (target / folder / "manifest.age").is_file()]
 
 
