@@ -140,14 +140,18 @@ def test_a_trigger_that_is_gone_is_found_and_put_back(protected):
         cursor.execute("UPDATE audit_securityevent SET kind = 'x'")
 
 
-def test_a_database_without_the_log_is_not_said_to_be_whole(monkeypatch, django_db_blocker):
-    empty = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": {}}
+def test_a_database_without_the_log_is_not_said_to_be_whole(
+    monkeypatch, django_db_blocker, tmp_path
+):
+    name = str(tmp_path / "empty.sqlite3")  # Django closes no connection to one in memory
+    empty = {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": {}}
     monkeypatch.setitem(connections.databases, "empty", connections.databases["default"] | empty)
     refused = pytest.raises(
         CommandError, match=r"'empty' \(sqlite\) holds no table of the audit log"
     )
     with django_db_blocker.unblock(), refused:
         call_command("audit_protect", database="empty")
+    connections["empty"].close()
     del connections["empty"]
 
 
